@@ -1,0 +1,43 @@
+"""Where the kit's papers, notebooks, results and cached volumes live on this machine."""
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+
+def home() -> Path:
+    """Root of the checkout: ``$STUDYKIT_HOME``, or the folder above the installed package.
+
+    Raises:
+        FileNotFoundError: the folder holds no ``papers/`` (a wheel was installed without its checkout).
+    """
+    root = Path(os.environ.get("STUDYKIT_HOME", Path(__file__).resolve().parents[1]))
+    if not (root / "papers").is_dir():
+        raise FileNotFoundError(
+            f"{root} is not a studykit checkout: it has no papers/ folder. "
+            "Set STUDYKIT_HOME to a clone of the repository."
+        )
+    return root
+
+
+def papers_dir() -> Path:
+    return home() / "papers"
+
+
+def notebooks_dir() -> Path:
+    return home() / "notebooks"
+
+
+def results_dir() -> Path:
+    """``$STUDYKIT_RESULTS``, or ``results/`` in the checkout."""
+    return Path(os.environ.get("STUDYKIT_RESULTS", home() / "results"))
+
+
+def runs_dir() -> Path:
+    return results_dir() / "runs"
+
+
+def data_dir() -> Path:
+    """``$STUDYKIT_DATA``, or the platform's user cache folder: archives and decoded volumes, never committed."""
+    return Path(os.environ.get("STUDYKIT_DATA", platformdirs.user_cache_dir("studykit", appauthor=False)))

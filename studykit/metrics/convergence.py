@@ -1,0 +1,133 @@
+"""How long until an error curve reaches a target: censored times, and speed-ups over a range of targets.
+
+The x-axis is whatever the caller counts: optimizer steps, FLOPs or seconds. Lower errors are better. Many
+seeds timed to a fixed quality is MLPerf's practice; a run that never arrives is censored, not dropped.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from studykit.claims.estimate import Estimate
+from studykit.claims.stats import paired_log_ratio
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Held-out ``error`` (n,) at the increasing points ``x`` (n,) where it was evaluated.
+
+    Raises:
+        ValueError: unequal lengths, no point, x that does not increase, or a value that is NaN or infinite.
+    """
+
+    x: ArrayLike
+    error: ArrayLike
+
+    def __post_init__(self) -> None:
+        for name in ("x", "error"):
+            values = np.array(getattr(self, name), dtype=np.float64)
+            if values.ndim != 1 or values.size == 0:
+                raise ValueError(f"a curve's {name} must be (n,) and not empty, got shape {values.shape}")
+            if not np.isfinite(values).all():
+                at = np.flatnonzero(~np.isfinite(values))[0]
+                raise ValueError(f"a curve's {name}[{at}] is {values[at]}; a diverged run cannot be timed")
+            values.flags.writeable = False
+            object.__setattr__(self, name, values)
+        if self.x.size != self.error.size:
+            raise ValueError(f"a curve has one error a point, got {self.x.size} x, {self.error.size} errors")
+        if (np.diff(self.x) <= 0).any():
+            at = int(np.flatnonzero(np.diff(self.x) <= 0)[0])
+            raise ValueError(f"a curve's x must increase, got {self.x[at]} then {self.x[at + 1]}")
+
+
+@dataclass(frozen=True)
+class CensoredTime:
+    """When a target was reached; ``censored`` where it was not, and ``time`` is then the end of the curve."""
+
+    time: float
+    censored: bool
+
+
+@dataclass(frozen=True)
+class SpeedupPoint:
+    """The speed-up at one target level.
+
+    ``targets`` holds the error asked of each pair. ``estimate`` is None where no ratio exists: some baseline
+    never improved on its first error, or some curve met its target at x = 0.
+    """
+
+    fraction: float
+    targets: tuple[float, ...]
+    estimate: Estimate | None
+
+
+def steps_to_target(curve: Curve, target: float) -> CensoredTime:
+    """The x at which ``curve`` first comes down to ``target``, linear between evaluations.
+
+    A curve that starts at or below the target is there at its first x. One that never comes down is censored
+    at its last x.
+    """
+    if not np.isfinite(target):
+        raise ValueError(f"a target error must be finite, got {target}")
+    x, error = curve.x, curve.error
+    reached = np.flatnonzero(error <= target)
+    if reached.size == 0:
+        return CensoredTime(float(x[-1]), censored=True)
+    i = int(reached[0])
+    if i == 0:
+        return CensoredTime(float(x[0]), censored=False)
+    share = (error[i - 1] - target) / (error[i - 1] - error[i])
+    return CensoredTime(float(x[i - 1] + share * (x[i] - x[i - 1])), censored=False)
+
+
+def best_so_far(curve: Curve) -> Curve:
+    """The same points with the lowest error met up to each."""
+    return Curve(curve.x, np.minimum.accumulate(curve.error))
+
+
+def speedup_profile(
+    baseline_curves: Sequence[Curve],
+    treatment_curves: Sequence[Curve],
+    fractions: Sequence[float] = (0.5, 0.75, 0.9, 0.95, 1.0),
+    *,
+    kind: str = "reduced-scale",
+) -> tuple[SpeedupPoint, ...]:
+    """Baseline time over treatment time at several targets, paired by seed.
+
+    Each pair's target is set by its own baseline: the error at which the baseline has made ``fraction`` of
+    all the improvement that it makes within its budget, 1 being its best error. So a baseline always arrives,
+    and one easily reached target cannot stand for the whole curve.
+
+    Raises:
+        ValueError: unpaired or no curves, or a fraction outside (0, 1].
+    """
+    if len(baseline_curves) != len(treatment_curves) or not baseline_curves:
+        counts = f"{len(baseline_curves)} baseline and {len(treatment_curves)} treatment"
+        raise ValueError(f"curves are paired by seed, got {counts} curves")
+    return tuple(_speedup_at(f, baseline_curves, treatment_curves, kind) for f in fractions)
+
+
+def _speedup_at(
+    fraction: float, baseline_curves: Sequence[Curve], treatment_curves: Sequence[Curve], kind: str
+) -> SpeedupPoint:
+    if not 0 < fraction <= 1:
+        raise ValueError(f"a fraction of the baseline's improvement must be in (0, 1], got {fraction}")
+    targets = []
+    for curve in baseline_curves:
+        best = float(curve.error.min())
+        targets.append(best + (1 - fraction) * (float(curve.error[0]) - best))
+    baseline = [steps_to_target(c, t) for c, t in zip(baseline_curves, targets, strict=True)]
+    treatment = [steps_to_target(c, t) for c, t in zip(treatment_curves, targets, strict=True)]
+    improved = all(c.error[0] > t for c, t in zip(baseline_curves, targets, strict=True))
+    if not improved or min(reached.time for reached in baseline + treatment) <= 0:
+        return SpeedupPoint(fraction, tuple(targets), estimate=None)
+    estimate = paired_log_ratio(
+        [reached.time for reached in baseline],
+        [reached.time for reached in treatment],
+        [reached.censored for reached in baseline],
+        [reached.censored for reached in treatment],
+        kind=kind,
+    )
+    return SpeedupPoint(fraction, tuple(targets), estimate)

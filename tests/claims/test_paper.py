@@ -1,0 +1,194 @@
+"""Papers: the five that ship load and are consistent, and a malformed file is refused by file and key."""
+
+import re
+
+import pytest
+
+from studykit.claims.paper import Rule, claims_of_study, find_claim, load_papers
+
+STUDIES = {
+    "bertswin-convergence": ("01_bertswin_convergence", "bertswin"),
+    "bertswin-compute": ("02_bertswin_compute", "bertswin"),
+    "effective-rank": ("03_effective_rank", "bertswin"),
+    "mvc-components": ("04_mvc_components", "bertswin"),
+    "gradient-conductor": ("05_gradient_conductor", "bertswin"),
+    "waveformer-efficiency": ("06_waveformer_efficiency", "rsna-pipeline"),
+    "spark-sparsity": ("07_spark_sparsity", "rsna-pipeline"),
+    "mim-masking": ("08_mim_masking", "rsna-pipeline"),
+    "nnformer-data-efficiency": ("09_nnformer_data_efficiency", "nnformer-mae"),
+    "volta-transfer": ("10_volta_transfer", "volta-3d"),
+    "spine-ablation": ("11_spine_ablation", "spine-adaptive"),
+}
+
+PAPER = """
+title = "A paper"
+authors = ["unknown"]
+year = 2025
+arxiv = "2501.00001"
+
+[[claims]]
+id = "faster"
+sentence = "It is faster."
+study = "some-study"
+notebook = "07_some_study"
+reported = [{ name = "speed-up", value = 2, unit = "×", place = "abstract" }]
+unknown = ["The number of seeds."]
+[claims.rule]
+kind = "effect"
+metric = "Time of one over time of the other"
+direction = "higher"
+null = 1.0
+least_effect = 1.25
+reported = 2
+repetitions = 5
+"""
+
+
+@pytest.fixture(scope="module")
+def papers():
+    return load_papers()
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="one"):
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        (folder / "paper.toml").write_text(text, encoding="utf-8")
+        return tmp_path
+
+    return write
+
+
+def test_the_five_sources_load(papers):
+    assert set(papers) == {"bertswin", "nnformer-mae", "rsna-pipeline", "spine-adaptive", "volta-3d"}
+    assert all(name == paper.name and paper.claims for name, paper in papers.items())
+
+
+def test_every_study_has_claims_of_its_own_paper_and_notebook(papers):
+    found = {}
+    for claim in (claim for paper in papers.values() for claim in paper.claims):
+        found.setdefault(claim.study, set()).add((claim.notebook, claim.paper))
+    assert found == {study: {home} for study, home in STUDIES.items()}
+
+
+def test_claims_are_written_to_be_judged(papers):
+    for claim in (claim for paper in papers.values() for claim in paper.claims):
+        assert claim.sentence.endswith(".") and len(claim.sentence) < 160, claim.key
+        assert claim.unknown or claim.rule.kind == "identity", (
+            f"{claim.key} says nothing about what is unknown"
+        )
+        if claim.rule.kind == "count":
+            assert claim.rule.tolerance == 0.01, claim.key
+        if claim.rule.reported is not None:
+            values = [number.value for number in claim.reported]
+            assert claim.rule.reported in values, f"{claim.key} is judged by a number that has no place"
+
+
+def test_reported_ratios_follow_from_the_reported_numbers(papers):
+    def numbers(key):
+        return {number.name: number.value for number in find_claim(key).reported}
+
+    speedup = numbers("bertswin/convergence-speedup")
+    ratio = speedup["epochs of the MAE-ViT baseline"] / speedup["epochs of BertsWin with AdamW"]
+    assert speedup["speed-up"] == pytest.approx(ratio, rel=1e-3)
+    bertswin = find_claim("bertswin/flops-bertswin-224").rule.reported
+    vit = find_claim("bertswin/flops-vit-224").rule.reported
+    equal_flops = find_claim("bertswin/convergence-speedup-equal-flops").rule.reported
+    assert equal_flops == pytest.approx(ratio * vit / bertswin, rel=1e-3)
+    assert find_claim("bertswin/flops-parity-224").rule.reported == pytest.approx(bertswin / vit, rel=1e-3)
+    assert find_claim("bertswin/gcond-total-speedup").rule.reported == 660 / 44
+    assert find_claim("bertswin/gcond-factor").rule.reported == pytest.approx(114 / 44, rel=1e-3)
+    small = numbers("bertswin/bertswin-small")
+    assert small["speed-up"] == pytest.approx(
+        small["steps of ViT-Base"] / small["steps of BertsWin-Small"], rel=1e-3
+    )
+
+
+def test_convergence_rule_is_the_agreed_one():
+    rule = find_claim("bertswin/convergence-speedup").rule
+    assert rule == Rule(
+        kind="effect",
+        metric=rule.metric,
+        direction="higher",
+        null=1.0,
+        reported=5.79,
+        least_effect=1.25,
+        repetitions=5,
+    )
+
+
+def test_a_file_is_read_as_written(write):
+    claim = find_claim("one/faster", write(PAPER))
+    assert claim.key == "one/faster"
+    assert (claim.study, claim.notebook) == ("some-study", "07_some_study")
+    assert claim.reported[0].value == 2.0 and claim.unknown == ("The number of seeds.",)
+    assert claim.rule.reported == 2.0 and claim.rule.tolerance is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('sentence = "It is faster."', 'sentense = "It is faster."', "missing key 'sentence'"),
+        ('arxiv = "2501.00001"', 'arxive = "2501.00001"', "unknown key 'arxive'"),
+        ("null = 1.0", "null = 1.0\nnul = 2.0", "unknown key 'nul'"),
+        ("null = 1.0\n", "", "missing key 'null'"),
+        ("null = 1.0", 'null = "one"', "key 'null' must be float"),
+        ("null = 1.0", "null = nan", "key 'null' must be finite"),
+        ("repetitions = 5", "repetitions = 5.5", "key 'repetitions' must be int"),
+        ("repetitions = 5", "repetitions = true", "key 'repetitions' must be int"),
+        ("repetitions = 5", "repetitions = 0", "repetitions: got 0"),
+        ('direction = "higher"', 'direction = "up"', "known directions: higher, lower"),
+        ('kind = "effect"', 'kind = "guess"', "known kinds: effect, count, identity"),
+        ("least_effect = 1.25", "least_effect = 0.8", "least_effect: 0.8 is not beyond the null"),
+        ("reported = 2\n", "reported = 1.1\n", "reported: 1.1 falls short of the least effect"),
+        ("07_some_study", "7_some_study", "NN_some_study"),
+        ("07_some_study", "07_another_study", "NN_some_study"),
+        ('id = "faster"', 'id = "Faster one"', "key 'id'"),
+        ('unknown = ["The number of seeds."]', "unknown = [3]", "key 'unknown'"),
+        ('unit = "×", ', "", "missing key 'unit'"),
+        ('sentence = "It is faster."', 'sentence = " "', "key 'sentence' is empty"),
+        ("year = 2025", "year = ", "not valid TOML"),
+    ],
+)
+def test_a_malformed_file_is_refused_by_name_and_key(write, old, new, said):
+    assert old in PAPER
+    folder = write(PAPER.replace(old, new))
+    with pytest.raises(ValueError, match=re.escape(said)) as error:
+        load_papers(folder)
+    assert str(folder / "one" / "paper.toml") in str(error.value)
+
+
+def test_a_rule_of_one_kind_takes_no_key_of_another(write):
+    count = PAPER.replace('kind = "effect"', 'kind = "count"')
+    with pytest.raises(ValueError, match="missing key 'tolerance'"):
+        load_papers(write(count))
+    with pytest.raises(ValueError, match="direction: has no meaning in a rule of kind 'identity'"):
+        Rule(kind="identity", metric="residual", tolerance=1e-9, direction="higher")
+    with pytest.raises(ValueError, match="relative tolerance"):
+        Rule(kind="count", metric="FLOPs", reported=0.0, tolerance=0.01)
+
+
+def test_duplicate_ids_are_refused(write):
+    claim = PAPER[PAPER.index("[[claims]]") :]
+    with pytest.raises(ValueError, match="duplicate id 'faster'"):
+        load_papers(write(PAPER + claim))
+
+
+def test_a_folder_without_a_paper_is_named(write):
+    folder = write(PAPER)
+    (folder / "empty").mkdir()
+    (folder / ".hidden").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"empty has no paper\.toml"):
+        load_papers(folder)
+
+
+def test_unknown_names_list_the_known_ones(write):
+    folder = write(PAPER)
+    with pytest.raises(ValueError, match="known claims: faster"):
+        find_claim("one/slower", folder)
+    with pytest.raises(ValueError, match="known papers: one"):
+        find_claim("two/faster", folder)
+    with pytest.raises(ValueError, match="studies with claims: some-study"):
+        claims_of_study("other", folder)
+    assert [claim.key for claim in claims_of_study("some-study", folder)] == ["one/faster"]

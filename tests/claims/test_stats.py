@@ -1,0 +1,237 @@
+"""Estimates and intervals: held against scipy, covering what they say, honest about censored runs."""
+
+import itertools
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from scipy import stats as oracle
+
+from studykit.claims.stats import (
+    Estimate,
+    interquartile_mean,
+    mean_interval,
+    paired_bootstrap,
+    paired_log_ratio,
+    paired_permutation_test,
+    rank_correlation_interval,
+    stratified_bootstrap,
+)
+
+
+def test_small_samples_get_students_t():
+    values = [1.0, 2.0, 4.0, 8.0, 9.0]
+    found = mean_interval(values, 0.9)
+    low, high = oracle.t.interval(0.9, 4, np.mean(values), oracle.sem(values))
+    assert (found.low, found.high) == pytest.approx((low, high))
+    assert found.n == 5 and "Student t" in found.method
+
+
+def test_larger_samples_get_bca():
+    values = np.random.default_rng(1).exponential(size=40)
+    found = mean_interval(values)
+    result = oracle.bootstrap((values,), np.mean, method="BCa", rng=np.random.default_rng(2))
+    width = found.high - found.low
+    assert found.low == pytest.approx(result.confidence_interval.low, abs=0.1 * width)
+    assert found.high == pytest.approx(result.confidence_interval.high, abs=0.1 * width)
+    assert found.high - found.value > found.value - found.low
+    assert found == mean_interval(values)
+    assert found != mean_interval(values, seed=1)
+
+
+def test_the_t_interval_covers_as_it_says():
+    """Over 1000 samples of five normal values, 95 % of the intervals hold the mean, ±3 standard errors."""
+    samples = np.random.default_rng(0).normal(3.0, 2.0, (1000, 5))
+    covered = sum((e := mean_interval(sample)).low <= 3.0 <= e.high for sample in samples)
+    assert 930 <= covered <= 970
+
+
+def test_one_value_bounds_nothing():
+    found = mean_interval([2.0])
+    assert (found.value, found.low, found.high, found.n) == (2.0, -math.inf, math.inf, 1)
+    ratio = paired_log_ratio([200.0], [100.0])
+    assert (ratio.value, ratio.low, ratio.high) == (pytest.approx(2.0), 0.0, math.inf)
+
+
+def test_equal_values_have_no_width():
+    for n in (3, 12):
+        found = mean_interval([0.25] * n)
+        assert (found.low, found.high) == (0.25, 0.25)
+
+
+def test_log_ratio_is_the_t_interval_of_logs():
+    baseline, treatment = np.array([100.0, 120, 90, 110, 130]), np.array([50.0, 40, 45, 60, 50])
+    found = paired_log_ratio(baseline, treatment)
+    logs = np.log(baseline / treatment)
+    low, high = oracle.t.interval(0.95, 4, logs.mean(), oracle.sem(logs))
+    assert found.value == pytest.approx(oracle.gmean(baseline / treatment))
+    assert (found.low, found.high) == pytest.approx((math.exp(low), math.exp(high)))
+    inverse = paired_log_ratio(treatment, baseline)
+    assert (inverse.low, inverse.high) == pytest.approx((1 / found.high, 1 / found.low))
+    scaled = paired_log_ratio(7 * baseline, 7 * treatment)
+    assert scaled.value == pytest.approx(found.value)
+
+
+@pytest.mark.parametrize("n", [5, 12])
+def test_log_ratio_finds_a_known_speedup(n):
+    rng = np.random.default_rng(4)
+    treatment = rng.uniform(50, 150, n)
+    found = paired_log_ratio(3 * treatment * np.exp(rng.normal(0, 0.1, n)), treatment)
+    assert found.low < 3 < found.high and found.high / found.low < 1.5
+
+
+def test_a_censored_run_opens_the_end_that_it_cannot_bound():
+    baseline, treatment = [100.0, 120, 90, 110, 130], [50.0, 40, 45, 60, 50]
+    whole = paired_log_ratio(baseline, treatment)
+    one = [False, True, False, False, False]
+    slow = paired_log_ratio(baseline, treatment, treatment_censored=one)
+    assert (slow.low, slow.high, slow.censored) == (0.0, whole.high, 1)
+    late = paired_log_ratio(baseline, treatment, baseline_censored=one)
+    assert (late.low, late.high, late.censored) == (whole.low, math.inf, 1)
+    both = paired_log_ratio(baseline, treatment, one, one)
+    assert (both.low, both.high, both.censored) == (0.0, math.inf, 1)
+    apart = paired_log_ratio(baseline, treatment, one, [True, False, False, False, False])
+    assert apart.censored == 2
+    assert slow.value == late.value == both.value == whole.value
+
+
+def test_bad_pairs_are_refused():
+    with pytest.raises(ValueError, match="paired, got 2 and 3"):
+        paired_log_ratio([1, 2], [1, 2, 3])
+    with pytest.raises(ValueError, match="above 0"):
+        paired_log_ratio([1, 2], [0, 2])
+    with pytest.raises(ValueError, match=r"treatment\[1\] is nan"):
+        paired_log_ratio([1, 2], [1, math.nan])
+    with pytest.raises(ValueError, match="one flag a pair"):
+        paired_log_ratio([1, 2], [1, 2], [True])
+    with pytest.raises(ValueError, match="not empty"):
+        mean_interval([])
+
+
+def test_paired_bootstrap_sees_through_the_spread_of_cases():
+    rng = np.random.default_rng(3)
+    cases = rng.normal(0, 10, 60)
+    found = paired_bootstrap(cases, cases + 0.5 + rng.normal(0, 0.2, 60))
+    assert 0.4 < found.low < 0.5 < found.high < 0.6
+    assert found.n == 60
+
+
+def test_permutation_test_enumerates_small_samples():
+    baseline, treatment = np.zeros(6), np.array([1.0, 2, 3, 4, 5, 6])
+    assert paired_permutation_test(baseline, treatment) == 2 / 2**6
+    assert paired_permutation_test(treatment, baseline) == 2 / 2**6
+    difference = np.array([0.3, -0.1, 0.7, 0.2, -0.4])
+    signs = np.array(list(itertools.product((1, -1), repeat=5)))
+    brute = np.mean(np.abs(signs @ difference) >= abs(difference.sum()) - 1e-12)
+    assert paired_permutation_test(np.zeros(5), difference) == pytest.approx(brute)
+    assert paired_permutation_test(np.ones(4), np.ones(4)) == 1.0
+
+
+def test_permutation_test_draws_from_large_samples():
+    difference = np.random.default_rng(5).normal(0.3, 1.0, 30)
+    p = paired_permutation_test(np.zeros(30), difference)
+    reference = oracle.permutation_test(
+        (difference, np.zeros(30)),
+        lambda x, y, axis: np.mean(x - y, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        rng=np.random.default_rng(0),
+    )
+    assert p == pytest.approx(reference.pvalue, abs=0.02)
+    assert p == paired_permutation_test(np.zeros(30), difference)
+
+
+def test_permutation_test_is_level_under_the_null():
+    rng = np.random.default_rng(6)
+    rejected = sum(paired_permutation_test(np.zeros(8), rng.normal(size=8)) <= 0.05 for _ in range(400))
+    assert rejected <= 33
+
+
+@pytest.mark.parametrize("n", [4, 7, 12, 101])
+def test_interquartile_mean_is_the_trimmed_mean(n):
+    scores = np.random.default_rng(n).normal(size=(3, n))
+    assert interquartile_mean(scores[0]) == pytest.approx(oracle.trim_mean(scores[0], 0.25))
+    assert interquartile_mean(scores) == pytest.approx(oracle.trim_mean(scores, 0.25, axis=None))
+    assert interquartile_mean(scores, axis=1) == pytest.approx(oracle.trim_mean(scores, 0.25, axis=1))
+    assert interquartile_mean([0, 0, 1, 1, 1, 1, 100, 1e9]) == 1.0
+
+
+def test_stratified_bootstrap_keeps_tasks_apart():
+    """Tasks that differ widely but have no spread between runs leave nothing uncertain."""
+    levels = np.tile([0.0, 10.0, 20.0], (5, 1))
+    fixed = stratified_bootstrap(levels)
+    assert fixed.low == fixed.value == fixed.high and fixed.n == 5
+    noisy = stratified_bootstrap(levels + np.random.default_rng(0).normal(0, 1, levels.shape))
+    assert noisy.low < noisy.value < noisy.high and noisy.high - noisy.low < 4
+    assert stratified_bootstrap(levels, np.mean).value == 10.0
+    assert stratified_bootstrap(levels[:1]).high == math.inf
+    with pytest.raises(ValueError, match=r"\(runs, tasks\)"):
+        stratified_bootstrap([1.0, 2.0])
+
+
+def test_rank_correlation_agrees_with_scipy_and_covers():
+    rng = np.random.default_rng(8)
+    x = rng.integers(0, 6, 25).astype(float)
+    y = x + rng.normal(0, 2, 25)
+    found = rank_correlation_interval(x, y)
+    assert found.value == pytest.approx(oracle.spearmanr(x, y).statistic)
+    assert -1 <= found.low < found.value < found.high <= 1
+    true = 6 / math.pi * math.asin(0.5 / 2)
+    covered = 0
+    for _ in range(300):
+        a, b = rng.multivariate_normal([0, 0], [[1, 0.5], [0.5, 1]], 15).T
+        e = rank_correlation_interval(a, b)
+        covered += e.low <= true <= e.high
+    assert covered >= 273
+
+
+def test_a_perfect_rank_correlation_is_not_certain():
+    rising = rank_correlation_interval([1, 2, 3, 4, 5], [1, 4, 9, 16, 25])
+    falling = rank_correlation_interval([1, 2, 3, 4, 5], [5, 4, 3, 2, 1])
+    assert rising.value == 1.0 and rising.high == 1.0 and 0 < rising.low < 0.9
+    assert (falling.low, falling.high) == (-1.0, pytest.approx(-rising.low))
+    few = rank_correlation_interval([1, 2, 3], [1, 2, 3])
+    assert (few.low, few.high) == (-1.0, 1.0)
+    with pytest.raises(ValueError, match="variation"):
+        rank_correlation_interval([1, 1, 1, 1], [1, 2, 3, 4])
+
+
+def test_estimates_survive_json():
+    found = paired_log_ratio([2.0, 3], [1.0, 1], [True, False], [False, True])
+    text = json.dumps(found.to_dict(), allow_nan=False)
+    assert '"low": 0.0' in text and '"high": "inf"' in text
+    assert Estimate.from_dict(json.loads(text)) == found
+    assert '"low": "-inf"' in json.dumps(mean_interval([1.0]).to_dict(), allow_nan=False)
+    with pytest.raises(ValueError, match="unknown key of an estimate mean; known: value"):
+        Estimate.from_dict({**found.to_dict(), "mean": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"kind": "anecdote"}, "known kinds: exact, paper-scale, reduced-scale, mechanism"),
+        ({"value": math.nan}, "finite value"),
+        ({"low": math.nan}, "low <= high"),
+        ({"low": 3.0}, "low <= high"),
+        ({"n": 0}, "n >= 1"),
+        ({"censored": 6}, "0 <= censored <= n"),
+        ({"confidence": 95}, "confidence"),
+    ],
+)
+def test_an_impossible_estimate_is_refused(changed, said):
+    good = {"value": 1.5, "low": 1.0, "high": 2.0, "n": 5, "kind": "reduced-scale"}
+    Estimate(**good)
+    with pytest.raises(ValueError, match=said):
+        Estimate(**{**good, **changed})
+
+
+def test_claims_import_without_the_heavy_libraries():
+    code = (
+        "import sys, studykit.claims.paper, studykit.claims.verdict, studykit.claims.stats;"
+        "print([m for m in ('torch', 'numpy', 'scipy', 'pandas', 'matplotlib', 'monai') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
