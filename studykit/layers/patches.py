@@ -1,0 +1,59 @@
+"""Volumes as sequences of non-overlapping patches, and the choice of some of them."""
+
+from torch import Tensor
+
+
+def patchify(volume: Tensor, patch_size: int) -> Tensor:
+    """Cut (B, C, D, H, W) into (B, T, C, p, p, p), patches in (d, h, w) raster order, T = D·H·W / p³.
+
+    Raises:
+        ValueError: a spatial size is no multiple of the patch size.
+    """
+    batch, channels, *size = volume.shape
+    p = patch_size
+    if any(n % p for n in size):
+        raise ValueError(f"Volume of {tuple(size)} voxels does not divide into patches of {p}³.")
+    d, h, w = (n // p for n in size)
+    blocks = volume.view(batch, channels, d, p, h, p, w, p)
+    return blocks.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(batch, d * h * w, channels, p, p, p)
+
+
+def unpatchify(patches: Tensor, grid: tuple[int, int, int]) -> Tensor:
+    """Inverse of :func:`patchify`: (B, T, C, p, p, p) on a (d, h, w) grid to (B, C, D, H, W)."""
+    batch, _, channels, p, _, _ = patches.shape
+    d, h, w = grid
+    blocks = patches.view(batch, d, h, w, channels, p, p, p).permute(0, 4, 1, 5, 2, 6, 3, 7)
+    return blocks.reshape(batch, channels, d * p, h * p, w * p)
+
+
+def take_tokens(tokens: Tensor, index: Tensor) -> Tensor:
+    """Gather tokens of each sample: (B, T, ...) and int64 (B, K) to (B, K, ...)."""
+    shape = tokens.shape[2:]
+    flat = tokens.flatten(2)
+    return flat.gather(1, index.unsqueeze(-1).expand(-1, -1, flat.shape[-1])).view(*index.shape, *shape)
+
+
+def split_mask(mask: Tensor, num_visible: int | None = None) -> tuple[Tensor, Tensor]:
+    """Token indices of visible and of masked patches, each in raster order.
+
+    Args:
+        mask: bool (B, d, h, w), ``True`` = masked, the same number in each sample.
+        num_visible: that number, if the caller knows it. Reading it from the mask costs a device
+            synchronisation, so training passes it; without it the mask is checked.
+
+    Returns:
+        int64 (B, K) visible and int64 (B, T - K) masked indices.
+
+    Raises:
+        ValueError: ``num_visible`` is not given and samples differ in their number of visible patches.
+    """
+    flat = mask.flatten(1)
+    if num_visible is None:
+        counts = (~flat).sum(dim=1)
+        num_visible = int(counts[0])
+        if not bool((counts == num_visible).all()):
+            raise ValueError(
+                f"Each sample must have the same number of visible patches, got {counts.tolist()}."
+            )
+    order = flat.byte().argsort(dim=1, stable=True)
+    return order[:, :num_visible], order[:, num_visible:]

@@ -1,0 +1,221 @@
+"""Shifted-window self-attention in 3-D with a relative-position bias (Liu et al. 2021), padding masked.
+
+Tokens are channels-last, (B, D, H, W, C). Keys in the padding, and keys across the seam of the cyclic shift,
+are hidden from the queries.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from studykit.layers.biased_attention import biased_attention
+
+Size = tuple[int, int, int]
+
+
+class Windows(nn.Module):
+    """Geometry of windows on one token grid: how to cut, how to join, who may see whom.
+
+    An axis no longer than the window becomes a single window of its own length, without shift. Cutting and
+    joining are one gather of rows each, cyclic shift and padding included, and so is each gradient.
+
+    Args:
+        grid: tokens an axis, (d, h, w).
+        window_size: largest window an axis.
+        shift: cyclic shift an axis, in tokens, below the window size.
+    """
+
+    def __init__(
+        self, grid: Sequence[int], window_size: Sequence[int], shift: Sequence[int] = (0, 0, 0)
+    ) -> None:
+        super().__init__()
+        if any(not 0 <= s < w for s, w in zip(shift, window_size, strict=True)):
+            raise ValueError(
+                f"A shift must be at least 0 and below its window, got {tuple(shift)} for {tuple(window_size)}."
+            )
+        self.grid: Size = tuple(grid)
+        self.size: Size = tuple(min(g, w) for g, w in zip(grid, window_size, strict=True))
+        self.shift: Size = tuple(s if g > w else 0 for g, w, s in zip(grid, window_size, shift, strict=True))
+        self.tokens = self.size[0] * self.size[1] * self.size[2]
+        place, region, real = self._slots()
+        self.count = place.shape[0]
+        order = place.flatten()
+        inverse = torch.empty(self.grid[0] * self.grid[1] * self.grid[2], dtype=torch.long)
+        slots = torch.arange(order.numel())[real.flatten()]
+        inverse[order[real.flatten()]] = slots
+        self.register_buffer("order", order, persistent=False)
+        self.register_buffer("inverse", inverse, persistent=False)
+        seen = (region[:, :, None] == region[:, None, :]) & real[:, None, :]
+        seen |= torch.eye(self.tokens, dtype=torch.bool)
+        mask = torch.zeros(seen.shape).masked_fill(~seen, float("-inf")).unsqueeze(1)
+        self.register_buffer("mask", mask if bool(mask.any()) else None, persistent=False)
+
+    def _slots(self) -> tuple[Tensor, Tensor, Tensor]:
+        """For each (window, slot): its token, its side of the shift's seam, and whether it is no padding."""
+        axes = []
+        for grid, window, shift in zip(self.grid, self.size, self.shift, strict=True):
+            padded = -(-grid // window) * window
+            slot = torch.arange(padded)
+            place = (slot + shift) % padded
+            seam = (slot >= padded - window).long() + (slot >= padded - shift).long() if shift else slot * 0
+            axes.append([x.view(-1, window) for x in (place, seam, place < grid)])
+        (pd, sd, rd), (ph, sh, rh), (pw, sw, rw) = axes
+
+        def join(d: Tensor, h: Tensor, w: Tensor) -> Tensor:
+            d, h, w = (
+                d[:, None, None, :, None, None],
+                h[None, :, None, None, :, None],
+                w[None, None, :, None, None, :],
+            )
+            return torch.broadcast_tensors(d, h, w)
+
+        def flat(x: Tensor) -> Tensor:
+            return x.reshape(-1, self.tokens)
+
+        d, h, w = join(rd, rh, rw)
+        real = flat(d & h & w)
+        d, h, w = join(sd, sh, sw)
+        region = flat(d * 9 + h * 3 + w)
+        d, h, w = join(pd, ph, pw)
+        place = flat((d * self.grid[1] + h) * self.grid[2] + w).where(real, 0)
+        return place, region, real
+
+    def cut(self, x: Tensor) -> Tensor:
+        """(B, D, H, W, C) to (B, windows·N, C)."""
+        return _Cut.apply(x.flatten(1, 3), self.order, self.inverse)
+
+    def join(self, x: Tensor) -> Tensor:
+        """(B, windows·N, C) back to (B, D, H, W, C); slots of padding are dropped."""
+        return _Join.apply(x, self.order, self.inverse).view(x.shape[0], *self.grid, x.shape[-1])
+
+
+class _Cut(torch.autograd.Function):
+    """Rows by ``order``. Padding slots repeat token 0; nobody sees them, so no gradient comes back from them."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+        ctx.save_for_backward(inverse)
+        return x.index_select(1, order)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (inverse,) = ctx.saved_tensors
+        return gradient.index_select(1, inverse), None, None
+
+
+class _Join(torch.autograd.Function):
+    """Rows by ``inverse``; padding slots get a zero gradient."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+        ctx.save_for_backward(order, inverse)
+        return x.index_select(1, inverse)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+        order, inverse = ctx.saved_tensors
+        if order.numel() == inverse.numel():
+            return gradient.index_select(1, order), None, None
+        slots = gradient.new_zeros(gradient.shape[0], order.numel(), gradient.shape[-1])
+        return slots.index_copy(1, inverse, gradient), None, None
+
+
+class RelativePositionBias(nn.Module):
+    """Learned bias for each head and 3-D offset between two tokens of a window.
+
+    The table holds one row for each of the (2w-1)³ offsets of a full window, so a smaller window at a small
+    grid uses the rows of the offsets it has.
+    """
+
+    def __init__(
+        self, window_size: Sequence[int], num_heads: int, actual: Sequence[int] | None = None
+    ) -> None:
+        super().__init__()
+        spans = [2 * w - 1 for w in window_size]
+        self.table = nn.Parameter(torch.empty(spans[0] * spans[1] * spans[2], num_heads))
+        nn.init.trunc_normal_(self.table, std=0.02)
+        self.register_buffer("index", relative_index(window_size, actual or window_size), persistent=False)
+
+    def forward(self) -> Tensor:
+        """float (heads, N, N), row = query, column = key."""
+        return F.embedding(self.index, self.table).permute(2, 0, 1)
+
+
+def relative_index(window_size: Sequence[int], actual: Sequence[int]) -> Tensor:
+    """int64 (N, N): row of the bias table for query i and key j of an ``actual`` ≤ ``window_size`` window."""
+    axes = torch.meshgrid(*(torch.arange(n) for n in actual), indexing="ij")
+    place = torch.stack([axis.flatten() for axis in axes])
+    d, h, w = (place[:, :, None] - place[:, None, :]).unbind(0)
+    _, span_h, span_w = (2 * n - 1 for n in window_size)
+    d, h, w = d + window_size[0] - 1, h + window_size[1] - 1, w + window_size[2] - 1
+    return (d * span_h + h) * span_w + w
+
+
+class WindowAttention(nn.Module):
+    """Multi-head attention inside each window of a token grid.
+
+    Args:
+        dim: channels C, a multiple of ``num_heads``.
+        num_heads: attention heads.
+        grid, window_size, shift: see :class:`Windows`.
+        qkv_bias: whether the joint projection has a bias.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        grid: Sequence[int],
+        window_size: Sequence[int],
+        shift: Sequence[int] = (0, 0, 0),
+        qkv_bias: bool = True,
+    ) -> None:
+        super().__init__()
+        if dim % num_heads:
+            raise ValueError(f"dim ({dim}) must be a multiple of num_heads ({num_heads}).")
+        self.num_heads = num_heads
+        self.windows = Windows(grid, window_size, shift)
+        self.position_bias = RelativePositionBias(window_size, num_heads, self.windows.size)
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, D, H, W, C) on the grid given at construction; the same shape comes back."""
+        windows = self.windows
+        qkv = self.qkv(windows.cut(x))
+        qkv = qkv.view(x.shape[0], windows.count, windows.tokens, 3, self.num_heads, -1)
+        q, k, v = (part.transpose(2, 3) for part in qkv.unbind(3))
+        out = biased_attention(q, k, v, self.position_bias(), windows.mask)
+        return self.proj(windows.join(out.transpose(2, 3).reshape(x.shape[0], -1, x.shape[-1])))
+
+
+class SwinBlock(nn.Module):
+    """Pre-norm Swin block: window attention, then a GELU MLP, each with a residual.
+
+    Args:
+        dim, num_heads, grid, window_size, shift: see :class:`WindowAttention`.
+        mlp_ratio: hidden width of the MLP over ``dim``.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        grid: Sequence[int],
+        window_size: Sequence[int],
+        shift: Sequence[int] = (0, 0, 0),
+        mlp_ratio: float = 4.0,
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn = WindowAttention(dim, num_heads, grid, window_size, shift)
+        self.norm2 = nn.LayerNorm(dim)
+        hidden = int(dim * mlp_ratio)
+        self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, D, H, W, C) to the same shape."""
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))

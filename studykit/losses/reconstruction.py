@@ -1,0 +1,14 @@
+"""Voxel-wise reconstruction error of masked patches."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class L2Loss(nn.Module):
+    """Mean squared error over all voxels of the masked patches, in float32."""
+
+    version = 1
+
+    def forward(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """prediction, target: (B, M, C, p, p, p)."""
+        return {"l2": F.mse_loss(prediction.float(), target.float())}

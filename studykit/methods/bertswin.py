@@ -1,0 +1,27 @@
+"""BertsWin (arXiv 2512.21769): masked reconstruction with the full token grid in shifted windows."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from studykit.methods.masked_reconstruction import MaskedReconstruction
+
+
+class BertsWin(MaskedReconstruction):
+    """:class:`~studykit.models.bertswin.BertsWinNet` under masked reconstruction.
+
+    Args:
+        mask_ratio, loss, loss_options, normalise_target: see :class:`MaskedReconstruction`.
+        model_options: sizes of the model.
+    """
+
+    version = 1
+
+    def __init__(
+        self,
+        mask_ratio: float = 0.75,
+        loss: str = "l2",
+        loss_options: Mapping[str, Any] | None = None,
+        normalise_target: bool = False,
+        **model_options: Any,
+    ) -> None:
+        super().__init__("bertswin", mask_ratio, loss, loss_options, normalise_target, model_options)

@@ -1,0 +1,97 @@
+"""Hide patches, predict them, score the hidden ones: what masked autoencoders of any architecture share."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from studykit.layers.patches import patchify, split_mask, take_tokens, unpatchify
+from studykit.losses import build_loss
+from studykit.masking import num_masked, random_patch_mask
+from studykit.models import build_model
+
+
+class MaskedReconstruction(nn.Module):
+    """A model that maps (volume, mask) to patches, with a mask ratio and a loss.
+
+    Args:
+        model: name of a model whose ``forward(volume, mask, num_visible)`` predicts every patch.
+        mask_ratio: share of patches hidden.
+        loss: name of a loss on masked patches.
+        loss_options: its options.
+        normalise_target: score against each target patch standardised by its own mean and deviation.
+        model_options: the model's options.
+    """
+
+    version = 1
+
+    def __init__(
+        self,
+        model: str,
+        mask_ratio: float = 0.75,
+        loss: str = "l2",
+        loss_options: Mapping[str, Any] | None = None,
+        normalise_target: bool = False,
+        model_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = build_model(model, **(model_options or {}))
+        self.loss = build_loss(loss, **(loss_options or {}))
+        self.mask_ratio = mask_ratio
+        self.normalise_target = normalise_target
+        self.grid = self.model.grid
+        self.num_visible = self.grid[0] * self.grid[1] * self.grid[2] - num_masked(self.grid, mask_ratio)
+
+    def draw_masks(self, batch_size: int, generator: torch.Generator) -> Tensor:
+        """bool (B, d, h, w), ``True`` = hidden, ``mask_ratio`` of the patches of each sample."""
+        return random_patch_mask(self.grid, self.mask_ratio, batch_size, generator)
+
+    def forward(self, volume: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Loss terms of the hidden patches.
+
+        Args:
+            volume: (B, C, D, H, W), standardised intensities.
+            mask: bool (B, d, h, w) from :meth:`draw_masks`.
+
+        Returns:
+            named scalars; their sum is minimised.
+        """
+        prediction = self.model(volume, mask, self.num_visible)
+        _, hidden = split_mask(mask, self.num_visible)
+        target = take_tokens(patchify(volume, self.model.patch_size), hidden)
+        return self.loss(take_tokens(prediction, hidden), self._normalised(target))
+
+    def loss_terms(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Draw masks, then :meth:`forward`: (B, C, D, H, W) to named scalars."""
+        return self(batch, self.draw_masks(batch.shape[0], generator).to(batch.device, non_blocking=True))
+
+    def encode(self, volume: Tensor) -> Tensor:
+        """Tokens of the unmasked volume, (B, T, width)."""
+        return self.model.encode(volume)
+
+    @torch.no_grad()
+    def reconstruct(self, volume: Tensor, mask: Tensor) -> Tensor:
+        """Volume with its hidden patches replaced by their prediction, (B, C, D, H, W), in input intensities.
+
+        With ``normalise_target`` a prediction is scaled back by the true patch's mean and deviation, as is
+        usual for pictures: it shows texture, not brightness.
+        """
+        prediction = self.model(volume, mask).float()
+        patches = patchify(volume, self.model.patch_size)
+        if self.normalise_target:
+            mean, deviation = _patch_statistics(patches)
+            prediction = prediction * deviation + mean
+        hidden = mask.flatten(1)[:, :, None, None, None, None]
+        return unpatchify(torch.where(hidden, prediction, patches), self.grid)
+
+    def _normalised(self, target: Tensor) -> Tensor:
+        if not self.normalise_target:
+            return target
+        mean, deviation = _patch_statistics(target)
+        return (target - mean) / deviation
+
+
+def _patch_statistics(patches: Tensor, epsilon: float = 1e-6) -> tuple[Tensor, Tensor]:
+    variance, mean = torch.var_mean(patches.float(), dim=(2, 3, 4, 5), keepdim=True, correction=0)
+    return mean, (variance + epsilon).sqrt()

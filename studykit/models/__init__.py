@@ -1,0 +1,20 @@
+"""Architectures, one file each, built by name."""
+
+from typing import Any
+
+from torch import nn
+
+from studykit.models.bertswin import BertsWinNet
+from studykit.models.mae_vit import MaskedAutoencoderViT
+from studykit.registry import build
+
+MODELS: dict[str, type[nn.Module]] = {"mae-vit": MaskedAutoencoderViT, "bertswin": BertsWinNet}
+
+
+def build_model(name: str, **overrides: Any) -> nn.Module:
+    """Model ``name`` with its paper's sizes, but for ``overrides``.
+
+    Raises:
+        ValueError: unknown name or option; the message lists the known ones.
+    """
+    return build("model", MODELS, name, overrides)

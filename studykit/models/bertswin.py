@@ -1,0 +1,168 @@
+"""BertsWin: the full token grid, with mask tokens, through single-scale shifted-window attention.
+
+Source: arXiv 2512.21769 and its released code (sizes, order of layers, initialisation). Sizes are parameters
+here; the defaults are the paper's.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from studykit.layers.patches import patchify, split_mask, take_tokens
+from studykit.layers.positions import sincos_positions
+from studykit.layers.window_attention import SwinBlock
+
+
+class PatchStem(nn.Module):
+    """Convolutional embedding of isolated patches: stride-2 stages down to one voxel.
+
+    Each stage is conv k3 s2 p1 without bias, GroupNorm(4), GELU; a 1×1 convolution ends it. A patch never sees
+    its neighbour, so a hidden patch cannot reach a visible token.
+
+    Args:
+        patch_size: a power of two; log2 of it is the number of stages.
+        in_channels: channels of the volume.
+        embed_dim: width of the token; the stages have embed_dim/2 channels at the end, half of it before, …
+    """
+
+    def __init__(self, patch_size: int, in_channels: int, embed_dim: int) -> None:
+        super().__init__()
+        stages = int(math.log2(patch_size))
+        if 2**stages != patch_size or stages < 1:
+            raise ValueError(f"patch_size must be a power of two, at least 2, got {patch_size}.")
+        widths = [embed_dim // 2 ** (stages - i) for i in range(stages)]
+        if any(width % 4 for width in widths):
+            raise ValueError(
+                f"embed_dim {embed_dim} gives stem widths {widths}; each must be a multiple of 4."
+            )
+        layers: list[nn.Module] = []
+        for before, width in zip([in_channels, *widths], widths, strict=False):
+            layers += [
+                nn.Conv3d(before, width, 3, stride=2, padding=1, bias=False),
+                nn.GroupNorm(4, width),
+                nn.GELU(),
+            ]
+        self.layers = nn.Sequential(*layers, nn.Conv3d(widths[-1], embed_dim, 1))
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """(B, K, C, p, p, p) to (B, K, embed_dim)."""
+        return self.layers(patches.flatten(0, 1)).view(*patches.shape[:2], -1)
+
+
+class UpsamplingDecoder(nn.Module):
+    """Token grid to voxels: linear, then transposed convolutions whose stride is their kernel.
+
+    Args:
+        embed_dim: width of the tokens.
+        patch_size: voxels a token and axis: the product of the strides.
+        out_channels: channels of the volume.
+        widths: channels after the linear layer and after each transposed convolution but the last.
+    """
+
+    def __init__(
+        self, embed_dim: int, patch_size: int, out_channels: int, widths: tuple[int, int, int]
+    ) -> None:
+        super().__init__()
+        if patch_size < 4 or patch_size % 4:
+            raise ValueError(f"The decoder needs a patch_size that is a multiple of 4, got {patch_size}.")
+        first, second, third = widths
+        self.embedding = nn.Linear(embed_dim, first)
+        stride = patch_size // 4
+        self.layers = nn.Sequential(
+            nn.ConvTranspose3d(first, second, stride, stride),
+            nn.GroupNorm(8, second),
+            nn.GELU(),
+            nn.ConvTranspose3d(second, third, 2, 2),
+            nn.GroupNorm(4, third),
+            nn.GELU(),
+            nn.ConvTranspose3d(third, out_channels, 2, 2),
+        )
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, d, h, w, embed_dim) to (B, C, D, H, W)."""
+        return self.layers(self.embedding(tokens).permute(0, 4, 1, 2, 3).contiguous())
+
+
+class BertsWinNet(nn.Module):
+    """Stem on visible patches, mask tokens elsewhere, Swin blocks on the full grid, convolutional decoder.
+
+    Args:
+        img_size: voxels an axis of the cubic input, a multiple of ``patch_size``.
+        patch_size: voxels an axis of a patch, a power of two from 4.
+        in_channels: channels of the volume.
+        embed_dim, depth, num_heads, mlp_ratio: width (multiple of 6 and of ``num_heads``), blocks, heads, MLP ratio.
+        window_size: tokens an axis of a window; every second block is shifted by half of it.
+        decoder_widths: see :class:`UpsamplingDecoder`; by default (2/3·embed_dim, 64, 16).
+    """
+
+    def __init__(
+        self,
+        img_size: int = 224,
+        patch_size: int = 16,
+        in_channels: int = 1,
+        embed_dim: int = 768,
+        depth: int = 12,
+        num_heads: int = 12,
+        mlp_ratio: float = 4.0,
+        window_size: int = 7,
+        decoder_widths: tuple[int, int, int] | None = None,
+    ) -> None:
+        super().__init__()
+        if img_size % patch_size:
+            raise ValueError(f"img_size ({img_size}) must be a multiple of patch_size ({patch_size}).")
+        self.patch_size = patch_size
+        self.grid = (img_size // patch_size,) * 3
+        self.embed_dim = embed_dim
+        self.stem = PatchStem(patch_size, in_channels, embed_dim)
+        self.mask_token = nn.Parameter(torch.empty(1, 1, embed_dim))
+        window = (window_size,) * 3
+        shifted = (window_size // 2,) * 3
+        self.blocks = nn.Sequential(
+            *(
+                SwinBlock(embed_dim, num_heads, self.grid, window, shifted if i % 2 else (0, 0, 0), mlp_ratio)
+                for i in range(depth)
+            )
+        )
+        widths = tuple(decoder_widths or (embed_dim * 2 // 3, 64, 16))
+        self.decoder = UpsamplingDecoder(embed_dim, patch_size, in_channels, widths)
+        self.register_buffer("positions", sincos_positions(self.grid, embed_dim), persistent=False)
+        self.apply(_init)
+        nn.init.normal_(self.mask_token, std=0.02)
+
+    def forward(self, volume: Tensor, mask: Tensor, num_visible: int | None = None) -> Tensor:
+        """Predict every patch from the visible ones.
+
+        Args:
+            volume: (B, C, D, H, W).
+            mask: bool (B, d, h, w), ``True`` = hidden, the same number in each sample.
+            num_visible: visible patches a sample, if known (spares a device synchronisation).
+
+        Returns:
+            (B, T, C, p, p, p) predicted patches in raster order.
+        """
+        patches = patchify(volume, self.patch_size)
+        visible, _ = split_mask(mask, num_visible)
+        tokens = self.stem(take_tokens(patches, visible))
+        index = visible.unsqueeze(-1).expand(-1, -1, self.embed_dim)
+        full = self.mask_token.to(tokens.dtype).expand(*patches.shape[:2], -1).scatter(1, index, tokens)
+        return patchify(self.decoder(self._mix(full)), self.patch_size)
+
+    def encode(self, volume: Tensor) -> Tensor:
+        """Tokens of the whole, unmasked volume: (B, C, D, H, W) to (B, T, embed_dim)."""
+        return self._mix(self.stem(patchify(volume, self.patch_size))).flatten(1, 3)
+
+    def _mix(self, tokens: Tensor) -> Tensor:
+        """(B, T, C) without positions to (B, d, h, w, C)."""
+        return self.blocks((tokens + self.positions).view(-1, *self.grid, self.embed_dim))
+
+
+def _init(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+    elif isinstance(module, nn.Conv3d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    else:
+        return
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)
