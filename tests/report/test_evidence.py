@@ -1,0 +1,86 @@
+import json
+
+import pytest
+from toy_paper import ratio
+
+from studykit.claims.estimate import Estimate
+from studykit.report.evidence import gather, summary_frame
+
+
+def row(frame, claim):
+    return frame.set_index("claim").loc[claim]
+
+
+def test_without_results_nothing_is_evaluated(conclude, papers):
+    frame = summary_frame(conclude.results, papers)
+    assert list(frame["claim"]) == ["steps", "flops", "count", "late"]
+    assert set(frame["verdict"]) == {"not evaluated"} and set(frame["ours"]) == {"–"}
+    assert row(frame, "steps")["reported"] == "5.8×"
+
+
+def test_the_strongest_profile_speaks(conclude, papers):
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    conclude.write("steps", "gpu", ratio(6.1, 4.0, 9.0, n=8))
+    conclude.write("steps", "smoke", ratio(9.0, 8.0, 10.0))
+    found = row(summary_frame(conclude.results, papers), "steps")
+    assert (found["profile"], found["verdict"], found["n"]) == ("gpu", "reproduced", "8")
+    assert found["ours"] == "6.1× [4.0, 9.0]" and found["evidence"] == "reduced-scale"
+    conclude.write("steps", "paper", ratio(0.8, 0.7, 0.9))
+    assert row(summary_frame(conclude.results, papers), "steps")["profile"] == "paper"
+
+
+def test_a_stronger_profile_with_too_few_seeds_gives_way(conclude, papers):
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    conclude.write("steps", "gpu", ratio(6.1, 4.0, 9.0, n=2))
+    assert row(summary_frame(conclude.results, papers), "steps")["profile"] == "laptop"
+
+
+def test_smoke_alone_is_not_evidence(conclude, papers):
+    conclude.write("steps", "smoke", ratio(6.0, 5.0, 7.0))
+    found = row(summary_frame(conclude.results, papers), "steps")
+    assert (found["verdict"], found["profile"], found["ours"]) == ("not evaluated", "–", "–")
+
+
+def test_this_run_stands_beside_the_evidence(conclude, papers):
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    conclude.write("steps", "smoke", ratio(9.0, 8.0, 10.0))
+    frame = summary_frame(conclude.results, papers, beside="smoke")
+    assert row(frame, "steps")["this run"] == "9.0× [8.0, 10.0]"
+    assert row(frame, "steps")["ours"] == "2.40× [1.80, 3.30]"
+    assert row(frame, "flops")["this run"] == "–"
+
+
+def test_a_count_has_no_n_and_no_interval(conclude, papers):
+    conclude.write("count", "laptop", Estimate.exact(538.2, unit="GFLOP"))
+    found = row(summary_frame(conclude.results, papers), "count")
+    assert (found["ours"], found["n"], found["verdict"]) == ("538.2 GFLOP", "–", "not reproduced")
+
+
+def test_an_unusual_confidence_is_told(conclude, papers):
+    conclude.write("steps", "laptop", Estimate(2.4, 1.8, 3.3, 5, "reduced-scale", confidence=0.9))
+    assert row(summary_frame(conclude.results, papers), "steps")["ours"].endswith("(90%)")
+
+
+def tamper(conclude, change):
+    path = conclude.results / "speed" / "laptop" / "verdict.json"
+    content = json.loads(path.read_text())
+    change(content["verdicts"][0]["verdict"])
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda v: v.update(status="reproduced"), "rule gives 'partially reproduced'"),
+        (lambda v: v.update(claim="toy/nothing"), "no paper has the claim 'toy/nothing'"),
+        (lambda v: v.update(claim="toy/count"), "settled by the study 'cost'"),
+        (lambda v: v.update(profile="paper"), "profile 'paper'"),
+    ],
+)
+def test_evidence_at_odds_with_its_claim_is_refused(conclude, papers, change, reason):
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    path = tamper(conclude, change)
+    with pytest.raises(ValueError, match=reason) as error:
+        gather(conclude.results, papers)
+    assert str(path) in str(error.value)

@@ -1,0 +1,136 @@
+from html.parser import HTMLParser
+
+import pytest
+from toy_paper import ratio
+
+from studykit.claims.estimate import Estimate
+from studykit.report.site import BEGIN, END, readme_table, update_readme, write_summary
+
+VOID = {"meta", "img", "br"}
+
+
+class Page(HTMLParser):
+    """Every tag closed in its order, and what a reader without sight or style is told."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.words = [], [], ""
+        self.feed(text)
+        self.close()
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data):
+        self.words += data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture
+def written(conclude, papers):
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    conclude.write("count", "gpu", Estimate.exact(538.2, unit="GFLOP"), figures=(), notebook=None)
+    summary, site = write_summary(conclude.results, papers)
+    return summary.read_text(), site.read_text()
+
+
+def test_summary_shows_every_claim_with_links(written):
+    summary, _ = written
+    assert summary.startswith(
+        "# Claims and verdicts\n\n4 claims: 1 partially reproduced, 1 not reproduced, 2 not"
+    )
+    assert "[arXiv:2512.00000](https://arxiv.org/abs/2512.00000)" in summary
+    assert (
+        "| steps | 5.8× | 2.40× [1.80, 3.30] | 5 | reduced-scale | laptop | **partially reproduced** | "
+        "[notebook](speed/laptop/01_speed.ipynb), [figure](speed/laptop/curves.svg) |"
+    ) in summary
+    assert "| count | 223.8× | 538.2 GFLOP | – | exact | gpu | **not reproduced** | – |" in summary
+    assert "| late | 5.8× | – | – | – | – | not evaluated | – |" in summary
+
+
+def test_summary_is_the_same_when_written_again(written, conclude, papers):
+    again = [path.read_text() for path in write_summary(conclude.results, papers)]
+    assert again == list(written)
+
+
+def test_page_is_well_formed_and_whole(written):
+    page = Page(written[1])
+    assert page.all("html") == [{"lang": "en"}] and len(page.all("h1")) == 1
+    assert len(page.all("details")) == len(page.all("summary")) == 4
+    assert [a["scope"] for a in page.all("th")].count("row") == 4
+    assert len(page.all("caption")) == len(page.all("table")) == 1
+    assert "partially reproduced" in page.words and "not evaluated" in page.words
+    for needed in ("The criterion | is not stated.", "at least 5 repetitions", "Toy CPU", "10 heads"):
+        assert needed in page.words
+
+
+def test_page_escapes_what_comes_from_files(written):
+    page = Page(written[1])
+    assert 'Faster <by far> & "cheaper", as they say.' in page.words
+    assert "A <toy> paper" in page.words
+    assert "<by far>" not in written[1] and "<toy>" not in written[1]
+
+
+def test_every_picture_has_words_and_every_link_stays_in_results(written):
+    page = Page(written[1])
+    assert page.all("img") == [
+        {"src": "speed/laptop/curves.svg", "alt": 'Error of "both" arms', "loading": "lazy"}
+    ]
+    links = [a["href"] for a in page.all("a")]
+    assert "speed/laptop/01_speed.ipynb" in links and "speed/laptop/curves.svg" in links
+
+
+def test_page_stands_alone_in_light_and_dark(written):
+    page = Page(written[1])
+    assert not page.all("script") and not page.all("link")
+    assert "prefers-color-scheme: dark" in written[1]
+
+
+README = f"# Kit\n\nBefore.\n\n{BEGIN}\nold\n{END}\n\nAfter.\n"
+
+
+def test_readme_block_is_rewritten_and_stays(conclude, papers, tmp_path):
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    readme = tmp_path / "README.md"
+    readme.write_text(README)
+    update_readme(readme, conclude.results, papers)
+    first = readme.read_text()
+    assert first.startswith(f"# Kit\n\nBefore.\n\n{BEGIN}\n") and first.endswith(f"{END}\n\nAfter.\n")
+    assert "old" not in first and "](results/speed/laptop/curves.svg)" in first
+    assert "- A <toy> paper: 3 not evaluated yet" in first
+    update_readme(readme, conclude.results, papers)
+    assert readme.read_text() == first
+
+
+@pytest.mark.parametrize(
+    "text", ["# Kit\n", f"{BEGIN}\n", f"{END}\n{BEGIN}\n", README + README, f"{BEGIN}{BEGIN}{END}"]
+)
+def test_a_readme_without_its_markers_is_left_alone(conclude, papers, tmp_path, text):
+    readme = tmp_path / "README.md"
+    readme.write_text(text)
+    with pytest.raises(ValueError, match="claims:begin"):
+        update_readme(readme, conclude.results, papers)
+    assert readme.read_text() == text
+
+
+def test_readme_table_without_verdicts_is_a_count(conclude, papers):
+    table = readme_table(conclude.results, papers)
+    assert table == "4 claims: 4 not evaluated.\n\n- A <toy> paper: 4 not evaluated yet\n"
+
+
+def test_a_broken_verdict_stops_the_summary_and_keeps_the_old_one(conclude, papers):
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    summary, _ = write_summary(conclude.results, papers)
+    before = summary.read_text()
+    (conclude.results / "speed" / "laptop" / "verdict.json").write_text("{")
+    with pytest.raises(ValueError, match=r"verdict\.json cannot be read"):
+        write_summary(conclude.results, papers)
+    assert summary.read_text() == before

@@ -1,0 +1,120 @@
+import math
+
+import pandas as pd
+import pytest
+
+from studykit.report.tables import as_written, escape_latex, format_interval, format_number, write_table
+
+
+@pytest.fixture
+def frame():
+    return pd.DataFrame(
+        {
+            "arm": ["MAE_ViT", "BertsWin | 50 %"],
+            "error": [0.1 + 0.2, 1 / 3],
+            "steps": [198000, 34200],
+            "ratio": [math.nan, math.inf],
+            "done": [True, False],
+        }
+    )
+
+
+def test_csv_keeps_every_digit(frame, tmp_path):
+    path = write_table(frame, tmp_path, "t")["csv"]
+    pd.testing.assert_frame_equal(pd.read_csv(path), frame, check_exact=True)
+
+
+def test_markdown_rounds_aligns_and_escapes(frame, tmp_path):
+    lines = write_table(frame, tmp_path, "t", caption="Two arms.", digits=2)["md"].read_text().splitlines()
+    assert lines == [
+        "Two arms.",
+        "",
+        "| arm | error | steps | ratio | done |",
+        "| --- | ---: | ---: | ---: | --- |",
+        "| MAE_ViT | 0.30 | 198,000 | – | True |",
+        r"| BertsWin \| 50 % | 0.33 | 34,200 | ∞ | False |",
+    ]
+
+
+def test_latex_is_booktabs_and_escaped(frame, tmp_path):
+    text = write_table(frame, tmp_path, "t", caption="50 % & more")["tex"].read_text()
+    assert r"\begin{tabular}{lrrrl}" in text
+    assert r"\caption{50 \% \& more}" in text and r"\label{tab:t}" in text
+    assert r"MAE\_ViT & 0.300 & 198,000 & -- & True \\" in text
+    assert r"BertsWin \textbar{} 50 \% & 0.333 & 34,200 & $\infty$ & False \\" in text
+    assert text.index(r"\toprule") < text.index(r"\midrule") < text.index(r"\bottomrule")
+
+
+def test_a_named_index_becomes_columns(tmp_path):
+    frame = pd.DataFrame({"x": [1]}, index=pd.Index(["a"], name="arm"))
+    assert write_table(frame, tmp_path, "t")["csv"].read_text() == "arm,x\na,1\n"
+
+
+def test_a_table_cannot_leave_its_folder(frame, tmp_path):
+    with pytest.raises(ValueError, match="table's name"):
+        write_table(frame, tmp_path, "../t")
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        (r"a\b{c}", r"a\textbackslash{}b\{c\}"),
+        ("x_1^2 ~ 5 % & #3 $", r"x\_1\textasciicircum{}2 \textasciitilde{} 5 \% \& \#3 \$"),
+        ("2.4 × 10⁻¹²", r"2.4 $\times$ 10$^{-12}$"),
+        ("64³ ≤ ∞", r"64$^{3}$ $\leq$ $\infty$"),
+        ("plain", "plain"),
+    ],
+)
+def test_latex_escapes(text, escaped):
+    assert escape_latex(text) == escaped
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.123456, "0.123"),
+        (12.3456, "12.3"),
+        (123456.7, "123,457"),
+        (5.38e11, "5.38 × 10¹¹"),
+        (1.2e-7, "1.20 × 10⁻⁷"),
+        (-2.5, "−2.50"),
+        (0.0, "0.00"),
+        (999.9, "1,000"),
+        (99.96, "100"),
+        (9.99996e11, "1.00 × 10¹²"),
+        (math.nan, "–"),
+        (-math.inf, "−∞"),
+        (None, "–"),
+        (12345, "12,345"),
+        ("text", "text"),
+    ],
+)
+def test_numbers_in_words(value, words):
+    assert format_number(value) == words
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ((1.9234, 1.2123, 3.0512), "1.92 [1.21, 3.05]"),
+        ((5.8, 4.1, 8.2), "5.8 [4.1, 8.2]"),
+        ((0.5, 0.4987, 0.5013), "0.5000 [0.4987, 0.5013]"),
+        ((1512.3, 1200.0, 1800.0), "1,512 [1,200, 1,800]"),
+        ((5.382e11, 5.3e11, 5.46e11), "5.382 [5.300, 5.460] × 10¹¹"),
+        ((1.9, 1.2, math.inf), "1.90 [1.20, ∞)"),
+        ((1.9, -math.inf, math.inf), "1.90 (−∞, ∞)"),
+        ((-0.02, -0.05, 0.01), "−0.020 [−0.050, 0.010]"),
+        ((223.8, 223.8, 223.8), "223.8"),
+        ((2.5, math.nan, math.nan), "2.500"),
+        ((math.nan, 1.0, 2.0), "–"),
+    ],
+)
+def test_intervals_in_words(numbers, words):
+    assert format_interval(*numbers) == words
+
+
+def test_units_stand_where_they_are_read():
+    assert format_interval(1.9, 1.2, 3.0, "×") == "1.90× [1.20, 3.00]"
+    assert format_interval(1.9, 1.2, 3.0, "mm") == "1.90 [1.20, 3.00] mm"
+    assert format_interval(538.2, 538.2, 538.2, "GFLOP") == "538.2 GFLOP"
+    assert as_written(5.8, "×") == "5.8×" and as_written(198000.0, "steps") == "198,000 steps"
