@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def num_masked(grid: Sequence[int], mask_ratio: float) -> int:
-    """Number of masked patches of a (d, h, w) grid: ``mask_ratio`` of them, rounded, never none and never all.
+    """Number of masked patches of a (d, h, w) grid: ``mask_ratio`` of them, rounded, not none and not all.
 
     Raises:
         ValueError: the ratio is outside (0, 1), or the grid has fewer than two patches.

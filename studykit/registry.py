@@ -9,7 +9,8 @@ def build(kind: str, known: Mapping[str, Callable[..., Any]], name: str, options
     """Call ``known[name](**options)``.
 
     Raises:
-        ValueError: unknown ``name``, or an option that the constructor does not take; both list the known ones.
+        ValueError: unknown ``name``, or an option that the constructor does not take; the message lists
+            the known ones.
     """
     if name not in known:
         raise ValueError(f"Unknown {kind} {name!r}. Known: {', '.join(sorted(known))}.")

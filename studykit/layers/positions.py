@@ -1,4 +1,4 @@
-"""Fixed sine-cosine positions on a 3-D token grid (Vaswani et al. 2017, one third of the channels an axis)."""
+"""Fixed sine-cosine positions on a 3-D token grid (Vaswani et al. 2017), a third of the channels an axis."""
 
 import torch
 from torch import Tensor

@@ -1,13 +1,33 @@
 """Methods, one file each: model + masking + loss, giving named loss terms."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
+from studykit.losses import LOSSES
 from studykit.methods.bertswin import BertsWin
 from studykit.methods.masked_autoencoder import MaskedAutoencoder
+from studykit.models import MODELS
 
 METHODS: dict[str, type[nn.Module]] = {"mae": MaskedAutoencoder, "bertswin": BertsWin}
+
+
+def method_versions(name: str, options: Mapping[str, Any]) -> dict[str, int]:
+    """Versions of the code that decides what ``build_method(name, **options)`` computes, without building it.
+
+    Raises:
+        ValueError: unknown method or loss; the message lists the known ones.
+    """
+    method = _known(name)
+    loss = options.get("loss", "l2")
+    if loss not in LOSSES:
+        raise ValueError(f"Unknown loss {loss!r}. Known: {', '.join(sorted(LOSSES))}.")
+    return {
+        "method": method.version,
+        "model": MODELS[method.architecture].version,
+        "loss": LOSSES[loss].version,
+    }
 
 
 def build_method(name: str, **overrides: Any) -> nn.Module:
@@ -16,6 +36,10 @@ def build_method(name: str, **overrides: Any) -> nn.Module:
     Raises:
         ValueError: unknown name or option; the message lists the known ones.
     """
+    return _known(name)(**overrides)
+
+
+def _known(name: str) -> type[nn.Module]:
     if name not in METHODS:
         raise ValueError(f"Unknown method {name!r}. Known: {', '.join(sorted(METHODS))}.")
-    return METHODS[name](**overrides)
+    return METHODS[name]

@@ -15,6 +15,7 @@ class BertsWin(MaskedReconstruction):
     """
 
     version = 1
+    architecture = "bertswin"
 
     def __init__(
         self,
@@ -24,4 +25,4 @@ class BertsWin(MaskedReconstruction):
         normalise_target: bool = False,
         **model_options: Any,
     ) -> None:
-        super().__init__("bertswin", mask_ratio, loss, loss_options, normalise_target, model_options)
+        super().__init__(self.architecture, mask_ratio, loss, loss_options, normalise_target, model_options)

@@ -15,6 +15,7 @@ class MaskedAutoencoder(MaskedReconstruction):
     """
 
     version = 1
+    architecture = "mae-vit"
 
     def __init__(
         self,
@@ -24,4 +25,4 @@ class MaskedAutoencoder(MaskedReconstruction):
         normalise_target: bool = False,
         **model_options: Any,
     ) -> None:
-        super().__init__("mae-vit", mask_ratio, loss, loss_options, normalise_target, model_options)
+        super().__init__(self.architecture, mask_ratio, loss, loss_options, normalise_target, model_options)

@@ -18,7 +18,8 @@ class MaskedReconstruction(nn.Module):
     Args:
         model: name of a model whose ``forward(volume, mask, num_visible)`` predicts every patch.
         mask_ratio: share of patches hidden.
-        loss: name of a loss on masked patches.
+        loss: name of a loss on masked patches; one that ``needs_context`` also gets the volume, as it came,
+            and the places of the hidden patches.
         loss_options: its options.
         normalise_target: score against each target patch standardised by its own mean and deviation.
         model_options: the model's options.
@@ -60,7 +61,8 @@ class MaskedReconstruction(nn.Module):
         prediction = self.model(volume, mask, self.num_visible)
         _, hidden = split_mask(mask, self.num_visible)
         target = take_tokens(patchify(volume, self.model.patch_size), hidden)
-        return self.loss(take_tokens(prediction, hidden), self._normalised(target))
+        context = (volume, hidden) if getattr(self.loss, "needs_context", False) else ()
+        return self.loss(take_tokens(prediction, hidden), self._normalised(target), *context)
 
     def loss_terms(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Draw masks, then :meth:`forward`: (B, C, D, H, W) to named scalars."""

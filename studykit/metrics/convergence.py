@@ -87,6 +87,18 @@ def best_so_far(curve: Curve) -> Curve:
     return Curve(curve.x, np.minimum.accumulate(curve.error))
 
 
+def largest_rise(curve: Curve) -> float:
+    """Largest rise of the error above its best so far, as a share of the whole improvement on the first error.
+
+    0 for a curve that only falls; infinite for one that rises and never improves.
+    """
+    best = best_so_far(curve).error
+    rise, improvement = float((curve.error - best).max()), float(best[0] - best[-1])
+    if rise == 0:
+        return 0.0
+    return rise / improvement if improvement > 0 else float("inf")
+
+
 def speedup_profile(
     baseline_curves: Sequence[Curve],
     treatment_curves: Sequence[Curve],

@@ -91,10 +91,13 @@ class BertsWinNet(nn.Module):
         img_size: voxels an axis of the cubic input, a multiple of ``patch_size``.
         patch_size: voxels an axis of a patch, a power of two from 4.
         in_channels: channels of the volume.
-        embed_dim, depth, num_heads, mlp_ratio: width (multiple of 6 and of ``num_heads``), blocks, heads, MLP ratio.
+        embed_dim, depth, num_heads, mlp_ratio: width (a multiple of 6 and of ``num_heads``), number of
+            blocks, heads, hidden width of the MLP over ``embed_dim``.
         window_size: tokens an axis of a window; every second block is shifted by half of it.
         decoder_widths: see :class:`UpsamplingDecoder`; by default (2/3·embed_dim, 64, 16).
     """
+
+    version = 1
 
     def __init__(
         self,

@@ -23,6 +23,8 @@ class MaskedAutoencoderViT(nn.Module):
         decoder_dim, decoder_depth, decoder_num_heads, decoder_mlp_dim: the same of the decoder.
     """
 
+    version = 1
+
     def __init__(
         self,
         img_size: int = 224,
@@ -84,7 +86,7 @@ class MaskedAutoencoderViT(nn.Module):
         return prediction.view(patches.shape)
 
     def encode(self, volume: Tensor) -> Tensor:
-        """Tokens of the whole, unmasked volume: (B, C, D, H, W) to (B, T, embed_dim), class token left out."""
+        """Patch tokens of the whole, unmasked volume: (B, C, D, H, W) to (B, T, embed_dim)."""
         return self._encode(patchify(volume, self.patch_size), self.positions)[:, 1:]
 
     def _encode(self, patches: Tensor, positions: Tensor) -> Tensor:

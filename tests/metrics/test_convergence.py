@@ -5,7 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from studykit.metrics.convergence import CensoredTime, Curve, best_so_far, speedup_profile, steps_to_target
+from studykit.metrics.convergence import (
+    CensoredTime,
+    Curve,
+    best_so_far,
+    largest_rise,
+    speedup_profile,
+    steps_to_target,
+)
 
 
 def decay(rate, end=1000, points=101, floor=0.1):
@@ -139,3 +146,9 @@ def test_unpaired_curves_and_fractions_out_of_range_are_refused():
     for fraction in (0.0, 1.5):
         with pytest.raises(ValueError, match=r"\(0, 1\]"):
             speedup_profile(curves, curves, (fraction,))
+
+
+def test_largest_rise_is_a_share_of_the_whole_improvement():
+    assert largest_rise(Curve([0, 1, 2], [3.0, 2.0, 1.0])) == 0
+    assert largest_rise(Curve([0, 1, 2, 3, 4], [5.0, 3.0, 4.0, 1.0, 1.5])) == pytest.approx(1 / 4)
+    assert largest_rise(Curve([0, 1], [1.0, 2.0])) == float("inf")

@@ -1,0 +1,44 @@
+# Two commands: `make study` runs every notebook and prints the claim table, `make test` runs all tests.
+# Both set up what they need: .venv, the pinned packages, the sample volumes.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+PROFILE ?= smoke
+
+.PHONY: study test unit notebooks volumes benchmarks report lab clean
+
+study: $(READY) volumes
+	$(BIN)/studykit run --profile $(PROFILE)
+
+test: $(READY) volumes unit
+	$(BIN)/python -m pytest --nbval notebooks -q -p no:cacheprovider
+
+unit: $(READY) volumes
+	$(BIN)/python -m pytest tests -q
+
+volumes: $(READY)
+	$(BIN)/studykit data fetch
+
+# Executes the notebooks in place, as they are committed: with their smoke outputs.
+notebooks: $(READY) volumes
+	for n in notebooks/*.ipynb; do $(BIN)/studykit run --in-place $$(basename $$n .ipynb) || exit 1; done
+
+benchmarks: $(READY) volumes
+	for b in benchmarks/bench_*.py; do $(BIN)/python $$b || exit 1; done
+
+report: $(READY)
+	$(BIN)/studykit report
+
+lab: $(READY)
+	$(BIN)/jupyter lab notebooks
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "studykit needs Python 3.11 or newer; try make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[notebooks,dev]'
+	touch $(READY)
+
+clean:
+	rm -rf .venv build *.egg-info results/runs results/batch results/*/smoke

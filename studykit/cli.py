@@ -1,0 +1,260 @@
+"""Command line ``studykit``: list, show, run, data, runs, report; nothing heavy is imported before its use."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from studykit import __version__
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status: 0 done, 1 something failed, 2 a wrong call."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.action(options)
+    except (ValueError, OSError) as error:
+        print(f"studykit: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("studykit: stopped; the same call goes on from the last checkpoints", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="studykit", description="Does the claim hold? One notebook a claim."
+    )
+    parser.add_argument("--version", action="version", version=f"studykit {__version__}")
+    verbs = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    verb = verbs.add_parser("list", help="all studies and how their claims stand")
+    verb.set_defaults(action=_list)
+
+    verb = verbs.add_parser(
+        "show", help="a study's claims: sentence, reported numbers, unknowns, rule, verdict"
+    )
+    verb.add_argument("study")
+    verb.set_defaults(action=_show)
+
+    verb = verbs.add_parser("run", help="execute notebooks, all of them unless some are named")
+    verb.add_argument("study", nargs="*", help="studies or notebook names")
+    verb.add_argument("--profile", default="smoke", help="smoke (default), laptop, gpu or paper")
+    verb.add_argument("--jobs", type=int, default=1, metavar="N", help="notebooks at a time (default 1)")
+    verb.add_argument("--limit", type=float, metavar="MINUTES", help="stop a notebook after that long")
+    verb.add_argument("--in-place", action="store_true", help="default parameters, outputs into the notebook")
+    verb.add_argument(
+        "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
+        help="notebook parameter; VALUE is JSON, or else text",
+    )  # fmt: skip
+    verb.set_defaults(action=_run)
+
+    data = verbs.add_parser("data", help="sources of volumes").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    verb = data.add_parser("list", help="what each source holds, its size and licence")
+    verb.set_defaults(action=_data_list)
+    verb = data.add_parser("fetch", help="download sources, the samples unless some are named")
+    verb.add_argument("source", nargs="*")
+    verb.set_defaults(action=_data_fetch)
+    verb = data.add_parser("check", help="read every volume of a source, and say what is wrong with it")
+    verb.add_argument("source")
+    verb.set_defaults(action=_data_check)
+
+    runs = verbs.add_parser("runs", help="trainings on this machine").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    verb = runs.add_parser("list", help="state, steps and folder of every run")
+    verb.set_defaults(action=_runs_list)
+    verb = runs.add_parser("clean", help="remove runs by state")
+    verb.add_argument("state", nargs="+", help="interrupted, done, diverged or error")
+    verb.set_defaults(action=_runs_clean)
+
+    verb = verbs.add_parser(
+        "report", help="rewrite results/SUMMARY.md, results/index.html and README's table"
+    )
+    verb.set_defaults(action=_report)
+    return parser
+
+
+def _list(options: argparse.Namespace) -> int:
+    from studykit.batch import notebooks
+    from studykit.claims.paper import load_papers
+    from studykit.home import results_dir
+    from studykit.report.evidence import gather
+
+    papers = load_papers()
+    present = notebooks()
+    rows: dict[str, list[str]] = {}
+    for evidence in gather(results_dir(), papers):
+        rows.setdefault(evidence.claim.study, []).append(evidence.status)
+    notebook = {c.study: c.notebook for paper in papers.values() for c in paper.claims}
+    lines = [["study", "notebook", "claims", "verdicts"]]
+    for study, statuses in rows.items():
+        counts = [f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses)]
+        name = notebook[study] if notebook[study] in present else "not written yet"
+        lines.append([study, name, str(len(statuses)), ", ".join(counts)])
+    _print_columns(lines)
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from studykit.batch import notebook_of
+    from studykit.claims.paper import load_papers
+    from studykit.home import results_dir
+    from studykit.report.evidence import gather
+
+    papers = load_papers()
+    found = [e for e in gather(results_dir(), papers) if e.claim.study == options.study]
+    if not found:
+        known = dict.fromkeys(c.study for paper in papers.values() for c in paper.claims)
+        raise ValueError(f"Unknown study {options.study!r}. Known: {', '.join(known)}.")
+    try:
+        print(f"{options.study}: notebooks/{notebook_of(options.study)}.ipynb")
+    except ValueError:
+        print(f"{options.study}: its notebook is not written yet")
+    for evidence in found:
+        claim = evidence.claim
+        print(f"\n{claim.key}: {evidence.status}\n  {claim.sentence}")
+        for number in claim.reported:
+            print(f"  reported: {number.name} {number.value:g} {number.unit} ({number.place})")
+        for unknown in claim.unknown:
+            print(f"  unknown: {unknown}")
+        print(f"  rule ({claim.rule.kind}): {claim.rule.metric}")
+        if evidence.record is not None:
+            print(f"  {evidence.profile}: {evidence.record.verdict.reason}")
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    from studykit.batch import Execution, notebook_of, notebooks, run_batch
+    from studykit.claims.paper import load_papers
+    from studykit.home import home, results_dir
+    from studykit.profiles import PROFILES
+
+    if options.profile not in PROFILES:
+        raise ValueError(f"Unknown profile {options.profile!r}. Known: {', '.join(PROFILES)}.")
+    stems = [notebook_of(name) for name in options.study] or list(notebooks())
+    if options.in_place and (options.parameter or options.profile != "smoke"):
+        raise ValueError("--in-place keeps the default parameters: give no --profile and no -p with it.")
+    given = {} if options.in_place else {"profile": options.profile}
+    parameters = given | {name: _value(text) for name, text in options.parameter}
+    print(f"{len(stems)} notebook(s) at profile {options.profile}", flush=True)
+
+    def announce(execution: Execution) -> None:
+        words = "failed" if execution.error else "done"
+        place = _short(execution.output, home())
+        print(f"  {execution.notebook:<32} {words:<7} {execution.seconds:6.1f} s  {place}", flush=True)
+        if execution.error:
+            print("    " + execution.error.replace("\n", "\n    "), file=sys.stderr, flush=True)
+
+    limit = None if options.limit is None else 60 * options.limit
+    executions = run_batch(
+        stems,
+        parameters,
+        jobs=options.jobs,
+        limit_seconds=limit,
+        in_place=options.in_place,
+        announce=announce,
+    )
+    print(_claim_table(results_dir(), load_papers(), options.profile))
+    return 1 if any(execution.error for execution in executions) else 0
+
+
+def _claim_table(results: Any, papers: Any, profile: str) -> str:
+    from studykit.report.evidence import summary_frame
+
+    frame = summary_frame(results, papers, beside=profile if profile == "smoke" else None)
+    columns = [
+        name
+        for name in frame.columns
+        if name in ("claim", "reported", "ours", "evidence", "verdict", "this run")
+    ]
+    return "\n" + frame[columns].to_string(index=False)
+
+
+def _data_list(options: argparse.Namespace) -> int:
+    from studykit.data.sources import list_sources
+
+    lines = [["source", "subjects", "MB", "licence", "holds"]]
+    for source in list_sources():
+        subjects = "-" if source.subjects is None else str(source.subjects)
+        lines.append([source.name, subjects, str(source.megabytes or "-"), source.licence, source.holds])
+    _print_columns(lines)
+    return 0
+
+
+def _data_fetch(options: argparse.Namespace) -> int:
+    from studykit.data.sources import list_sources, open_source
+
+    samples = [source.name for source in list_sources() if source.name.startswith("sample-")]
+    for name in options.source or samples:
+        collection = open_source(name)
+        print(
+            f"{name}: {len(collection.subjects)} volumes of {len(collection.ids)} subjects at hand",
+            flush=True,
+        )
+    return 0
+
+
+def _data_check(options: argparse.Namespace) -> int:
+    from studykit.data.check import check_source
+
+    rows = check_source(options.source)
+    lines = [["subject", "modality", "shape", "spacing (mm)", "intensity", "labels", "verdict"]]
+    for row in rows:
+        sizes = ["×".join(f"{n:g}" for n in own) if own else "-" for own in (row.shape, row.spacing_mm)]
+        intensity = f"{row.intensity[0]:g} to {row.intensity[1]:g}" if row.intensity else "-"
+        lines.append([row.subject, row.modality, *sizes, intensity, row.labels or "-", row.verdict])
+    _print_columns(lines)
+    return 0 if all(row.ok for row in rows) else 1
+
+
+def _runs_list(options: argparse.Namespace) -> int:
+    from studykit.home import runs_dir
+    from studykit.runs import RunStore
+
+    lines = [["run", "state", "folder"]]
+    lines += [[run.label, str(run.state), run.folder.name] for run in RunStore(runs_dir()).list()]
+    _print_columns(lines)
+    return 0
+
+
+def _runs_clean(options: argparse.Namespace) -> int:
+    from studykit.home import runs_dir
+    from studykit.runs import RunStore
+
+    removed = RunStore(runs_dir()).clean(options.state)
+    print(f"removed {len(removed)} run(s)")
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from studykit.claims.paper import load_papers
+    from studykit.home import home, results_dir
+    from studykit.report.site import update_readme, write_summary
+
+    papers = load_papers()
+    for path in write_summary(results_dir(), papers):
+        print(_short(path, home()))
+    update_readme(home() / "README.md", results_dir(), papers)
+    print("README.md")
+    return 0
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _short(path: Any, root: Any) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def _print_columns(lines: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]) - 1)]
+    for line in lines:
+        print("  ".join([*(cell.ljust(w) for cell, w in zip(line, widths, strict=False)), line[-1]]))

@@ -1,0 +1,55 @@
+"""SHA-256 of files, remembered by size and modification time so that a large folder is read only once."""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+
+from studykit import atomic
+
+SETTLE_SECONDS = 2.0
+
+
+def file_sha256(path: str | Path, memory: str | Path | None = None) -> str:
+    """Hex SHA-256 of a file's bytes.
+
+    With ``memory`` (a folder), the digest is kept there under the file's absolute path and used again while
+    its size and modification time stay the same. A file that was modified within the last two seconds is
+    never
+    remembered: a second write could leave the same size and time.
+    """
+    path = Path(path)
+    if memory is None:
+        return _digest(path)
+    note = Path(memory) / f"{text_sha256(str(path.absolute()))[:32]}.json"
+    status = path.stat()
+    stamp = [status.st_size, status.st_mtime_ns]
+    known = _read_note(note)
+    if known is not None and known["stamp"] == stamp:
+        return known["sha256"]
+    digest = _digest(path)
+    if time.time() - status.st_mtime > SETTLE_SECONDS:
+        atomic.write_json(note, {"stamp": stamp, "sha256": digest})
+    return digest
+
+
+def text_sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_note(note: Path) -> dict | None:
+    """The remembered digest; None where there is none, or where the note is not one of ours."""
+    if not note.is_file():
+        return None
+    try:
+        known = json.loads(note.read_text())
+    except ValueError:
+        return None
+    if not isinstance(known, dict) or not {"stamp", "sha256"} <= known.keys():
+        return None
+    return known

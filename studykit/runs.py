@@ -1,0 +1,295 @@
+"""Content-addressed runs: a folder for each configuration, found by its hash, resumed or reused by state.
+
+    <root>/<hash>/   config.json  status.json  metrics.jsonl  checkpoint.pt  …
+    <root>/.locks/   one lock file a run, held while it is worked on; the system frees it when its holder dies
+
+A run's state is ``running``, ``interrupted``, ``done``, ``diverged`` or ``error``. Only ``done`` is reused.
+"""
+
+import errno
+import hashlib
+import json
+import logging
+import math
+import os
+import shutil
+import socket
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from filelock import FileLock, Timeout
+
+from studykit.atomic import write_json
+from studykit.training.records import METRICS, read_records
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONFIG = "config.json"
+STATUS = "status.json"
+STATES = ("running", "interrupted", "done", "diverged", "error")
+ENDINGS = ("interrupted", "done", "diverged")
+
+log = logging.getLogger(__name__)
+
+
+def run_hash(config: Mapping[str, Any]) -> str:
+    """Identity of a configuration: 16 hexadecimal digits of the SHA-256 of its canonical JSON.
+
+    The order of keys does not count, tuples count as lists, and 1 is not 1.0.
+
+    Raises:
+        TypeError: a value is not plain JSON; the message says where.
+    """
+    text = json.dumps(_plain(config, "config"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def derive_seed(*parts: str | int) -> int:
+    """Seed in [0, 2^63) from a name such as (study, arm, repetition); a new arm moves no other's seed."""
+    text = json.dumps([_plain(part, "part") for part in parts], separators=(",", ":"))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+@dataclass(frozen=True)
+class Status:
+    """What ``status.json`` holds; times are UTC, in ISO 8601."""
+
+    state: str
+    label: str
+    message: str
+    started: str
+    updated: str
+    attempts: int
+    pid: int
+    host: str
+
+
+class Ending(Protocol):
+    """What work on a run gives back; :class:`studykit.training.loop.Outcome` is one."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+
+
+class Run:
+    """One run in its folder; what it says is read from the folder when asked."""
+
+    def __init__(self, root: Path, key: str, config: Mapping[str, Any], label: str) -> None:
+        self.key = key
+        self.folder = root / key
+        self.config = config
+        self.label = label
+        self._lock_path = root / ".locks" / key
+
+    def __repr__(self) -> str:
+        return f"Run({self.label!r}, {self.state}, {self.folder})"
+
+    @property
+    def status(self) -> Status | None:
+        """The last status written, None before the first; one that is damaged counts as ``interrupted``."""
+        path = self.folder / STATUS
+        if not path.exists():
+            return None
+        try:
+            content = json.loads(path.read_bytes())
+            status = Status(**{field.name: content[field.name] for field in fields(Status)})
+            if status.state not in STATES:
+                raise ValueError(f"unknown state {status.state!r}")
+        except (ValueError, KeyError, TypeError) as error:
+            reason = f"{STATUS} could not be read ({type(error).__name__}: {error})"
+            return Status("interrupted", self.label, reason, "", "", 0, 0, "")
+        return status
+
+    @property
+    def state(self) -> str | None:
+        """State of the run, None before the first work; ``running`` only while a worker is alive."""
+        status = self.status
+        if status and status.state == "running" and self._is_held():
+            return "running"
+        return self._state_at_rest()
+
+    @property
+    def metrics(self) -> "pd.DataFrame":
+        """One row a record of ``metrics.jsonl``; a torn last line is left out."""
+        import pandas as pd
+
+        return pd.DataFrame(read_records(self.folder / METRICS))
+
+    @contextmanager
+    def held(self, *, wait: bool) -> Iterator[None]:
+        """Hold the run; where another process does, wait for it or raise :class:`filelock.Timeout`."""
+        self._lock_path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self._lock_path)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            if not wait:
+                raise
+            status = self.status
+            holder = f"process {status.pid} on {status.host}" if status else "another process"
+            log.warning("%s: %s is working on this run; waiting for it (%s)", self.label, holder, self.folder)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _is_held(self) -> bool:
+        try:
+            with self.held(wait=False):
+                return False
+        except Timeout:
+            return True
+
+    def _state_at_rest(self) -> str | None:
+        """State where nobody works on the run: who left it ``running`` was killed."""
+        status = self.status
+        if status is None:
+            return None
+        return "interrupted" if status.state == "running" else status.state
+
+
+class RunStore:
+    """The runs below ``root``, usually ``studykit.home.runs_dir()``."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+
+    def open(self, config: Mapping[str, Any], label: str) -> Run:
+        """The run of ``config``, whether it exists yet or not; ``label`` is its name for people.
+
+        Raises:
+            TypeError: the configuration is not plain JSON.
+        """
+        plain = _plain(config, "config")
+        return Run(self.root, run_hash(plain), plain, label)
+
+    def list(self) -> Sequence[Run]:
+        """Every run with a readable ``config.json`` that hashes to its folder's name, sorted by label."""
+        runs = []
+        for path in sorted(self.root.glob(f"*/{CONFIG}")):
+            try:
+                config = json.loads(path.read_bytes())
+                genuine = run_hash(config) == path.parent.name
+            except (ValueError, TypeError) as error:
+                log.warning("%s is left out: %s", path, error)
+                continue
+            if not genuine:
+                log.warning("%s is left out: it is not the configuration its folder is named after", path)
+                continue
+            run = Run(self.root, path.parent.name, config, path.parent.name)
+            run.label = run.status.label if run.status else run.label
+            runs.append(run)
+        return sorted(runs, key=lambda run: (run.label, run.key))
+
+    def clean(self, states: Collection[str]) -> Sequence[Run]:
+        """Remove the folders of runs in one of ``states`` that nobody works on; returns the runs removed.
+
+        Raises:
+            ValueError: a state is unknown.
+        """
+        unknown = sorted(set(states) - set(STATES))
+        if unknown:
+            raise ValueError(f"unknown state {', '.join(unknown)}; known: {', '.join(STATES)}")
+        removed = []
+        for run in self.list():
+            try:
+                with run.held(wait=False):
+                    if run._state_at_rest() in states:
+                        shutil.rmtree(run.folder)
+                        removed.append(run)
+            except Timeout:
+                log.warning("%s is being worked on, and stays", run.label)
+        return removed
+
+    def execute(self, config: Mapping[str, Any], label: str, work: Callable[[Run], Ending]) -> Run:
+        """Bring the run of ``config`` to its end by ``work``, or find that it is there already.
+
+        ``done`` and ``diverged`` are given back as they are; the latter would diverge again, until it is
+        cleaned away. ``interrupted`` and ``error``, and ``running`` whose worker is dead, are worked on
+        again: from their checkpoint, if ``work`` left one. A run that another process works on is waited for.
+
+        Args:
+            work: works in ``run.folder`` and returns its ending: state ``done``, ``interrupted`` or
+            ``diverged``,
+                and a message. What it raises makes the state ``error`` and is raised again; KeyboardInterrupt
+                makes it ``interrupted``.
+
+        Raises:
+            OSError: the disk is full; nothing is damaged, and the next call goes on from the last checkpoint.
+        """
+        run = self.open(config, label)
+        if run.state == "done":
+            return run
+        with run.held(wait=True), _full_disk_explained(run):
+            if run.state in ("done", "diverged"):
+                return run
+            previous = run.status
+            started = previous.started if previous and previous.started else _now()
+            attempts = previous.attempts + 1 if previous else 1
+
+            def note(state: str, message: str = "") -> None:
+                status = Status(
+                    state, label, message, started, _now(), attempts, os.getpid(), socket.gethostname()
+                )
+                write_json(run.folder / STATUS, asdict(status))
+
+            write_json(run.folder / CONFIG, run.config)
+            note("running")
+            try:
+                ending = work(run)
+                if ending.state not in ENDINGS:
+                    raise ValueError(f"work on {label} ended {ending.state!r}; known: {', '.join(ENDINGS)}")
+            except KeyboardInterrupt:
+                note("interrupted", "stopped by the user")
+                raise
+            except BaseException as error:
+                note("error", f"{type(error).__name__}: {error}")
+                raise
+            note(ending.state, ending.message)
+        return run
+
+
+@contextmanager
+def _full_disk_explained(run: Run) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OSError(
+            error.errno,
+            f"the disk is full: {run.label} stopped, and nothing of it is damaged. Free some space and call "
+            "again; it goes on from its last checkpoint",
+            str(run.folder),
+        ) from error
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _plain(value: Any, where: str) -> Any:
+    """``value`` as JSON would give it back; refuses what JSON would change or not take."""
+    if isinstance(value, Mapping):
+        strange = [key for key in value if not isinstance(key, str)]
+        if strange:
+            raise TypeError(f"{where}: key {strange[0]!r} is {type(strange[0]).__name__}, not str")
+        return {key: _plain(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if value is None or type(value) in (str, bool, int):
+        return value
+    if type(value) is float and math.isfinite(value):
+        return value
+    raise TypeError(
+        f"{where} is {value!r} ({type(value).__name__}); a configuration holds dicts, lists, str, bool, int, "
+        "finite float and None"
+    )

@@ -1,0 +1,57 @@
+"""What stops a training early: seen alike by every rank, and read without waiting for the device."""
+
+from collections import deque
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from studykit.training.distributed import World
+
+
+class Stop(NamedTuple):
+    """Reasons to stop: the first step with a loss or gradient not finite (0: none), a signal on some rank."""
+
+    diverged_at: int
+    interrupted: bool
+
+
+class Guard:
+    """Watches every step for a value that is not finite, and for a signal on any rank.
+
+    On CUDA the flags travel to the host behind the kernels of their step, and :meth:`read` gives those of the
+    step before: the host waits for a step that is over while the next one is already queued.
+    """
+
+    def __init__(self, world: World, device: torch.device) -> None:
+        self._world = world
+        self._cuda = device.type == "cuda"
+        self._diverged_at = torch.zeros((), dtype=torch.int64, device=device)
+        self._posted: deque[tuple[Tensor, torch.cuda.Event | None]] = deque(maxlen=2 if self._cuda else 1)
+
+    def post(self, step: int, values: Tensor, interrupted: bool) -> None:
+        """Note step ``step`` (from 1): ``values`` that have to be finite, and whether a signal came here."""
+        good = torch.isfinite(values).all() | (self._diverged_at > 0)
+        self._diverged_at = self._diverged_at.where(good, step)
+        flags = torch.stack([self._diverged_at, torch.full_like(self._diverged_at, int(interrupted))])
+        flags = self._world.maximum(flags)
+        if not self._cuda:
+            self._posted.append((flags, None))
+            return
+        on_host = torch.empty(flags.shape, dtype=flags.dtype, pin_memory=True)
+        on_host.copy_(flags, non_blocking=True)
+        event = torch.cuda.Event()
+        event.record()
+        self._posted.append((on_host, event))
+
+    def read(self, *, latest: bool) -> Stop:
+        """Flags of the last step if ``latest``, or if the step before raised one; else of the step before."""
+        stop = self._at(-1 if latest else 0)
+        return self._at(-1) if any(stop) else stop
+
+    def _at(self, index: int) -> Stop:
+        flags, event = self._posted[index]
+        if event is not None:
+            event.synchronize()
+        diverged_at, interrupted = flags.tolist()
+        return Stop(diverged_at, bool(interrupted))

@@ -1,0 +1,234 @@
+"""The training loop: any method, on one device or several, told as it happens.
+
+    batches, masks ─► loss terms ─► gradient ─► clip ─► AdamW ─► (record, checkpoint)
+
+A step is in step.py, what it carries along in state.py, what may stop it in guard.py. Between two records the
+host never waits for the device: losses and norms are summed where they are.
+"""
+
+import math
+import os
+import resource
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+from torch import nn
+from tqdm import tqdm
+
+from studykit.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from studykit.training.config import TrainingConfig
+from studykit.training.distributed import SINGLE, World
+from studykit.training.guard import Guard
+from studykit.training.records import METRICS, RecordWriter
+from studykit.training.signals import stop_on_signal
+from studykit.training.state import TrainingState
+from studykit.training.step import Batches, Step, autocast, fork_random_state, learning_rate
+
+ORPHAN_SECONDS = 60
+
+Evaluate = Callable[[nn.Module], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended: ``done``, ``interrupted`` by a signal, or ``diverged``."""
+
+    state: str
+    step: int
+    seconds: float
+    message: str = ""
+
+
+def train(
+    method: nn.Module,
+    batches: Batches,
+    config: TrainingConfig,
+    *,
+    folder: str | Path,
+    seed: int,
+    evaluate: Evaluate,
+    device: torch.device | str,
+    world: World = SINGLE,
+    progress: str | None = None,
+) -> Outcome:
+    """Train ``method`` in place, from the checkpoint in ``folder`` where there is one.
+
+    Rank 0 writes to ``folder``: ``checkpoint.pt``, and ``metrics.jsonl`` with one record at step 0, every
+    ``eval_every`` steps and at the end: ``step``, ``samples``, ``seconds`` (of training alone, over all
+    resumes), ``lr``, ``train/<term>``, ``train/total`` and ``grad_norm`` (means since the record before),
+    ``val/<name>`` of ``evaluate``, ``samples_per_second`` and ``peak_memory_bytes``.
+
+    SIGTERM or SIGINT ends it at the next step boundary with a checkpoint. On CPU a resumed training ends
+    bit-equal to one that was never stopped. Divergence ends it and leaves the last good checkpoint.
+
+    Args:
+        method: ``draw_masks(batch_size, generator)`` gives the global batch's masks, B rows on the CPU;
+            ``method(volumes, masks)`` gives weighted loss terms, each a mean over the rows.
+        seed: of data order, masks and dropout. The weights are as the caller initialised them.
+        evaluate: called by rank 0 in evaluation mode, without gradients, at the training's precision. What it
+            draws from torch's global generators does not move those of the training.
+        world: from :func:`studykit.training.distributed.distributed_world` where there are several processes.
+        progress: words before a progress bar; none without them, away from a terminal, or under ``$CI``.
+
+    Raises:
+        ValueError: the batch cannot be shared equally, or ``batches`` gives another number of volumes.
+        CheckpointError: the checkpoint is damaged or of another training.
+        OutOfMemoryError: naming the batch size and what to change.
+        RuntimeError: another process is training in ``folder``.
+    """
+    folder, device = Path(folder), torch.device(device)
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        if world.is_main:
+            stack.enter_context(_sole_trainer(folder))
+        stop = stack.enter_context(stop_on_signal(insist=world.size == 1))
+        stack.enter_context(fork_random_state(device))
+        method.to(device).train()
+        step = Step(method, batches, config, device, world)
+        state = TrainingState(method, step.optimizer, seed=seed, device=device, world=world)
+        if config.compile:
+            step.compile()
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        journal = _Journal(folder, state, config, seed, evaluate)
+        stack.callback(journal.close)
+        journal.resume_or_start()
+        guard = Guard(world, device)
+        bar = stack.enter_context(_progress_bar(progress if world.is_main else None, config, state.step))
+
+        state.clock.start()
+        while state.step < config.steps:
+            values = step(state)
+            state.step += 1
+            state.averages.add(values)
+            bar.update()
+            at_end = state.step == config.steps
+            record_due = at_end or state.step % config.eval_every == 0
+            save_due = at_end or state.step % config.checkpoint_every == 0
+            guard.post(
+                state.step, torch.stack([values["train/total"], values["grad_norm"]]), bool(stop.received)
+            )
+            diverged_at, interrupted = guard.read(latest=record_due or save_due)
+            if not (record_due or save_due or diverged_at or interrupted):
+                continue
+            state.clock.stop()
+            if diverged_at:
+                message = f"loss or gradient not finite at step {diverged_at}; {journal.last_checkpoint}"
+                return Outcome("diverged", diverged_at, state.clock.seconds, message)
+            if record_due:
+                journal.record()
+            if save_due or interrupted:
+                journal.save()
+            if interrupted:
+                break
+            state.clock.start()
+        if stop.received or state.step < config.steps:
+            by = stop.received or "a signal to another process"
+            message = f"stopped by {by}; {journal.last_checkpoint}"
+            return Outcome("interrupted", state.step, state.clock.seconds, message)
+        return Outcome("done", state.step, state.clock.seconds)
+
+
+class _Journal:
+    """What a training leaves in its folder; rank 0 writes, the others take part where ranks have to meet."""
+
+    def __init__(
+        self, folder: Path, state: TrainingState, config: TrainingConfig, seed: int, evaluate: Evaluate
+    ) -> None:
+        self._folder = folder
+        self._state = state
+        self._config = config
+        self._configuration = {"seed": seed, **asdict(config)}
+        self._evaluate = evaluate
+        self._writer: RecordWriter | None = None
+        self.last_checkpoint = "there was no checkpoint yet"
+
+    def resume_or_start(self) -> None:
+        """Go on from the checkpoint, metrics cut back to it, or write the record of step 0."""
+        saved = load_checkpoint(self._folder / CHECKPOINT, self._configuration)
+        if saved:
+            self._state.restore(saved)
+            self._note_checkpoint()
+        if self._state.world.is_main:
+            self._writer = RecordWriter(self._folder / METRICS, saved["metrics_bytes"] if saved else 0)
+        if not saved:
+            self.record()
+
+    def record(self) -> None:
+        state, config = self._state, self._config
+        means = state.averages.take(state.world)
+        steps, seconds = state.step - state.recorded_step, state.clock.seconds - state.recorded_seconds
+        state.recorded_step, state.recorded_seconds = state.step, state.clock.seconds
+        if self._writer is None:
+            return
+        self._writer.write(
+            {
+                "step": state.step,
+                "samples": state.step * config.batch_size,
+                "seconds": state.clock.seconds,
+                "lr": learning_rate(config, max(state.step - 1, 0)),
+                **means,
+                **{f"val/{name}": float(value) for name, value in self._validate().items()},
+                "samples_per_second": steps * config.batch_size / seconds if steps else math.nan,
+                "peak_memory_bytes": _peak_memory(state.device),
+            }
+        )
+
+    def save(self) -> None:
+        captured = self._state.capture()
+        if self._writer is not None:
+            captured["metrics_bytes"] = self._writer.sync()
+            save_checkpoint(self._folder / CHECKPOINT, captured, self._configuration)
+        self._note_checkpoint()
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def _validate(self) -> Mapping[str, float]:
+        method, device = self._state.method, self._state.device
+        method.eval()
+        try:
+            with fork_random_state(device), torch.no_grad(), autocast(self._config, device):
+                return self._evaluate(method)
+        finally:
+            method.train()
+
+    def _note_checkpoint(self) -> None:
+        self.last_checkpoint = f"last checkpoint: step {self._state.step}"
+
+
+@contextmanager
+def _sole_trainer(folder: Path) -> Iterator[None]:
+    """Hold the folder; an orphan of a killed launcher needs some seconds to notice, and is waited for."""
+    lock = FileLock(folder / "training.lock")
+    try:
+        lock.acquire(timeout=ORPHAN_SECONDS)
+    except Timeout as error:
+        raise RuntimeError(
+            f"another process has been training in {folder} for the last {ORPHAN_SECONDS} s. "
+            "Wait until it ends, or end it."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _progress_bar(words: str | None, config: TrainingConfig, step: int) -> tqdm:
+    # To tqdm, disable=None means: off unless stderr is a terminal.
+    disable = True if words is None or "CI" in os.environ else None
+    return tqdm(desc=words, total=config.steps, initial=step, unit="step", disable=disable)
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Peak bytes: allocated on a CUDA device since this training started, else resident in this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

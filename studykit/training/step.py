@@ -1,0 +1,129 @@
+"""One optimizer step at a constant global batch: drawn, cut into parts, differentiated, clipped, applied."""
+
+import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from studykit.training.config import TrainingConfig
+from studykit.training.distributed import World
+from studykit.training.optimizers import build_adamw
+from studykit.training.schedules import warmup_cosine
+from studykit.training.state import TrainingState
+
+
+class Batches(Protocol):
+    """Where volumes come from."""
+
+    def draw(self, generator: torch.Generator, rows: slice | None = None) -> Tensor:
+        """``rows`` of a new global batch, (B, C, D, H, W); the generator moves on alike whatever the rows."""
+
+
+class OutOfMemoryError(RuntimeError):
+    """The device is too small for a part of the batch; the message names the settings that help."""
+
+
+class Step:
+    """Calling it moves a training one optimizer step on; nothing in it makes the host wait for the device."""
+
+    def __init__(
+        self, method: nn.Module, batches: Batches, config: TrainingConfig, device: torch.device, world: World
+    ) -> None:
+        self.optimizer = build_adamw(
+            method, lr=config.lr, weight_decay=config.weight_decay, betas=config.betas
+        )
+        self._method = method
+        self._module = world.wrap(torch.compile(method) if config.compile else method, device)
+        self._batches = batches
+        self._config = config
+        self._device = device
+        self._world = world
+        self._rows = world.rows(config.batch_size, config.accumulate)
+
+    def __call__(self, state: TrainingState) -> dict[str, Tensor]:
+        """This rank's mean loss terms (``train/<term>``), their sum (``train/total``) and ``grad_norm``."""
+        with self._memory_explained():
+            losses = self._differentiate(*self._draw(state.order, state.masks))
+            limit = math.inf if self._config.clip_norm is None else self._config.clip_norm
+            norm = nn.utils.clip_grad_norm_(self._method.parameters(), limit)
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate(self._config, state.step)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+        return {**losses, "grad_norm": norm}
+
+    def compile(self) -> None:
+        """Compile before the clock starts, on a batch of its own; gradients and buffers stay as they were."""
+        buffers = {name: value.clone() for name, value in self._method.named_buffers()}
+        with fork_random_state(self._device), self._memory_explained():
+            self._differentiate(*self._draw(torch.Generator(), torch.Generator()))
+        self.optimizer.zero_grad()
+        for name, value in self._method.named_buffers():
+            value.copy_(buffers[name])
+
+    def _draw(self, order: torch.Generator, masks: torch.Generator) -> tuple[Tensor, Tensor]:
+        """This rank's volumes and masks of a new global batch, on the device."""
+        config, rows = self._config, self._rows
+        volumes = self._batches.draw(order, rows)
+        if len(volumes) != rows.stop - rows.start:
+            raise ValueError(
+                f"the batches gave {len(volumes)} volumes for rows {rows.start} to {rows.stop} of a batch of "
+                f"{config.batch_size}: their batch size has to be that of the training"
+            )
+        mask = self._method.draw_masks(config.batch_size, masks)[rows]
+        if self._device.type == "cuda":
+            mask = mask.pin_memory()
+        return volumes.to(self._device, non_blocking=True), mask.to(self._device, non_blocking=True)
+
+    def _differentiate(self, volumes: Tensor, masks: Tensor) -> dict[str, Tensor]:
+        """Leave the gradient of the global batch's mean; return this rank's mean terms and their sum."""
+        count = self._config.accumulate
+        parts = zip(volumes.chunk(count), masks.chunk(count), strict=True)
+        means: dict[str, Tensor] = {}
+        for index, part in enumerate(parts, start=1):
+            with nullcontext() if index == count else self._world.no_sync(self._module):
+                with autocast(self._config, self._device):
+                    terms = self._module(*part)
+                (sum(terms.values()) / count).backward()
+            for name, term in terms.items():
+                share = term.detach().float() / count
+                means[f"train/{name}"] = means.get(f"train/{name}", 0) + share
+        return {**means, "train/total": torch.stack(list(means.values())).sum()}
+
+    @contextmanager
+    def _memory_explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            out_of_memory = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+            if not out_of_memory and "can't allocate memory" not in str(error):
+                raise
+            count = self._config.accumulate
+            part = (self._rows.stop - self._rows.start) // count
+            raise OutOfMemoryError(
+                f"out of memory on {self._device} with {part} volume(s) at once: batch_size "
+                f"{self._config.batch_size} over {self._world.size} process(es), accumulate {count}. "
+                + (
+                    "Raise accumulate: the same step, in smaller parts."
+                    if part > 1
+                    else "The part is one volume already: use precision bf16 or a smaller model."
+                )
+            ) from error
+
+
+def learning_rate(config: TrainingConfig, step: int) -> float:
+    return warmup_cosine(
+        step, steps=config.steps, warmup_steps=config.warmup_steps, lr=config.lr, min_lr=config.min_lr
+    )
+
+
+def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextManager[None]:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16")
+
+
+def fork_random_state(device: torch.device) -> AbstractContextManager[None]:
+    """While open, draws from torch's global generators are apart; what they were comes back on leaving."""
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])

@@ -1,0 +1,56 @@
+"""Gradients of several losses side by side: one fp32 matrix (tasks, parameters), filled part by part."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+COLUMNS = 2**20
+"""Parameters converted to float64 at a time."""
+
+
+class TaskGradients:
+    """A matrix whose rows hold one gradient each.
+
+    Attributes:
+        flat: fp32 (tasks, parameters), on the parameters' device.
+        views: for each row its parts, shaped and laid out as the parameters are.
+    """
+
+    def __init__(self, tasks: int, parameters: Sequence[nn.Parameter]) -> None:
+        sizes = [parameter.numel() for parameter in parameters]
+        self.flat = parameters[0].new_zeros(tasks, sum(sizes), requires_grad=False)
+        self.views = [
+            [
+                part.as_strided(parameter.shape, parameter.stride())
+                for part, parameter in zip(row.split(sizes), parameters, strict=True)
+            ]
+            for row in self.flat
+        ]
+
+    def put(self, task: int, gradients: Sequence[Tensor | None], *, first: bool) -> None:
+        """Add to a row, or replace it where this is its ``first`` part; None stands for zeros."""
+        if first:
+            self.flat[task].zero_()
+        reached = [place for place, gradient in enumerate(gradients) if gradient is not None]
+        if reached:
+            torch._foreach_add_(
+                [self.views[task][place] for place in reached], [gradients[place] for place in reached]
+            )
+
+
+def inner_products(left: Tensor, right: Tensor) -> Tensor:
+    """Products of the rows of two (tasks, parameters) matrices, float64 (tasks, tasks).
+
+    In float64 whatever the setting of TF32 or autocast, in blocks of columns that bound the memory.
+    """
+    products = left.new_zeros(len(left), len(right), dtype=torch.float64)
+    for a, b in zip(left.split(COLUMNS, dim=1), right.split(COLUMNS, dim=1), strict=True):
+        products += a.double() @ b.double().T
+    return products
+
+
+def cosines(products: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """Cosines (tasks, tasks) out of :func:`inner_products` and the norms of both sides; 0 where one is 0."""
+    scale = left[:, None] * right
+    return torch.where(scale == 0, 0, products / scale)

@@ -1,0 +1,31 @@
+import numpy as np
+from conftest import affine, blob, save
+
+from studykit.data.check import check_source
+
+
+def test_a_whole_folder_is_reported(tmp_path):
+    data = tmp_path / "data"
+    labels = np.zeros(blob().shape, np.int16)
+    labels[:3, 0, 0] = [5, 0, 1035]
+    save(data / "images" / "a.nii.gz", blob(), affine((1.0, 1.5, 2.0)))
+    save(data / "labels" / "a.nii.gz", labels, affine((1.0, 1.5, 2.0)))
+    save(data / "images" / "b.nii.gz", blob())
+    save(data / "labels" / "b.nii.gz", labels[:-1])
+    save(data / "images" / "c.nii.gz", np.zeros((4, 4, 4), np.float32))
+    (data / "images" / "d.nii.gz").write_bytes(b"broken")
+    good, misfit, constant, broken = check_source(f"folder:{data}", cache=tmp_path / "cache")
+    assert good.ok and good.verdict == "ok" and good.labels == "5 1035"
+    assert good.shape == (14, 12, 10) and good.spacing_mm == (1.0, 1.5, 2.0)
+    assert good.intensity == (float(blob().min()), float(blob().max()))
+    assert misfit.verdict.startswith("refused: labels lie on another grid")
+    assert misfit.path == str(data / "labels" / "b.nii.gz") and misfit.shape == (14, 12, 10)
+    assert "constant" in constant.reason and constant.shape is None
+    assert not broken.ok and broken.path.endswith("d.nii.gz")
+
+
+def test_many_label_values_are_counted(tmp_path):
+    save(tmp_path / "images" / "a.nii", np.arange(64, dtype=np.float32).reshape(4, 4, 4))
+    save(tmp_path / "labels" / "a.nii", np.arange(64, dtype=np.int16).reshape(4, 4, 4))
+    (row,) = check_source(f"folder:{tmp_path}", cache=tmp_path / "cache")
+    assert row.labels == "1 2 3 4 5 6 7 8 9 10 11 12 and 51 more"

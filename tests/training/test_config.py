@@ -1,0 +1,46 @@
+"""Training settings are checked before any work."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+from toy_training import config
+
+from studykit.training.config import TrainingConfig
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 0}, "steps is 0, it must be a whole number of at least 1"),
+        ({"batch_size": 2.0}, "batch_size is 2.0"),
+        ({"accumulate": 0}, "accumulate is 0"),
+        ({"eval_every": 0}, "eval_every is 0"),
+        ({"checkpoint_every": -1}, "checkpoint_every is -1"),
+        ({"warmup_steps": 12}, r"warmup_steps is 12, it must be .* from 0 to steps - 1 = 11"),
+        ({"lr": 0.0}, "lr is 0.0, it must be above 0"),
+        ({"lr": float("nan")}, "lr is nan"),
+        ({"min_lr": 1.0}, "min_lr is 1.0, it must be between 0 and lr = 0.01"),
+        ({"weight_decay": -0.1}, "weight_decay is -0.1"),
+        ({"betas": (0.9, 1.0)}, "betas is"),
+        ({"clip_norm": 0}, "clip_norm is 0"),
+        ({"precision": "fp16"}, "precision is 'fp16', it must be one of fp32, bf16"),
+    ],
+)
+def test_impossible_values_are_named(changes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        config(**changes)
+
+
+def test_survives_json() -> None:
+    settings = config(betas=(0.9, 0.99), clip_norm=None)
+    assert TrainingConfig.from_dict(json.loads(json.dumps(asdict(settings)))) == settings
+
+
+def test_unknown_and_missing_names_list_the_known() -> None:
+    with pytest.raises(
+        ValueError, match=r"unknown learning_rate; missing lr\. Known: steps, batch_size, lr, "
+    ):
+        TrainingConfig.from_dict(
+            {"steps": 1, "batch_size": 1, "learning_rate": 1.0, "eval_every": 1, "checkpoint_every": 1}
+        )
