@@ -20,6 +20,7 @@ from studykit.claims.estimate import Estimate
 from studykit.claims.paper import Claim, claims_of_study, find_claim, load_papers
 from studykit.claims.verdict import Verdict, judge
 from studykit.data.cache import Prepared
+from studykit.data.sources import check_source_name
 from studykit.data.splits import Split, split_subjects
 from studykit.experiment import (
     DataRecipe,
@@ -78,7 +79,7 @@ def open_study(
     data: str | None = None,
     nproc: int = 1,
 ) -> "Study":
-    """Open a study: check its settings, and decode its volumes if that was not done before.
+    """Open a study and check its settings. Its volumes are decoded when they are first asked for.
 
     Args:
         name: a study of the papers' claims.
@@ -88,7 +89,7 @@ def open_study(
         nproc: processes a training runs in, one for each GPU.
 
     Raises:
-        ValueError: unknown study, profile or source (the message lists the known ones), too few subjects,
+        ValueError: unknown study, profile or source (the message lists the known ones), seeds that repeat,
             or the paper's sizes on sample volumes.
     """
     known = studies()
@@ -105,6 +106,7 @@ def open_study(
             f"The paper profile crops {sizes.crop_size}³ voxels of {sizes.spacing_mm} mm: the sample heads "
             "are too coarse for it. Give data='folder:PATH' with volumes of that resolution."
         )
+    check_source_name(data or DEFAULT_SOURCE)
     return Study(name, sizes, chosen, data or DEFAULT_SOURCE, nproc)
 
 
@@ -124,7 +126,6 @@ class Study:
         self._runs: dict[str, Run] = {}
         self._figures: list[tuple[str, str]] = []
         self._tables: list[str] = []
-        self.split  # noqa: B018 (decodes the volumes, and fails early)
 
     # ---- data
 
@@ -301,7 +302,7 @@ class Study:
             self._provenance,
             cost=self.cost(),
             data=self._data_in_words(),
-            n_cases=len(self.split.test),
+            n_cases=len(self.split.test) if "split" in vars(self) else None,
             figures=tuple(self._figures),
             tables=tuple(self._tables),
             notebook=f"{claim.notebook}.ipynb",
@@ -322,6 +323,8 @@ class Study:
         return total(costs)
 
     def _data_in_words(self) -> str:
+        if "split" not in vars(self):
+            return ""
         source = f"folder:{Path(self.source).name}" if self.source.startswith("folder:") else self.source
         split = self.split
         return (

@@ -20,7 +20,10 @@ def project():
 
 @pytest.fixture(scope="module")
 def required(project):
-    lines = [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]
+    lines = [
+        *project["dependencies"],
+        *(r for extra in project["optional-dependencies"].values() for r in extra),
+    ]
     return {canonicalize_name(r.name): r.specifier for r in map(Requirement, lines)}
 
 

@@ -55,6 +55,17 @@ def list_sources() -> list[Source]:
     return [*_SAMPLE_SOURCES, *_decathlon_sources(), _FOLDER_SOURCE]
 
 
+def check_source_name(name: str) -> None:
+    """Refuse a name that :func:`open_source` would not know, before any work.
+
+    Raises:
+        ValueError: unknown name; the message lists the known ones.
+    """
+    known = [source.name for source in list_sources()]
+    if name not in known and not (name.startswith("folder:") and name != "folder:"):
+        raise ValueError(f"unknown data source {name!r}; known: {', '.join(known)}")
+
+
 def open_source(name: str, *, cache: str | Path | None = None) -> Collection:
     """Open a source by name and fetch what it lacks.
 
@@ -70,19 +81,17 @@ def open_source(name: str, *, cache: str | Path | None = None) -> Collection:
         archives.ArchiveCorrupt: an archive has the wrong digest.
         FileNotFoundError: ``folder:PATH`` does not exist or holds no volume.
     """
+    check_source_name(name)
     cache = data_dir() if cache is None else Path(cache)
     if name in _SAMPLES:
         return _open_samples(name, cache)
     if name.startswith("folder:") and name != "folder:":
         path = Path(name.removeprefix("folder:")).expanduser().absolute()
         return Collection(name, read_folder(path), "your own data", "", cache)
-    source = next((source for source in _decathlon_sources() if source.name == name), None)
-    if source is not None:
-        return Collection(
-            name, open_task(name.removeprefix("msd:"), cache), source.licence, source.citation, cache
-        )
-    known = ", ".join(source.name for source in list_sources())
-    raise ValueError(f"unknown data source {name!r}; known: {known}")
+    source = next(source for source in _decathlon_sources() if source.name == name)
+    return Collection(
+        name, open_task(name.removeprefix("msd:"), cache), source.licence, source.citation, cache
+    )
 
 
 def _open_samples(name: str, cache: Path) -> Collection:

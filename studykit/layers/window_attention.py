@@ -35,6 +35,7 @@ class Windows(nn.Module):
             raise ValueError(
                 f"A shift must be at least 0 and below its window, got {tuple(shift)} for {tuple(window_size)}."
             )
+        self.window_size: Size = tuple(window_size)
         self.grid: Size = tuple(grid)
         self.size: Size = tuple(min(g, w) for g, w in zip(grid, window_size, strict=True))
         self.shift: Size = tuple(s if g > w else 0 for g, w, s in zip(grid, window_size, shift, strict=True))
@@ -159,30 +160,22 @@ class WindowAttention(nn.Module):
     Args:
         dim: channels C, a multiple of ``num_heads``.
         num_heads: attention heads.
-        grid, window_size, shift: see :class:`Windows`.
+        windows: geometry; blocks of the same geometry may share one.
         qkv_bias: whether the joint projection has a bias.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        num_heads: int,
-        grid: Sequence[int],
-        window_size: Sequence[int],
-        shift: Sequence[int] = (0, 0, 0),
-        qkv_bias: bool = True,
-    ) -> None:
+    def __init__(self, dim: int, num_heads: int, windows: Windows, qkv_bias: bool = True) -> None:
         super().__init__()
         if dim % num_heads:
             raise ValueError(f"dim ({dim}) must be a multiple of num_heads ({num_heads}).")
         self.num_heads = num_heads
-        self.windows = Windows(grid, window_size, shift)
-        self.position_bias = RelativePositionBias(window_size, num_heads, self.windows.size)
+        self.windows = windows
+        self.position_bias = RelativePositionBias(windows.window_size, num_heads, windows.size)
         self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: (B, D, H, W, C) on the grid given at construction; the same shape comes back."""
+        """x: (B, D, H, W, C) on the grid of the windows; the same shape comes back."""
         windows = self.windows
         qkv = self.qkv(windows.cut(x))
         qkv = qkv.view(x.shape[0], windows.count, windows.tokens, 3, self.num_heads, -1)
@@ -195,22 +188,14 @@ class SwinBlock(nn.Module):
     """Pre-norm Swin block: window attention, then a GELU MLP, each with a residual.
 
     Args:
-        dim, num_heads, grid, window_size, shift: see :class:`WindowAttention`.
+        dim, num_heads, windows: see :class:`WindowAttention`.
         mlp_ratio: hidden width of the MLP over ``dim``.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        num_heads: int,
-        grid: Sequence[int],
-        window_size: Sequence[int],
-        shift: Sequence[int] = (0, 0, 0),
-        mlp_ratio: float = 4.0,
-    ) -> None:
+    def __init__(self, dim: int, num_heads: int, windows: Windows, mlp_ratio: float = 4.0) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
-        self.attn = WindowAttention(dim, num_heads, grid, window_size, shift)
+        self.attn = WindowAttention(dim, num_heads, windows)
         self.norm2 = nn.LayerNorm(dim)
         hidden = int(dim * mlp_ratio)
         self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from studykit.layers.patches import patchify, split_mask, take_tokens
 from studykit.layers.positions import sincos_positions
-from studykit.layers.window_attention import SwinBlock
+from studykit.layers.window_attention import SwinBlock, Windows
 
 
 class PatchStem(nn.Module):
@@ -120,12 +120,9 @@ class BertsWinNet(nn.Module):
         self.stem = PatchStem(patch_size, in_channels, embed_dim)
         self.mask_token = nn.Parameter(torch.empty(1, 1, embed_dim))
         window = (window_size,) * 3
-        shifted = (window_size // 2,) * 3
+        plain, shifted = Windows(self.grid, window), Windows(self.grid, window, (window_size // 2,) * 3)
         self.blocks = nn.Sequential(
-            *(
-                SwinBlock(embed_dim, num_heads, self.grid, window, shifted if i % 2 else (0, 0, 0), mlp_ratio)
-                for i in range(depth)
-            )
+            *(SwinBlock(embed_dim, num_heads, shifted if i % 2 else plain, mlp_ratio) for i in range(depth))
         )
         widths = tuple(decoder_widths or (embed_dim * 2 // 3, 64, 16))
         self.decoder = UpsamplingDecoder(embed_dim, patch_size, in_channels, widths)

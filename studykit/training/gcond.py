@@ -293,8 +293,8 @@ def _trainable(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
     kinds = {f"{parameter.dtype} on {parameter.device}" for parameter in parameters}
     if len(kinds) > 1 or parameters[0].dtype != torch.float32:
         raise ValueError(
-            f"parameters are {', '.join(sorted(kinds))}: keep them all in torch.float32 on one device, and run "
-            "forward and losses under autocast"
+            f"parameters are {', '.join(sorted(kinds))}: keep them all in torch.float32 on one device, and "
+            "run forward and losses under autocast"
         )
     return parameters
 
@@ -304,6 +304,6 @@ def _refuse_momentum(optimizer: torch.optim.Optimizer) -> None:
         beta = group.get("momentum") or group.get("betas", (0,))[0]
         if beta:
             raise ValueError(
-                f"{type(optimizer).__name__} has a momentum of its own, {beta}, and it would be applied twice: "
-                "give the optimizer none, or the conductor momentum=0"
+                f"{type(optimizer).__name__} has a momentum of its own, {beta}, which would come on top: give "
+                "the optimizer none, or the conductor momentum=0"
             )

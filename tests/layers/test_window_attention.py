@@ -49,7 +49,7 @@ def brute_force(attention: WindowAttention, x: torch.Tensor, window, shift) -> t
 @pytest.mark.parametrize(("grid", "window", "shift"), CASES)
 def test_equals_brute_force_forward_and_backward(grid, window, shift):
     generator = torch.Generator().manual_seed(0)
-    attention = WindowAttention(12, 2, grid, window, shift).double()
+    attention = WindowAttention(12, 2, Windows(grid, window, shift)).double()
     x = torch.randn(2, *grid, 12, generator=generator, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(2, *grid, 12, generator=generator, dtype=torch.float64)
     ours, theirs = attention(x), brute_force(attention, x, window, shift)
@@ -97,7 +97,7 @@ def test_equals_monai_where_monai_needs_no_padding(shift):
 
     torch.manual_seed(0)
     grid, window, shifts = (8, 8, 8), (4, 4, 4), (shift,) * 3
-    ours = SwinBlock(24, 3, grid, window, shifts)
+    ours = SwinBlock(24, 3, Windows(grid, window, shifts))
     theirs = SwinTransformerBlock(24, 3, window, shifts)
     names = {"attn.position_bias.table": "attn.relative_position_bias_table"}
     names |= {f"mlp.{i}.{p}": f"mlp.linear{n}.{p}" for i, n in ((0, 1), (2, 2)) for p in ("weight", "bias")}
@@ -109,7 +109,7 @@ def test_equals_monai_where_monai_needs_no_padding(shift):
 
 def test_padding_changes_nothing():
     """What stands in the padding slots (token 0, repeated) must not reach any output but its own window's."""
-    attention = WindowAttention(6, 1, (5, 5, 5), (3, 3, 3))
+    attention = WindowAttention(6, 1, Windows((5, 5, 5), (3, 3, 3)))
     x = torch.randn(1, 5, 5, 5, 6, generator=torch.Generator().manual_seed(1))
     changed = x.clone()
     changed[:, 0, 0, 0] += 10.0
@@ -123,11 +123,11 @@ def test_bad_shift_and_heads_are_refused():
     with pytest.raises(ValueError, match="shift"):
         Windows((4, 4, 4), (2, 2, 2), (2, 0, 0))
     with pytest.raises(ValueError, match="multiple of num_heads"):
-        WindowAttention(10, 3, (4, 4, 4), (2, 2, 2))
+        WindowAttention(10, 3, Windows((4, 4, 4), (2, 2, 2)))
 
 
 def test_compiles_into_one_graph():
-    block = SwinBlock(12, 2, (5, 5, 5), (3, 3, 3), (1, 1, 1))
+    block = SwinBlock(12, 2, Windows((5, 5, 5), (3, 3, 3), (1, 1, 1)))
     x = torch.randn(1, 5, 5, 5, 12, generator=torch.Generator().manual_seed(0))
     compiled = torch.compile(block, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(x), block(x))

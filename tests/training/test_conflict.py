@@ -1,10 +1,11 @@
-"""Resolution on the Gram matrix against vectors projected one by one, against PCGrad, and at the zones' ends."""
+"""Resolution on the Gram matrix against vectors projected one by one, PCGrad, and the zones' ends."""
 
 import itertools
 import math
 
 import pytest
 import torch
+from conflict_oracle import projected_one_by_one
 from torch import Tensor
 
 from studykit.training.conflict import ConflictRule, arbiter_scores, conflict_angle, resolve
@@ -27,31 +28,6 @@ def resolved(gradients: Tensor, scores: Tensor | None = None, rule: ConflictRule
         scores = torch.arange(tasks, 0, -1.0, dtype=torch.float64)[:, None].expand(tasks, tasks)
     wins = torch.zeros(tasks, dtype=torch.int64)
     return resolve(gradients @ gradients.T, scores, wins, rule).combination @ gradients
-
-
-def projected_one_by_one(gradients: Tensor, scores: Tensor) -> Tensor:
-    """The published rule as it is told, on the vectors themselves."""
-    vectors = list(gradients.clone())
-    for _ in range(2 * len(vectors)):
-        pairs = [
-            (float(torch.cosine_similarity(vectors[i], vectors[j], dim=0)), i, j)
-            for i, j in itertools.combinations(range(len(vectors)), 2)
-        ]
-        cosine, i, j = min(pairs)
-        if cosine >= WEAK:
-            break
-        if cosine <= CRITICAL:
-            angle = math.pi
-        elif cosine <= MAIN:
-            angle = math.pi / 2 + math.pi / 2 * ((cosine - MAIN) / (CRITICAL - MAIN)) ** 2
-        else:
-            angle = math.pi / 2 * (1 - (cosine - MAIN) / (WEAK - MAIN))
-        w, l = (i, j) if scores[i, j] > scores[j, i] else (j, i)
-        winner, loser = vectors[w], vectors[l]
-        product = winner @ loser
-        vectors[w] = winner - math.sin(angle) * product / (loser @ loser) * loser
-        vectors[l] = loser - math.sin(min(angle, math.pi / 2)) * product / (winner @ winner) * winner
-    return torch.stack(vectors)
 
 
 @pytest.mark.parametrize("tasks", [2, 3, 5])
@@ -109,7 +85,9 @@ def test_no_jump_where_zones_meet(threshold: float) -> None:
 
 @pytest.mark.parametrize(("cosine", "jumps"), [(-0.9, True), (-0.6, True), (MAIN, False), (-0.2, False)])
 def test_only_below_main_it_matters_who_wins(cosine: float, jumps: bool) -> None:
-    first_wins, second_wins = (torch.tensor(s, dtype=torch.float64) for s in ([[0, 1], [0, 0]], [[0, 0], [1, 0]]))
+    first_wins, second_wins = (
+        torch.tensor(s, dtype=torch.float64) for s in ([[0, 1], [0, 0]], [[0, 0], [1, 0]])
+    )
     change = resolved(pair_of(cosine), first_wins) - resolved(pair_of(cosine), second_wins)
     assert (float(change.abs().max()) > 0.01) == jumps
 
