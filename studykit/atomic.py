@@ -11,7 +11,7 @@ from typing import Any
 
 @contextmanager
 def replace_into(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success it is synced and moved onto ``path``, else removed."""
+    """Yield a temporary path beside ``path``; synced and moved onto ``path`` on success, else removed."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)

@@ -1,4 +1,4 @@
-"""Command line ``studykit``: list, show, run, data, runs, report; nothing heavy is imported before its use."""
+"""Command line: list, show, run, data, runs, report; nothing heavy is imported before its use."""
 
 import argparse
 import json

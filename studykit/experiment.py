@@ -8,9 +8,8 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,16 +21,15 @@ from studykit.data.sources import open_source
 from studykit.data.volumes import PREPARATION_VERSION, VolumeSettings
 from studykit.masking import upsample_mask
 from studykit.methods import build_method, method_versions
+from studykit.report.provenance import provenance
 from studykit.runs import CONFIG, Run
 from studykit.training.checkpoint import CHECKPOINT, load_checkpoint
 from studykit.training.config import TrainingConfig
 from studykit.training.distributed import World, distributed_world, launch
 from studykit.training.loop import Outcome, train
 
-RECIPE_VERSION = 1
-"""Of what this file decides: crops, augmentation, validation, the training step it calls."""
-
 OUTCOME = "outcome.json"
+PROVENANCE = "provenance.json"
 WORKERS_LOG = "workers.log"
 
 
@@ -49,6 +47,9 @@ class DataRecipe:
         validation_seed: decides those crops and their masks.
     """
 
+    version: ClassVar[int] = 1
+    """Raised when one recipe gives other training crops, held-out crops or errors than before."""
+
     source: str
     fingerprint: str
     spacing_mm: float
@@ -59,9 +60,8 @@ class DataRecipe:
     validation_seed: int
 
 
-@lru_cache(maxsize=4)
 def prepared_source(source: str, spacing_mm: float) -> Prepared:
-    """The volumes of a source at a spacing, decoded once and kept mapped."""
+    """The volumes of a source at a spacing: decoded the first time, mapped from the cache afterwards."""
     return prepare(open_source(source), VolumeSettings(spacing_mm=spacing_mm))
 
 
@@ -79,25 +79,32 @@ def run_config(
     Raises:
         ValueError: unknown method or loss; the message lists the known ones.
     """
-    versions = method_versions(method, options)
+    versions = {
+        **method_versions(method, options),
+        "recipe": recipe.version,
+        "preparation": PREPARATION_VERSION,
+        "training": training.version,
+    }
     return {
         "method": {"name": method, "options": dict(options)},
         "data": asdict(recipe),
         "training": asdict(training),
         "seeds": {"init": init_seed, "training": training_seed},
-        "versions": {**versions, "recipe": RECIPE_VERSION, "preparation": PREPARATION_VERSION},
+        "versions": versions,
     }
 
 
 def new_method(config: Mapping[str, Any]) -> nn.Module:
-    """The method of a run as its initialisation seed makes it; torch's global generator is left as it was."""
+    """The method of a run as its initialisation seed makes it; torch's generators are left as they were."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config["seeds"]["init"])
+        torch.default_generator.manual_seed(config["seeds"]["init"])
         return build_method(config["method"]["name"], **config["method"]["options"])
 
 
 def trained_method(run: Run) -> nn.Module:
-    """The method with the weights at the end of ``run``, on the CPU, in evaluation mode.
+    """The method with the weights of the run's last checkpoint, on the CPU, in evaluation mode.
+
+    That is the end of a run that is done, and the last good step of one that diverged.
 
     Raises:
         FileNotFoundError: the run has no checkpoint.
@@ -106,7 +113,9 @@ def trained_method(run: Run) -> nn.Module:
     configuration = {"seed": run.config["seeds"]["training"], **asdict(training)}
     saved = load_checkpoint(run.folder / CHECKPOINT, configuration)
     if saved is None:
-        raise FileNotFoundError(f"{run.label} has no checkpoint yet ({run.state}); run it first")
+        raise FileNotFoundError(
+            f"{run.label} has no checkpoint ({run.state or 'not run yet'}): run it, or choose a run that is done"
+        )
     method = new_method(run.config)
     method.load_state_dict(saved["method"])
     return method.eval()
@@ -140,18 +149,26 @@ def hidden_error(method: nn.Module, crops: Tensor, masks: Tensor, batch_size: in
 
 
 def work(run: Run, *, nproc: int = 1, progress: str | None = None) -> Outcome:
-    """Train ``run`` to its end, here or in ``nproc`` processes under torchrun."""
+    """Train ``run`` to its end, here or in ``nproc`` processes under torchrun.
+
+    Raises:
+        ValueError: the source holds other volumes than the run was configured for.
+        RuntimeError: a worker failed; the message ends with its last words.
+    """
     if nproc == 1:
         with distributed_world() as world:
             return _train(run.config, run.folder, world, progress)
     outcome = run.folder / OUTCOME
     outcome.unlink(missing_ok=True)
-    launch(["-m", "studykit.experiment", str(run.folder)], nproc, log=run.folder / WORKERS_LOG)
-    if not outcome.exists():
-        raise RuntimeError(
-            f"{run.label}: the workers ended without an outcome; {WORKERS_LOG} in {run.folder} says why"
-        )
-    return Outcome(**json.loads(outcome.read_text()))
+    arguments = ["-m", "studykit.experiment", str(run.folder)]
+    by_themselves = launch(arguments, nproc, log=run.folder / WORKERS_LOG)
+    if outcome.exists():
+        return Outcome(**json.loads(outcome.read_text()))
+    if not by_themselves:
+        return Outcome("interrupted", 0, 0.0, "stopped by a signal before its first step")
+    raise RuntimeError(
+        f"{run.label}: the workers ended without an outcome; {WORKERS_LOG} in {run.folder} says why"
+    )
 
 
 def _train(config: Mapping[str, Any], folder: Path, world: World, progress: str | None = None) -> Outcome:
@@ -162,6 +179,8 @@ def _train(config: Mapping[str, Any], folder: Path, world: World, progress: str 
         raise ValueError(
             f"{recipe.source} holds other volumes than this run was configured for; open the study again."
         )
+    if world.is_main:
+        atomic.write_json(folder / PROVENANCE, provenance() | _devices(world))
     method = new_method(config)
     batches = RandomCrops(data.select(recipe.train), recipe.crop_size, training.batch_size, world.device)
     return train(
@@ -170,22 +189,31 @@ def _train(config: Mapping[str, Any], folder: Path, world: World, progress: str 
         training,
         folder=folder,
         seed=config["seeds"]["training"],
-        evaluate=_validation(method, data, recipe, training, world.device),
+        evaluate=_validation(method, data, recipe, training, world),
         device=world.device,
         world=world,
         progress=progress,
     )
 
 
+def _devices(world: World) -> dict[str, Any]:
+    """What the run's seconds were spent on: GPUs, or cores."""
+    cuda = world.device.type == "cuda"
+    count = world.size if cuda else world.size * torch.get_num_threads()
+    return {"device": world.device.type, "devices": count}
+
+
 def _validation(
-    method: nn.Module, data: Prepared, recipe: DataRecipe, training: TrainingConfig, device: torch.device
+    method: nn.Module, data: Prepared, recipe: DataRecipe, training: TrainingConfig, world: World
 ) -> Callable[[nn.Module], dict[str, float]]:
+    """The held-out error, and that of each held-out subject, in parts no larger than those of training."""
     crops, subjects = held_out_crops(data, recipe)
-    crops, masks = crops.to(device), held_out_masks(method, recipe, len(crops)).to(device)
+    crops, masks = crops.to(world.device), held_out_masks(method, recipe, len(crops)).to(world.device)
     of_subject = {name: [i for i, s in enumerate(subjects) if s == name] for name in sorted(set(subjects))}
+    part = training.batch_size // (world.size * training.accumulate)
 
     def evaluate(method: nn.Module) -> dict[str, float]:
-        errors = hidden_error(method, crops, masks, training.batch_size)
+        errors = hidden_error(method, crops, masks, part)
         means = {name: float(errors[index].mean()) for name, index in of_subject.items()}
         return {"error": sum(means.values()) / len(means), **{f"error/{n}": e for n, e in means.items()}}
 

@@ -39,5 +39,5 @@ def runs_dir() -> Path:
 
 
 def data_dir() -> Path:
-    """``$STUDYKIT_DATA``, or the platform's user cache folder: archives and decoded volumes, never committed."""
+    """``$STUDYKIT_DATA``, or the platform's user cache folder: archives and decoded volumes."""
     return Path(os.environ.get("STUDYKIT_DATA", platformdirs.user_cache_dir("studykit", appauthor=False)))

@@ -136,12 +136,12 @@ class Study:
 
     @cached_property
     def split(self) -> Split:
-        """Subjects that train, that tune (``val``) and that are held out to the end (``test``); saved once."""
+        """Subjects that train, that tune (``val``) and that are held out to the end (``test``)."""
         ids = sorted({volume.subject for volume in self.data.volumes})
         if len(ids) < 3:
             raise ValueError(
-                f"{self.source} has {len(ids)} usable subject(s); a study needs at least 3: to train, to tune "
-                "and to hold out."
+                f"{self.source} has {len(ids)} usable subject(s); a study needs at least 3: to train, to "
+                "tune and to hold out."
             )
         split = split_subjects(ids, seed=derive_seed(self.name, "split"), val=1, test=0.3)
         split.save(self.folder / "split.json")
@@ -225,7 +225,7 @@ class Study:
         return tuned, table
 
     def expect(self, arms: Iterable[Arm | str] | None = None) -> pd.DataFrame:
-        """What the tuning and the runs still to do will take: steps, operations, and minutes as timed here."""
+        """What the tuning and the runs still to do will take: steps, operations, minutes as timed here."""
         rows = []
         for arm in [self._arm(a) for a in (self.arms.values() if arms is None else arms)]:
             todo = [self._config(arm, seed) for seed in self.seeds]
@@ -328,8 +328,8 @@ class Study:
         source = f"folder:{Path(self.source).name}" if self.source.startswith("folder:") else self.source
         split = self.split
         return (
-            f"{source} at {self.profile.spacing_mm:g} mm: {len(split.train)} training, {len(split.val)} tuning, "
-            f"{len(split.test)} held-out subjects"
+            f"{source} at {self.profile.spacing_mm:g} mm: {len(split.train)} training, {len(split.val)} "
+            f"tuning, {len(split.test)} held-out subjects"
         )
 
     # ---- inside

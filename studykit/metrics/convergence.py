@@ -88,7 +88,7 @@ def best_so_far(curve: Curve) -> Curve:
 
 
 def largest_rise(curve: Curve) -> float:
-    """Largest rise of the error above its best so far, as a share of the whole improvement on the first error.
+    """Largest rise of the error above its best so far, as a share of its whole improvement.
 
     0 for a curve that only falls; infinite for one that rises and never improves.
     """

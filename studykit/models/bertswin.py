@@ -17,8 +17,8 @@ from studykit.layers.window_attention import SwinBlock, Windows
 class PatchStem(nn.Module):
     """Convolutional embedding of isolated patches: stride-2 stages down to one voxel.
 
-    Each stage is conv k3 s2 p1 without bias, GroupNorm(4), GELU; a 1×1 convolution ends it. A patch never sees
-    its neighbour, so a hidden patch cannot reach a visible token.
+    Each stage is conv k3 s2 p1 without bias, GroupNorm(4), GELU; a 1×1 convolution ends it. A patch never
+    sees its neighbour, so a hidden patch cannot reach a visible token.
 
     Args:
         patch_size: a power of two; log2 of it is the number of stages.

@@ -27,8 +27,8 @@ def rule_in_words(claim: Claim) -> str:
     if rule.kind == "identity":
         return f"{rule.metric}; exact, at most {rule.tolerance:g}."
     return (
-        f"{rule.metric}. {rule.direction.capitalize()} is better; no effect is {format_number(rule.null)}, the "
-        f"least that counts {format_number(rule.least_effect)}; at least {rule.repetitions} repetitions."
+        f"{rule.metric}. {rule.direction.capitalize()} is better; no effect is {format_number(rule.null)}, "
+        f"the least that counts {format_number(rule.least_effect)}; at least {rule.repetitions} repetitions."
     )
 
 

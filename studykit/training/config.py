@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 PRECISIONS = ("fp32", "bf16")
 
@@ -14,6 +14,9 @@ class TrainingConfig:
     Raises:
         ValueError: a value that no training can have; the message names it.
     """
+
+    version: ClassVar[int] = 1
+    """Raised when one setting and seed give other weights than before: seeds, optimizer, schedule, step."""
 
     steps: int
     """Optimizer steps."""

@@ -97,7 +97,7 @@ def resolve(gram: Tensor, scores: Tensor, wins: Tensor, rule: ConflictRule) -> R
 
     Who comes first in the matrix decides only between what is alike: of pairs with one cosine the one with
     the greater product goes first, of two tasks with one score the one with the greater gradient wins. A
-    gradient that is zero, not finite, or resolved away conflicts with none.
+    gradient that is zero or was resolved away conflicts with none. Where one is not finite, none is resolved.
 
     Args:
         gram: float64 (tasks, tasks), inner products of the raw gradients.

@@ -185,7 +185,7 @@ def _workers_tail(log: Path, start: int) -> str:
     with open(log, "rb") as output:
         output.seek(start)
         lines = output.read().decode(errors="replace").splitlines()
-    report = next((number for number, line in enumerate(lines) if "failed (exitcode:" in line), len(lines))
+    report = next((n for n, line in enumerate(lines) if "elastic/multiprocessing/api.py" in line), len(lines))
     return "\n".join(lines[:report][-TAIL_LINES:])
 
 

@@ -20,7 +20,12 @@ from torch import Tensor, nn
 
 from studykit.training.conflict import ConflictRule, arbiter_scores, resolve
 from studykit.training.distributed import SINGLE, World
-from studykit.training.task_gradients import TaskGradients, cosines, inner_products
+from studykit.training.task_gradients import (
+    TaskGradients,
+    cosines,
+    inner_products,
+    trainable_parameters,
+)
 
 SAMPLINGS = ("exact", "stochastic")
 
@@ -89,7 +94,7 @@ class GradientConductor:
         if config.momentum:
             _refuse_momentum(optimizer)
         self.optimizer = optimizer
-        self._parameters = _trainable(optimizer)
+        self._parameters = trainable_parameters(optimizer)
         self._accumulate = accumulate
         self._config = config
         self._world = world
@@ -113,9 +118,7 @@ class GradientConductor:
             RuntimeError: there were K micro-batches already, or no loss depends on a parameter.
         """
         if self._seen == self._accumulate:
-            raise RuntimeError(
-                f"all {self._accumulate} micro-batch(es) of the step are in: call step() first"
-            )
+            raise RuntimeError(f"all {self._accumulate} micro-batch(es) are in: call step() first")
         if not any(loss.requires_grad for loss in losses.values()):
             raise RuntimeError(f"none of the losses {', '.join(losses)} depends on a parameter")
         if self._memory is None:
@@ -286,24 +289,11 @@ class _Memory:
         return tensors if self.earlier is None else {**tensors, "earlier": self.earlier.flat}
 
 
-def _trainable(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
-    parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
-    if not parameters:
-        raise ValueError("the optimizer has no trainable parameter")
-    kinds = {f"{parameter.dtype} on {parameter.device}" for parameter in parameters}
-    if len(kinds) > 1 or parameters[0].dtype != torch.float32:
-        raise ValueError(
-            f"parameters are {', '.join(sorted(kinds))}: keep them all in torch.float32 on one device, and "
-            "run forward and losses under autocast"
-        )
-    return parameters
-
-
 def _refuse_momentum(optimizer: torch.optim.Optimizer) -> None:
     for group in optimizer.param_groups:
         beta = group.get("momentum") or group.get("betas", (0,))[0]
         if beta:
             raise ValueError(
-                f"{type(optimizer).__name__} has a momentum of its own, {beta}, which would come on top: give "
-                "the optimizer none, or the conductor momentum=0"
+                f"{type(optimizer).__name__} has a momentum of its own, {beta}, which would come on top: "
+                "give the optimizer none, or the conductor momentum=0"
             )

@@ -9,6 +9,24 @@ COLUMNS = 2**20
 """Parameters converted to float64 at a time."""
 
 
+def trainable_parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """Parameters that an optimizer trains, in its order.
+
+    Raises:
+        ValueError: there are none, or some that no row of one fp32 matrix can stand for.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
+    if not parameters:
+        raise ValueError("the optimizer has no trainable parameter")
+    kinds = {f"{parameter.dtype} on {parameter.device}" for parameter in parameters}
+    if len(kinds) > 1 or parameters[0].dtype != torch.float32:
+        raise ValueError(
+            f"parameters are {', '.join(sorted(kinds))}: keep them all in torch.float32 on one device, and "
+            "run forward and losses under autocast"
+        )
+    return parameters
+
+
 class TaskGradients:
     """A matrix whose rows hold one gradient each.
 

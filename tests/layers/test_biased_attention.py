@@ -1,4 +1,4 @@
-"""The windowed kernel against plain scaled_dot_product_attention, forward and backward, in one block or many."""
+"""The windowed kernel against plain scaled_dot_product_attention, forward and backward."""
 
 import pytest
 import torch

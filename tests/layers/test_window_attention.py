@@ -19,7 +19,7 @@ CASES = [  # grid, window, shift
 
 
 def brute_force(attention: WindowAttention, x: torch.Tensor, window, shift) -> torch.Tensor:
-    """Token by token: who shares my window, on my side of the seam, and attend to those with an explicit bias."""
+    """Token by token: attend to who shares my window on my side of the seam, with an explicit bias."""
     grid = x.shape[1:4]
     heads, dim = attention.num_heads, x.shape[-1]
     actual = [min(g, w) for g, w in zip(grid, window, strict=True)]

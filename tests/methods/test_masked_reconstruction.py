@@ -1,4 +1,4 @@
-"""What every masked-reconstruction method owes: no leak, a loss on hidden voxels only, gradients everywhere."""
+"""What every masked-reconstruction method owes: no leak, a loss on hidden voxels, gradients everywhere."""
 
 import pytest
 import torch

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def projected_one_by_one(gradients: Tensor, scores: Tensor) -> Tensor:
-    """Resolved gradients (tasks, parameters); of a pair the greater score wins, ``scores[i, j]`` against [j, i]."""
+    """Resolved gradients (tasks, parameters); ``scores[i, j]`` is that of task i against task j."""
     critical, main, weak = -0.8, -0.5, 0.0
     vectors = list(gradients.clone())
     for _ in range(2 * len(vectors)):

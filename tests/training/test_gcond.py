@@ -187,7 +187,7 @@ def test_stochastic_sampling_gives_each_loss_its_turn() -> None:
     optimizer = torch.optim.SGD([parameter], lr=1.0)
     config = ConductorConfig(sampling="stochastic", momentum=0.0)
     conductor = GradientConductor(optimizer, accumulate=4, config=config)
-    for _ in range(2):
+    for _ in range(3):
         before = parameter.detach().clone()
         for i in range(4):
             of_a, of_b = torch.zeros(4), torch.zeros(4)
@@ -220,6 +220,16 @@ def test_goes_on_bit_equal_from_its_state(
     for step in range(3, 6):
         conduct(conductor, [some(resumed, step)])
     assert torch.equal(flat(resumed), flat(whole))
+
+
+def test_wins_in_a_row_are_part_of_the_state() -> None:
+    parameter = nn.Parameter(torch.zeros(1))
+    conductor = descend(parameter, win_limit=2, arbiter=(0.0, 1.0))
+    steps = [feed(conductor, parameter, a=[1.0], b=[-2.0]).item() for _ in range(2)]
+    resumed = descend(parameter, win_limit=2, arbiter=(0.0, 1.0))
+    resumed.load_state_dict(conductor.state_dict())
+    steps += [feed(resumed, parameter, a=[1.0], b=[-2.0]).item() for _ in range(2)]
+    assert steps == pytest.approx([-2.0, -2.0, 1.0, -2.0])
 
 
 def test_a_loaded_state_is_a_copy_and_replaces_what_was() -> None:
