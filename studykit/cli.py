@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from studykit import __version__
@@ -14,9 +15,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.action(options)
-    except (ValueError, OSError) as error:
+    except (ValueError, FileNotFoundError) as error:
         print(f"studykit: {error}", file=sys.stderr)
         return 2
+    except (RuntimeError, OSError) as error:
+        print(f"studykit: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("studykit: stopped; the same call goes on from the last checkpoints", file=sys.stderr)
         return 130
@@ -131,16 +135,16 @@ def _run(options: argparse.Namespace) -> int:
     from studykit.batch import Execution, notebook_of, notebooks, run_batch
     from studykit.claims.paper import load_papers
     from studykit.home import home, results_dir
-    from studykit.profiles import PROFILES
+    from studykit.profiles import check_profile
 
-    if options.profile not in PROFILES:
-        raise ValueError(f"Unknown profile {options.profile!r}. Known: {', '.join(PROFILES)}.")
+    check_profile(options.profile)
     stems = [notebook_of(name) for name in options.study] or list(notebooks())
     if options.in_place and (options.parameter or options.profile != "smoke"):
         raise ValueError("--in-place keeps the default parameters: give no --profile and no -p with it.")
-    given = {} if options.in_place else {"profile": options.profile}
-    parameters = given | {name: _value(text) for name, text in options.parameter}
-    print(f"{len(stems)} notebook(s) at profile {options.profile}", flush=True)
+    parameters = {} if options.in_place else {"profile": options.profile}
+    parameters |= {name: _value(name, text) for name, text in options.parameter}
+    profile = parameters.get("profile", options.profile)
+    print(f"{len(stems)} notebook(s) at profile {profile}", flush=True)
 
     def announce(execution: Execution) -> None:
         words = "failed" if execution.error else "done"
@@ -156,9 +160,10 @@ def _run(options: argparse.Namespace) -> int:
         jobs=options.jobs,
         limit_seconds=limit,
         in_place=options.in_place,
+        show_output=profile != "smoke",
         announce=announce,
     )
-    print(_claim_table(results_dir(), load_papers(), options.profile))
+    print(_claim_table(results_dir(), load_papers(), profile))
     return 1 if any(execution.error for execution in executions) else 0
 
 
@@ -214,9 +219,13 @@ def _data_check(options: argparse.Namespace) -> int:
 def _runs_list(options: argparse.Namespace) -> int:
     from studykit.home import runs_dir
     from studykit.runs import RunStore
+    from studykit.training.records import METRICS, read_records
 
-    lines = [["run", "state", "folder"]]
-    lines += [[run.label, str(run.state), run.folder.name] for run in RunStore(runs_dir()).list()]
+    lines = [["run", "state", "steps", "folder"]]
+    for run in RunStore(runs_dir()).list():
+        records = read_records(run.folder / METRICS)
+        steps = f"{records[-1]['step'] if records else 0} of {run.config['training']['steps']}"
+        lines.append([run.label, str(run.state), steps, run.folder.name])
     _print_columns(lines)
     return 0
 
@@ -243,11 +252,19 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
-def _value(text: str) -> Any:
+def _value(name: str, text: str) -> Any:
+    """A parameter's value: JSON, or else text; a relative data folder is taken from where the user is."""
+    from studykit.data.sources import check_source_name
+
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except ValueError:
-        return text
+        value = text
+    if name == "data" and isinstance(value, str):
+        check_source_name(value)
+        if value.startswith("folder:"):
+            return f"folder:{Path(value.removeprefix('folder:')).expanduser().absolute()}"
+    return value
 
 
 def _short(path: Any, root: Any) -> str:

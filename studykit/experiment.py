@@ -19,6 +19,8 @@ from studykit.data.cache import Prepared, prepare
 from studykit.data.loading import RandomCrops, fixed_crops
 from studykit.data.sources import open_source
 from studykit.data.volumes import PREPARATION_VERSION, VolumeSettings
+from studykit.layers.patches import patchify, split_mask, take_tokens
+from studykit.losses.mvc import block_components
 from studykit.masking import upsample_mask
 from studykit.methods import build_method, method_versions
 from studykit.report.provenance import provenance
@@ -114,7 +116,7 @@ def trained_method(run: Run) -> nn.Module:
     saved = load_checkpoint(run.folder / CHECKPOINT, configuration)
     if saved is None:
         raise FileNotFoundError(
-            f"{run.label} has no checkpoint ({run.state or 'not run yet'}): run it, or choose a run that is done"
+            f"{run.label} has no checkpoint ({run.state or 'not run yet'}): choose a run that is done"
         )
     method = new_method(run.config)
     method.load_state_dict(saved["method"])
@@ -148,6 +150,27 @@ def hidden_error(method: nn.Module, crops: Tensor, masks: Tensor, batch_size: in
     return torch.cat(errors)
 
 
+@torch.no_grad()
+def hidden_parts(method: nn.Module, crops: Tensor, masks: Tensor, batch_size: int) -> dict[str, float]:
+    """What the error over hidden patches is made of, as means over all of them.
+
+    ``brightness``, ``contrast`` and ``structure`` add up to the mean squared error; ``decorrelation`` is
+    1 - ρ, the released structure term halved. Sub-patches are 8³ voxels, or the patch where that is smaller.
+    """
+    sums = dict.fromkeys(("brightness", "contrast", "structure", "decorrelation"), 0.0)
+    for volume, mask in zip(crops.split(batch_size), masks.split(batch_size), strict=True):
+        _, hidden = split_mask(mask)
+        patch_size = volume.shape[-1] // mask.shape[-1]
+        painted, truth = (
+            take_tokens(patchify(v, patch_size), hidden) for v in (method.reconstruct(volume, mask), volume)
+        )
+        parts = asdict(block_components(painted, truth))
+        parts["decorrelation"] = block_components(painted, truth, structure="correlation").structure / 2
+        for name in sums:
+            sums[name] += float(parts[name].mean()) * len(volume) / len(crops)
+    return sums
+
+
 def work(run: Run, *, nproc: int = 1, progress: str | None = None) -> Outcome:
     """Train ``run`` to its end, here or in ``nproc`` processes under torchrun.
 
@@ -163,9 +186,9 @@ def work(run: Run, *, nproc: int = 1, progress: str | None = None) -> Outcome:
     arguments = ["-m", "studykit.experiment", str(run.folder)]
     by_themselves = launch(arguments, nproc, log=run.folder / WORKERS_LOG)
     if outcome.exists():
-        return Outcome(**json.loads(outcome.read_text()))
+        return Outcome(**json.loads(outcome.read_text(encoding="utf-8")))
     if not by_themselves:
-        return Outcome("interrupted", 0, 0.0, "stopped by a signal before its first step")
+        return Outcome("interrupted", 0, 0.0, "stopped by a signal before it could save")
     raise RuntimeError(
         f"{run.label}: the workers ended without an outcome; {WORKERS_LOG} in {run.folder} says why"
     )
@@ -206,7 +229,7 @@ def _devices(world: World) -> dict[str, Any]:
 def _validation(
     method: nn.Module, data: Prepared, recipe: DataRecipe, training: TrainingConfig, world: World
 ) -> Callable[[nn.Module], dict[str, float]]:
-    """The held-out error, and that of each held-out subject, in parts no larger than those of training."""
+    """The held-out error, that of each held-out subject, and what it is made of."""
     crops, subjects = held_out_crops(data, recipe)
     crops, masks = crops.to(world.device), held_out_masks(method, recipe, len(crops)).to(world.device)
     of_subject = {name: [i for i, s in enumerate(subjects) if s == name] for name in sorted(set(subjects))}
@@ -215,7 +238,9 @@ def _validation(
     def evaluate(method: nn.Module) -> dict[str, float]:
         errors = hidden_error(method, crops, masks, part)
         means = {name: float(errors[index].mean()) for name, index in of_subject.items()}
-        return {"error": sum(means.values()) / len(means), **{f"error/{n}": e for n, e in means.items()}}
+        by_subject = {f"error/{name}": error for name, error in means.items()}
+        parts = hidden_parts(method, crops, masks, part)
+        return {"error": sum(means.values()) / len(means), **by_subject, **parts}
 
     return evaluate
 
@@ -223,7 +248,7 @@ def _validation(
 def main(folder: str) -> None:
     """Entry of a torchrun worker: train the run in ``folder``; rank 0 leaves its outcome there."""
     path = Path(folder)
-    config = json.loads((path / CONFIG).read_text())
+    config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
     with distributed_world() as world:
         outcome = _train(config, path, world)
         if world.is_main:

@@ -22,6 +22,7 @@ class Profile:
         warmup_steps: linear warm-up.
         eval_every: steps between two validations.
         checkpoint_every: steps between two checkpoints: what a kill can cost.
+        snapshot_every: steps between two copies of the weights that are kept, to look at features later.
         crops_per_subject: fixed validation crops of each held-out subject.
         repetitions: seeds of each arm.
         learning_rates: what each arm is tuned over.
@@ -44,6 +45,7 @@ class Profile:
     warmup_steps: int
     eval_every: int
     checkpoint_every: int
+    snapshot_every: int
     crops_per_subject: int
     repetitions: int
     learning_rates: tuple[float, ...]
@@ -74,26 +76,38 @@ PRETRAINING = {
     "smoke": Profile(
         name="smoke", spacing_mm=4.0, crop_size=32, patch_size=4, embed_dim=48, depth=2, num_heads=2,
         window_size=4, batch_size=4, steps=12, warmup_steps=2, eval_every=3, checkpoint_every=6,
-        crops_per_subject=2, repetitions=2, learning_rates=(1e-3, 3e-3), tuning_steps=4,
+        snapshot_every=6, crops_per_subject=2, repetitions=2, learning_rates=(1e-3, 3e-3), tuning_steps=4,
     ),
     "laptop": Profile(
-        name="laptop", spacing_mm=2.0, crop_size=64, patch_size=8, embed_dim=96, depth=4, num_heads=4,
-        window_size=4, batch_size=8, steps=500, warmup_steps=25, eval_every=10, checkpoint_every=50,
-        crops_per_subject=4, repetitions=5, learning_rates=(5e-4, 1.5e-3, 4.5e-3), tuning_steps=150,
+        name="laptop", spacing_mm=2.0, crop_size=24, patch_size=4, embed_dim=96, depth=4, num_heads=4,
+        window_size=3, batch_size=8, steps=1500, warmup_steps=75, eval_every=30, checkpoint_every=150,
+        snapshot_every=300, crops_per_subject=16, repetitions=5, learning_rates=(5e-4, 1.5e-3, 4.5e-3),
+        tuning_steps=400,
     ),
     "gpu": Profile(
         name="gpu", spacing_mm=1.0, crop_size=112, patch_size=8, embed_dim=384, depth=8, num_heads=6,
         window_size=7, batch_size=32, steps=1000, warmup_steps=50, eval_every=20, checkpoint_every=200,
-        crops_per_subject=8, repetitions=5, learning_rates=(1.5e-4, 5e-4, 1.5e-3), tuning_steps=250,
-        precision="bf16", compile=True,
+        snapshot_every=200, crops_per_subject=8, repetitions=5, learning_rates=(1.5e-4, 5e-4, 1.5e-3),
+        tuning_steps=250, precision="bf16", compile=True,
     ),
     "paper": Profile(
         name="paper", spacing_mm=0.2, crop_size=224, patch_size=16, embed_dim=768, depth=12, num_heads=12,
         window_size=7, batch_size=200, steps=198_000, warmup_steps=6_000, eval_every=300,
-        checkpoint_every=300, crops_per_subject=8, repetitions=5, learning_rates=(7.5e-5, 1.5e-4, 3e-4),
-        tuning_steps=13_200, precision="bf16", compile=True, evidence="paper-scale",
+        checkpoint_every=300, snapshot_every=39_600, crops_per_subject=8, repetitions=5,
+        learning_rates=(7.5e-5, 1.5e-4, 3e-4), tuning_steps=13_200, precision="bf16", compile=True,
+        evidence="paper-scale",
     ),
 }  # fmt: skip
+
+
+def check_profile(name: str) -> None:
+    """Refuse a name that is no profile.
+
+    Raises:
+        ValueError: unknown profile; the message lists the known ones.
+    """
+    if name not in PROFILES:
+        raise ValueError(f"Unknown profile {name!r}. Known: {', '.join(PROFILES)}.")
 
 
 def pretraining_profile(name: str) -> Profile:
@@ -102,6 +116,5 @@ def pretraining_profile(name: str) -> Profile:
     Raises:
         ValueError: unknown profile; the message lists the known ones.
     """
-    if name not in PRETRAINING:
-        raise ValueError(f"Unknown profile {name!r}. Known: {', '.join(PROFILES)}.")
+    check_profile(name)
     return PRETRAINING[name]

@@ -217,10 +217,12 @@ class RunStore:
         again: from their checkpoint, if ``work`` left one. A run that another process works on is waited for.
 
         Args:
-            work: works in ``run.folder`` and returns its ending: state ``done``, ``interrupted`` or
-            ``diverged``,
-                and a message. What it raises makes the state ``error`` and is raised again; KeyboardInterrupt
-                makes it ``interrupted``.
+            work: works in ``run.folder`` and returns its ending: a state ``done``, ``interrupted`` or
+                ``diverged``, and a message. What it raises makes the state ``error`` and is raised again;
+                KeyboardInterrupt makes it ``interrupted``.
+
+        Returns:
+            The run; a caller with more to do has to look whether it is ``interrupted``, and stop too.
 
         Raises:
             OSError: the disk is full; nothing is damaged, and the next call goes on from the last checkpoint.

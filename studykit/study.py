@@ -4,24 +4,32 @@ A notebook opens a study at a profile, names its arms, runs them, and concludes 
 data order, the masks, the held-out crops and the number of steps; each is tuned over the same learning rates.
 """
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import torch
 from torch import Tensor, nn
 
 from studykit import home
+from studykit.arms import Arm, training_of, tuned
 from studykit.claims.estimate import Estimate
 from studykit.claims.paper import Claim, claims_of_study, find_claim, load_papers
 from studykit.claims.verdict import Verdict, judge
 from studykit.data.cache import Prepared
 from studykit.data.sources import check_source_name
 from studykit.data.splits import Split, split_subjects
+from studykit.effort import (
+    check_axis,
+    cost_of,
+    curve_of,
+    operations_of_crop,
+    provenance_of,
+    seconds_a_step,
+)
 from studykit.experiment import (
     DataRecipe,
     held_out_crops,
@@ -32,7 +40,7 @@ from studykit.experiment import (
     trained_method,
     work,
 )
-from studykit.metrics.compute import Flops, count_flops
+from studykit.metrics.compute import Flops
 from studykit.metrics.convergence import Curve
 from studykit.profiles import Profile, pretraining_profile
 from studykit.report.cost import Cost, total
@@ -40,30 +48,15 @@ from studykit.report.provenance import provenance
 from studykit.report.record import Record, write_verdicts
 from studykit.report.tables import write_table
 from studykit.runs import Run, RunStore, derive_seed
-from studykit.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TUNING = "tuning"
 DEFAULT_SOURCE = "sample-heads"
+FINAL = ("done", "diverged")
 
-
-@dataclass(frozen=True)
-class Arm:
-    """One method with its settings: what a study compares.
-
-    Attributes:
-        name: for people, and for the seeds.
-        method: name for :func:`studykit.methods.build_method`.
-        options: of the method, sizes of the model and its loss among them.
-        training: changes to the study's training settings, the learning rate among them.
-    """
-
-    name: str
-    method: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    training: Mapping[str, Any] = field(default_factory=dict)
+log = logging.getLogger(__name__)
 
 
 def studies() -> tuple[str, ...]:
@@ -89,25 +82,32 @@ def open_study(
         nproc: processes a training runs in, one for each GPU.
 
     Raises:
-        ValueError: unknown study, profile or source (the message lists the known ones), seeds that repeat,
-            or the paper's sizes on sample volumes.
+        ValueError: unknown study, profile or source (the message lists the known ones), seeds that repeat or
+            are no whole numbers, processes that cannot share a batch, or the paper's sizes on sample volumes.
     """
     known = studies()
     if name not in known:
         raise ValueError(f"Unknown study {name!r}. Known: {', '.join(known)}.")
     sizes = pretraining_profile(profile)
-    chosen = tuple(range(sizes.repetitions)) if seeds is None else tuple(int(seed) for seed in seeds)
-    if not chosen or len(set(chosen)) < len(chosen):
-        raise ValueError(f"seeds must be distinct and at least one, got {list(chosen)}.")
-    if nproc < 1:
-        raise ValueError(f"nproc must be at least 1, got {nproc}.")
-    if profile == "paper" and data in (None, DEFAULT_SOURCE):
+    source = DEFAULT_SOURCE if data is None else data
+    check_source_name(source)
+    if profile == "paper" and source.startswith("sample-"):
         raise ValueError(
-            f"The paper profile crops {sizes.crop_size}³ voxels of {sizes.spacing_mm} mm: the sample heads "
+            f"The paper profile crops {sizes.crop_size}³ voxels of {sizes.spacing_mm} mm: the sample volumes "
             "are too coarse for it. Give data='folder:PATH' with volumes of that resolution."
         )
-    check_source_name(data or DEFAULT_SOURCE)
-    return Study(name, sizes, chosen, data or DEFAULT_SOURCE, nproc)
+    if nproc < 1 or sizes.batch_size % nproc:
+        raise ValueError(f"nproc must be at least 1 and divide the batch of {sizes.batch_size}, got {nproc}.")
+    return Study(name, sizes, _checked_seeds(seeds, sizes.repetitions), source, nproc)
+
+
+def _checked_seeds(seeds: Sequence[int] | None, repetitions: int) -> tuple[int, ...]:
+    if seeds is None:
+        return tuple(range(repetitions))
+    whole = isinstance(seeds, Sequence) and all(type(seed) is int for seed in seeds)
+    if not whole or not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds must be a list of distinct whole numbers, at least one; got {seeds!r}.")
+    return tuple(seeds)
 
 
 class Study:
@@ -123,6 +123,7 @@ class Study:
         self.folder = home.results_dir() / name / profile.name
         self._store = RunStore(home.runs_dir())
         self._provenance = provenance()
+        self._operations: dict[str, int] = {}
         self._runs: dict[str, Run] = {}
         self._figures: list[tuple[str, str]] = []
         self._tables: list[str] = []
@@ -174,19 +175,21 @@ class Study:
         """Name an arm. The crop and patch sizes are the profile's, the same for every arm, unless given.
 
         Raises:
-            ValueError: unknown method or option; the message lists the known ones.
+            ValueError: unknown method, option or training setting; the message lists the known ones.
         """
         sizes = {"img_size": self.profile.crop_size, "patch_size": self.profile.patch_size}
         arm = Arm(name, method, sizes | options, dict(training or {}))
-        new_method(self._config(arm, self.seeds[0]))
+        training_of(arm, self.profile, tuning=False)
+        new_method({"method": {"name": method, "options": arm.options}, "seeds": {"init": 0}})
         self.arms[name] = arm
         return arm
 
     def run(self, arm: Arm | str, seed: int | None = None) -> Run:
-        """Train one repetition of an arm, resume it, or find it done.
+        """Train one repetition of an arm, resume it, or find it done; one that diverged is said so.
 
         Raises:
             ValueError: unknown arm; the message lists the known ones.
+            KeyboardInterrupt: a signal stopped it; the same call goes on from its last checkpoint.
         """
         arm = self._arm(arm)
         seed = self.seeds[0] if seed is None else seed
@@ -194,7 +197,7 @@ class Study:
 
     def run_all(self, arms: Iterable[Arm | str] | None = None) -> dict[str, list[Run]]:
         """Every seed of every arm, seed by seed, so that a study stopped early has whole pairs."""
-        chosen = [self._arm(arm) for arm in (self.arms.values() if arms is None else arms)]
+        chosen = self._chosen(arms)
         runs: dict[str, list[Run]] = {arm.name: [] for arm in chosen}
         for seed in self.seeds:
             for arm in chosen:
@@ -210,66 +213,51 @@ class Study:
             the arm with its rate, and the final error of each candidate.
         """
         arm = self._arm(arm)
-        rows = []
-        for rate in self.profile.learning_rates:
-            candidate = replace(arm, training={**arm.training, "lr": rate})
-            run = self._execute(
-                self._config(candidate, TUNING), f"{self.name}: {arm.name}, tuning at {rate:g}"
-            )
-            last = run.metrics["val/error"].iloc[-1] if run.state == "done" else float("inf")
-            rows.append({"arm": arm.name, "learning rate": rate, "error": last, "state": run.state})
-        table = pd.DataFrame(rows)
-        best = float(table.loc[table["error"].idxmin(), "learning rate"])
-        tuned = replace(arm, training={**arm.training, "lr": best})
-        self.arms[arm.name] = tuned
-        return tuned, table
+        trials = self._trials(arm)
+        best, table = tuned(arm, [self._execute(config, label) for config, label in trials])
+        self.arms[arm.name] = best
+        return best, table
 
     def expect(self, arms: Iterable[Arm | str] | None = None) -> pd.DataFrame:
         """What the tuning and the runs still to do will take: steps, operations, minutes as timed here."""
         rows = []
-        for arm in [self._arm(a) for a in (self.arms.values() if arms is None else arms)]:
-            todo = [self._config(arm, seed) for seed in self.seeds]
-            todo += [
-                self._config(replace(arm, training={**arm.training, "lr": rate}), TUNING)
-                for rate in self.profile.learning_rates
-            ]
-            steps = sum(c["training"]["steps"] for c in todo if self._store.open(c, arm.name).state != "done")
-            flops = self.flops(arm, backward=True).total * self.profile.batch_size
-            minutes = steps * self._seconds_a_step(arm) / 60 if steps else 0.0
+        for arm in self._chosen(arms):
+            trials = [self._store.open(config, label) for config, label in self._trials(arm)]
+            if all(run.state in FINAL for run in trials):
+                arm, _ = tuned(arm, trials)
+            own = [self._store.open(self._config(arm, seed), arm.name) for seed in self.seeds]
+            todo = [run for run in trials + own if run.state not in FINAL]
+            steps = sum(run.config["training"]["steps"] for run in todo)
+            minutes = steps * seconds_a_step(todo[0].config, self.nproc) / 60 if todo else 0.0
+            operations = self._operations_a_step(self._config(arm, self.seeds[0]))
             rows.append(
-                {"arm": arm.name, "steps to do": steps, "GFLOP a step": flops / 1e9, "minutes": minutes}
+                {"arm": arm.name, "steps to do": steps, "GFLOP a step": operations / 1e9, "minutes": minutes}
             )
         return pd.DataFrame(rows)
 
     def flops(self, arm: Arm | str, *, backward: bool = False) -> Flops:
         """Operations of one crop through an arm, forward or forward and backward."""
-        arm = self._arm(arm)
-        method = self.untrained(arm)
-        mask = method.draw_masks(1, torch.Generator().manual_seed(0))
-        shape = (1, 1, *(self.profile.crop_size,) * 3)
-        return count_flops(method, shape, backward=backward, mask=mask)
+        return operations_of_crop(self._config(self._arm(arm), self.seeds[0]), backward=backward)
 
     def curves(self, arm: Arm | str, runs: Iterable[Run], x: str = "steps") -> list[Curve]:
-        """Held-out error of each run against ``steps``, training ``flops`` or training ``seconds``.
+        """Held-out error of each run of an arm against ``steps``, training ``flops`` or training ``seconds``.
+
+        A run that diverged keeps its last error up to the end of its budget: it does not get any better, and
+        is not left out.
 
         Raises:
             ValueError: unknown axis; the message lists the known ones.
         """
-        scale: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
-            "steps": lambda m: m["step"].astype(float),
-            "flops": lambda m: m["step"] * float(self._flops_a_step(arm)),
-            "seconds": lambda m: m["seconds"],
-        }
-        if x not in scale:
-            raise ValueError(f"Unknown axis {x!r}. Known: {', '.join(scale)}.")
-        return [Curve(scale[x](m).to_numpy(), m["val/error"].to_numpy()) for m in (r.metrics for r in runs)]
+        check_axis(x)
+        operations = self._operations_a_step(self._config(self._arm(arm), self.seeds[0]))
+        return [curve_of(run, x, operations) for run in runs]
 
     def untrained(self, arm: Arm | str) -> nn.Module:
         """The method of an arm as its first seed initialises it."""
         return new_method(self._config(self._arm(arm), self.seeds[0]))
 
     def method_of(self, run: Run) -> nn.Module:
-        """The trained method of a run."""
+        """The method with the weights of a run's last checkpoint, see :func:`trained_method`."""
         return trained_method(run)
 
     # ---- evidence
@@ -299,7 +287,7 @@ class Study:
         verdict = judge(claim, estimate, profile=self.profile.name)
         record = Record(
             verdict,
-            self._provenance,
+            self._provenance | {"runs": provenance_of(self._runs.values())},
             cost=self.cost(),
             data=self._data_in_words(),
             n_cases=len(self.split.test) if "split" in vars(self) else None,
@@ -312,15 +300,7 @@ class Study:
 
     def cost(self) -> Cost:
         """Core- or GPU-hours and operations of every run that this study looked at, tuning included."""
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        count = self.nproc if device == "cuda" else torch.get_num_threads()
-        costs = []
-        for run in self._runs.values():
-            last = run.metrics.iloc[-1]
-            costs.append(
-                Cost.of_run(float(last["seconds"]), device, count, last["step"] * self._run_flops(run))
-            )
-        return total(costs)
+        return total(cost_of(run, self._operations_a_step(run.config)) for run in self._runs.values())
 
     def _data_in_words(self) -> str:
         if "split" not in vars(self):
@@ -335,62 +315,53 @@ class Study:
     # ---- inside
 
     def _arm(self, arm: Arm | str) -> Arm:
-        if isinstance(arm, Arm):
-            return self.arms.get(arm.name, arm)
-        if arm not in self.arms:
-            raise ValueError(f"Unknown arm {arm!r}. Known: {', '.join(self.arms) or 'none yet'}.")
-        return self.arms[arm]
+        name = arm.name if isinstance(arm, Arm) else arm
+        if name not in self.arms:
+            raise ValueError(f"Unknown arm {name!r}. Known: {', '.join(self.arms) or 'none yet'}.")
+        if isinstance(arm, Arm) and arm != self.arms[name]:
+            raise ValueError(
+                f"The arm {name!r} is not what it was when this one was made: it was tuned or named again. "
+                f"Pass {name!r}, or what tune() or arm() gave back last."
+            )
+        return self.arms[name]
+
+    def _chosen(self, arms: Iterable[Arm | str] | None) -> list[Arm]:
+        return [self._arm(arm) for arm in (self.arms.values() if arms is None else arms)]
 
     def _config(self, arm: Arm, repetition: int | str) -> dict[str, Any]:
-        sizes, tuning = self.profile, repetition == TUNING
-        steps = sizes.tuning_steps if tuning else sizes.steps
-        settings: dict[str, Any] = {
-            "steps": steps,
-            "batch_size": sizes.batch_size,
-            "lr": sizes.learning_rates[0],
-            "warmup_steps": min(sizes.warmup_steps, steps - 1),
-            "clip_norm": 1.0,
-            "eval_every": min(sizes.eval_every, steps),
-            "checkpoint_every": sizes.checkpoint_every,
-            "precision": sizes.precision,
-            "compile": sizes.compile,
-        }
+        tuning = repetition == TUNING
         return run_config(
             arm.method,
             arm.options,
             self.recipe(self.split.val if tuning else None),
-            TrainingConfig.from_dict(settings | dict(arm.training)),
+            training_of(arm, self.profile, tuning=tuning),
             init_seed=derive_seed(self.name, arm.name, repetition),
             training_seed=derive_seed(self.name, "data order and masks", repetition),
         )
+
+    def _trials(self, arm: Arm) -> list[tuple[dict[str, Any], str]]:
+        """Configuration and label of an arm's tuning run at each learning rate."""
+        return [
+            (
+                self._config(arm.at_rate(rate), TUNING),
+                f"{self.name}: {arm.name}, tuning at {rate:g}",
+            )
+            for rate in self.profile.learning_rates
+        ]
 
     def _execute(self, config: Mapping[str, Any], label: str) -> Run:
         run = self._store.execute(config, label, lambda r: work(r, nproc=self.nproc, progress=label))
         self._runs[run.key] = run
         if run.state == "interrupted":
             raise KeyboardInterrupt(f"{label} was interrupted ({run.status.message}); run again to go on")
+        if run.state == "diverged":
+            log.warning("%s diverged: %s", label, run.status.message)
         return run
 
-    def _flops_a_step(self, arm: Arm | str) -> int:
-        return self.flops(arm, backward=True).total * self.profile.batch_size
-
-    def _run_flops(self, run: Run) -> int:
-        for arm in self.arms.values():
-            if (
-                arm.method == run.config["method"]["name"]
-                and dict(arm.options) == run.config["method"]["options"]
-            ):
-                return self._flops_a_step(arm)
-        return 0
-
-    def _seconds_a_step(self, arm: Arm) -> float:
-        """Time of the second of two steps, as training takes them."""
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        method = self.untrained(arm).to(device)
-        crops = torch.zeros(self.profile.batch_size, 1, *(self.profile.crop_size,) * 3, device=device)
-        for _ in range(2):
-            start = time.perf_counter()
-            sum(method.loss_terms(crops, torch.Generator().manual_seed(0)).values()).backward()
-            if device == "cuda":
-                torch.cuda.synchronize()
-        return time.perf_counter() - start
+    def _operations_a_step(self, config: Mapping[str, Any]) -> int:
+        """Training operations of an optimizer step, counted once for each method."""
+        crop_size, batch_size = config["data"]["crop_size"], config["training"]["batch_size"]
+        key = json.dumps([config["method"], crop_size], sort_keys=True)
+        if key not in self._operations:
+            self._operations[key] = operations_of_crop(config, backward=True).total
+        return self._operations[key] * batch_size

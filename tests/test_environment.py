@@ -15,7 +15,7 @@ CONDA_NAMES = {"pytorch": "torch"}
 
 @pytest.fixture(scope="module")
 def project():
-    return tomllib.loads((home() / "pyproject.toml").read_text())["project"]
+    return tomllib.loads((home() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def required(project):
 @pytest.fixture(scope="module")
 def environment():
     """Conda lines and pip lines, told apart by indentation; the file uses no other YAML."""
-    text = (home() / "environment.yml").read_text().split("dependencies:")[1]
+    text = (home() / "environment.yml").read_text(encoding="utf-8").split("dependencies:")[1]
     conda = re.findall(r"^  - (\S+)$", text, flags=re.M)
     pip = re.findall(r"^      - (\S.*)$", text, flags=re.M)
     return [line for line in conda if line not in ("pip", "pip:")], [line for line in pip if line != "-e ."]
@@ -57,7 +57,7 @@ def test_environment_holds_the_same_names_and_bounds_as_pyproject(project, requi
 
 def test_every_requirement_is_pinned_within_its_bounds(required):
     pins = {}
-    for line in (home() / "constraints.txt").read_text().splitlines():
+    for line in (home() / "constraints.txt").read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             requirement = Requirement(line)
             (pin,) = requirement.specifier

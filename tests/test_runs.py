@@ -103,7 +103,7 @@ def test_done_is_reused_and_told(store: RunStore) -> None:
     def work(run: Run) -> Ended:
         assert run.state == "running"
         assert run.status.pid == os.getpid()
-        assert json.loads((run.folder / "config.json").read_text()) == CONFIG
+        assert json.loads((run.folder / "config.json").read_text(encoding="utf-8")) == CONFIG
         return Ended(message="twelve steps")
 
     run = store.execute(CONFIG, "toy/mae", work)
@@ -133,7 +133,7 @@ def test_error_is_told_raised_and_tried_again(store: RunStore) -> None:
     assert (run.state, run.status.message) == ("error", "ZeroDivisionError: no volumes")
 
     def resume(run: Run) -> Ended:
-        assert (run.folder / "checkpoint.pt").read_text() == "of step 6"
+        assert (run.folder / "checkpoint.pt").read_text(encoding="utf-8") == "of step 6"
         return Ended()
 
     assert store.execute(CONFIG, "toy/mae", resume).state == "done"
@@ -175,7 +175,7 @@ def test_two_processes_work_once(store: RunStore, caplog: pytest.LogCaptureFixtu
     waiting.join(30)
     assert other.wait(30) == 0, other.stderr.read()
     assert results[0].state == "done"
-    assert (run.folder / "worked").read_text() == "x"
+    assert (run.folder / "worked").read_text(encoding="utf-8") == "x"
 
 
 def test_killed_worker_leaves_an_interrupted_run(store: RunStore) -> None:

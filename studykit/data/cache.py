@@ -186,7 +186,7 @@ def _stated(path: Path, array: NDArray[Any]) -> dict[str, Any]:
 def _open_entry(entry: Path) -> PreparedArrays | None:
     """The mapped entry; None where it is missing or damaged."""
     try:
-        meta = json.loads((entry / "meta.json").read_text())
+        meta = json.loads((entry / "meta.json").read_text(encoding="utf-8"))
         arrays: dict[str, Any] = {}
         for name, stated in meta["arrays"].items():
             if name not in ("image", "foreground", "labels"):

@@ -77,7 +77,7 @@ def read_task(folder: Path) -> tuple[Subject, ...]:
         ValueError: the list is not JSON, has no ``training`` entries, or names a file outside the folder.
     """
     listing = folder / "dataset.json"
-    description = json.loads(listing.read_text())
+    description = json.loads(listing.read_text(encoding="utf-8"))
     if not description.get("training"):
         raise ValueError(f"{listing} has no 'training' entries")
     channels = [_MODALITIES.get(text.upper(), text) for _, text in sorted(description["modality"].items())]

@@ -47,7 +47,7 @@ def _read_note(note: Path) -> dict | None:
     if not note.is_file():
         return None
     try:
-        known = json.loads(note.read_text())
+        known = json.loads(note.read_text(encoding="utf-8"))
     except ValueError:
         return None
     if not isinstance(known, dict) or not {"stamp", "sha256"} <= known.keys():

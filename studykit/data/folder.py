@@ -107,7 +107,7 @@ def _channel_names(listing: Path) -> dict[int, str]:
     """Modality of each channel that a dataset.json (nnU-Net, Decathlon) gives by a known word."""
     if not listing.is_file():
         return {}
-    description = json.loads(listing.read_text())
+    description = json.loads(listing.read_text(encoding="utf-8"))
     names = description.get("channel_names") or description.get("modality") or {}
     known = MODALITIES | {"mri": "MR", "mr": "MR", "t1": "T1w", "t2": "T2w"}
     return {

@@ -28,7 +28,7 @@ class Split:
         Raises:
             ValueError: not such a file, or a subject in two parts.
         """
-        parts = json.loads(Path(path).read_text())
+        parts = json.loads(Path(path).read_text(encoding="utf-8"))
         if not isinstance(parts, dict) or set(parts) != {"train", "val", "test"}:
             raise ValueError(f"{path} is not a split: it needs the lists 'train', 'val' and 'test'")
         split = cls(**{name: tuple(str(entry) for entry in entries) for name, entries in parts.items()})

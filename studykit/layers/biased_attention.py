@@ -3,7 +3,7 @@
 ``scaled_dot_product_attention`` has a fused CPU kernel, but not where the bias wants a gradient: there it falls
 back to whole score matrices in main memory. Here the fused kernel runs forward for each window, and the
 backward pass recomputes one window's scores at a time, while they fit the cache. Other devices use their own
-fused kernels, which do give the bias its gradient.
+fused kernels, which do give the bias its gradient. All of them want tensors of four axes, the bias among them.
 """
 
 from collections.abc import Iterator
@@ -13,21 +13,25 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def biased_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None = None) -> Tensor:
+def biased_attention(qkv: Tensor, bias: Tensor, mask: Tensor | None = None) -> Tensor:
     """softmax(q kᵀ / √c + bias + mask) v inside each window.
 
     Args:
-        q, k, v: (B, W, heads, N, c), W windows of N tokens.
+        qkv: (B, W, N, 3, heads, c), W windows of N tokens; queries, keys and values.
         bias: (heads, N, N), shared by all windows; may want a gradient.
         mask: (W, 1, N, N) of 0 and -inf without gradient, or None; each row sees at least one key.
 
     Returns:
-        (B, W, heads, N, c).
+        (B, W, N, heads, c).
     """
-    if q.device.type == "cpu" and bias.requires_grad and torch.is_grad_enabled():
-        return _attend(q, k, v, bias.to(q.dtype), None if mask is None else mask.to(q.dtype))
-    full = bias if mask is None else bias + mask
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=full.to(q.dtype))
+    bias, mask = bias.to(qkv.dtype), None if mask is None else mask.to(qkv.dtype)
+    return _attend(qkv, bias, mask) if qkv.device.type == "cpu" else _attend_at_once(qkv, bias, mask)
+
+
+def _attend_at_once(qkv: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
+    full = bias.unsqueeze(0) if mask is None else (bias + mask).repeat(qkv.shape[0], 1, 1, 1)
+    out = F.scaled_dot_product_attention(*(x.flatten(0, 1) for x in _heads(qkv)), attn_mask=full)
+    return out.transpose(1, 2).unflatten(0, qkv.shape[:2])
 
 
 # Scores worked on at a time, in numbers: a few megabytes, so that they stay in the cache between operations.
@@ -35,24 +39,27 @@ _CACHED_SCORES = 1 << 20
 
 
 @torch.library.custom_op("studykit::windowed_attention", mutates_args=())
-def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
+def _attend(qkv: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
+    q, k, v = _heads(qkv)
+    out = torch.empty(_output_shape(qkv), dtype=qkv.dtype)
     if mask is None:
-        flat = (x.flatten(0, 1) for x in (q, k, v))
-        return F.scaled_dot_product_attention(*flat, attn_mask=bias).contiguous().view(q.shape)
-    out = torch.empty(q.shape, dtype=q.dtype)
+        return out.copy_(_attend_at_once(qkv, bias.detach(), None))
     for w in range(q.shape[1]):
-        out[:, w] = F.scaled_dot_product_attention(q[:, w], k[:, w], v[:, w], attn_mask=bias + mask[w])
+        full = (bias + mask[w]).unsqueeze(0)
+        out[:, w] = F.scaled_dot_product_attention(q[:, w], k[:, w], v[:, w], attn_mask=full).transpose(1, 2)
     return out
 
 
 @torch.library.custom_op("studykit::windowed_attention_backward", mutates_args=())
 def _attend_backward(
-    gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, out: Tensor, bias: Tensor, mask: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    dq, dk, dv = (torch.empty(q.shape, dtype=q.dtype) for _ in range(3))
+    gradient: Tensor, qkv: Tensor, out: Tensor, bias: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    dqkv = torch.empty(qkv.shape, dtype=qkv.dtype)
     dbias = torch.zeros(bias.shape, dtype=torch.promote_types(bias.dtype, torch.float32))
+    (q, k, v), (dq, dk, dv) = _heads(qkv), _heads(dqkv)
+    inner = (gradient * out).sum(dim=-1, keepdim=True).transpose(2, 3)
+    gradient = gradient.transpose(2, 3)
     scale = q.shape[-1] ** -0.5
-    inner = (gradient * out).sum(dim=-1, keepdim=True)
     for here in _blocks(q.shape):
         query, key, value, upstream = q[here] * scale, k[here], v[here], gradient[here]
         weights = (query @ key.transpose(-2, -1)).add_(bias)
@@ -61,10 +68,20 @@ def _attend_backward(
         weights = weights.softmax(dim=-1)
         dv[here] = weights.transpose(-2, -1) @ upstream
         score = (upstream @ value.transpose(-2, -1)).sub_(inner[here]).mul_(weights)
-        dbias += score.sum(dim=(0, 1))
+        for window in score.flatten(0, 1):
+            dbias += window
         dq[here] = (score @ key).mul_(scale)
         dk[here] = score.transpose(-2, -1) @ query
-    return dq, dk, dv, dbias.to(bias.dtype)
+    return dqkv, dbias.to(bias.dtype)
+
+
+def _heads(qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values, (B, W, heads, N, c) each."""
+    return qkv.transpose(2, 4).unbind(3)
+
+
+def _output_shape(qkv: Tensor) -> tuple[int, ...]:
+    return (*qkv.shape[:3], *qkv.shape[4:])
 
 
 def _blocks(shape: torch.Size) -> Iterator[tuple[slice, slice]]:
@@ -79,23 +96,23 @@ def _blocks(shape: torch.Size) -> Iterator[tuple[slice, slice]]:
 
 
 @_attend.register_fake
-def _(q, k, v, bias, mask):
-    return torch.empty(q.shape, dtype=q.dtype, device=q.device)
+def _(qkv, bias, mask):
+    return torch.empty(_output_shape(qkv), dtype=qkv.dtype, device=qkv.device)
 
 
 @_attend_backward.register_fake
-def _(gradient, q, k, v, out, bias, mask):
-    return tuple(torch.empty(x.shape, dtype=x.dtype, device=x.device) for x in (q, k, v, bias))
+def _(gradient, qkv, out, bias, mask):
+    return tuple(torch.empty(x.shape, dtype=x.dtype, device=x.device) for x in (qkv, bias))
 
 
 def _save(ctx, inputs, output):
-    ctx.save_for_backward(*inputs[:4], output)
-    ctx.mask = inputs[4]
+    qkv, bias, ctx.mask = inputs
+    ctx.save_for_backward(qkv, bias, output)
 
 
 def _backward(ctx, gradient):
-    q, k, v, bias, out = ctx.saved_tensors
-    return (*_attend_backward(gradient, q, k, v, out, bias, ctx.mask), None)
+    qkv, bias, out = ctx.saved_tensors
+    return (*_attend_backward(gradient, qkv, out, bias, ctx.mask), None)
 
 
 _attend.register_autograd(_backward, setup_context=_save)

@@ -7,7 +7,6 @@ are hidden from the queries.
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from studykit.layers.biased_attention import biased_attention
@@ -141,7 +140,8 @@ class RelativePositionBias(nn.Module):
 
     def forward(self) -> Tensor:
         """float (heads, N, N), row = query, column = key."""
-        return F.embedding(self.index, self.table).permute(2, 0, 1)
+        index = self.index.flatten().expand(self.table.shape[1], -1)
+        return self.table.t().gather(1, index).unflatten(1, self.index.shape)
 
 
 def relative_index(window_size: Sequence[int], actual: Sequence[int]) -> Tensor:
@@ -179,9 +179,8 @@ class WindowAttention(nn.Module):
         windows = self.windows
         qkv = self.qkv(windows.cut(x))
         qkv = qkv.view(x.shape[0], windows.count, windows.tokens, 3, self.num_heads, -1)
-        q, k, v = (part.transpose(2, 3) for part in qkv.unbind(3))
-        out = biased_attention(q, k, v, self.position_bias(), windows.mask)
-        return self.proj(windows.join(out.transpose(2, 3).reshape(x.shape[0], -1, x.shape[-1])))
+        out = biased_attention(qkv, self.position_bias(), windows.mask)
+        return self.proj(windows.join(out.reshape(x.shape[0], -1, x.shape[-1])))
 
 
 class SwinBlock(nn.Module):

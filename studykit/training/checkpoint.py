@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from studykit.atomic import replace_into
 
 CHECKPOINT = "checkpoint.pt"
+SNAPSHOTS = "snapshots"
 FORMAT = 1
 
 
@@ -89,6 +90,11 @@ def set_random_states(states: Mapping[str, Tensor], device: torch.device) -> Non
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)
+
+
+def snapshot_name(step: int) -> str:
+    """File of the weights after ``step`` optimizer steps; names sort by step."""
+    return f"{step:08d}.safetensors"
 
 
 def export_weights(method: nn.Module, path: str | Path, metadata: Mapping[str, Any]) -> None:

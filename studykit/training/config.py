@@ -40,6 +40,8 @@ class TrainingConfig:
     """``bf16`` runs forward and loss under autocast; weights and optimizer stay in fp32."""
     compile: bool = False
     """Whether the method's forward goes through ``torch.compile``."""
+    snapshot_every: int | None = None
+    """Steps between two copies of the weights that are kept, None for none."""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainingConfig":
@@ -62,6 +64,10 @@ class TrainingConfig:
         for name in ("steps", "batch_size", "eval_every", "checkpoint_every", "accumulate"):
             value = getattr(self, name)
             self._demand(isinstance(value, int) and value >= 1, name, "a whole number of at least 1")
+        every = self.snapshot_every
+        self._demand(
+            every is None or (isinstance(every, int) and every >= 1), "snapshot_every", "None or at least 1"
+        )
         self._demand(
             isinstance(self.warmup_steps, int) and 0 <= self.warmup_steps < self.steps,
             "warmup_steps",

@@ -4,6 +4,7 @@ Every rank averages its loss over the same number of rows, so the mean of gradie
 is the gradient of the mean over the global batch: what a single process computes.
 """
 
+import gc
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from typing import Any
 import psutil
 import torch
 import torch.distributed as dist
+import torch.distributed.nn
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -124,10 +126,14 @@ def distributed_world() -> Iterator[World]:
     if cuda:
         torch.cuda.set_device(device)
     _follow_launcher()
+    # The group has to end with this block: a process that exits while gloo's threads live is now and then
+    # aborted. So torch.distributed.nn, whose default arguments keep the group of its first import, is
+    # imported before there is one, and DDP's reference cycles are collected before the group is destroyed.
     dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
     try:
         yield World(rank, size, local_rank, device)
     finally:
+        gc.collect()
         dist.destroy_process_group()
 
 

@@ -20,7 +20,14 @@ from filelock import FileLock, Timeout
 from torch import nn
 from tqdm import tqdm
 
-from studykit.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from studykit.training.checkpoint import (
+    CHECKPOINT,
+    SNAPSHOTS,
+    export_weights,
+    load_checkpoint,
+    save_checkpoint,
+    snapshot_name,
+)
 from studykit.training.config import TrainingConfig
 from studykit.training.distributed import SINGLE, World
 from studykit.training.guard import Guard
@@ -63,8 +70,11 @@ def train(
     resumes), ``lr``, ``train/<term>``, ``train/total`` and ``grad_norm`` (means since the record before),
     ``val/<name>`` of ``evaluate``, ``samples_per_second`` and ``peak_memory_bytes``.
 
-    SIGTERM or SIGINT ends it at the next step boundary with a checkpoint. On CPU a resumed training ends
-    bit-equal to one that was never stopped. Divergence ends it and leaves the last good checkpoint.
+    With ``snapshot_every`` it also leaves copies of the weights, ``snapshots/<step>.safetensors``.
+
+    SIGTERM or SIGINT ends it at the next step boundary with a checkpoint, as ``interrupted`` even if that was
+    the last step, so that whoever called stops too. On CPU a resumed training ends bit-equal to one that was
+    never stopped. Divergence ends it and leaves the last good checkpoint.
 
     Args:
         method: ``draw_masks(batch_size, generator)`` gives the global batch's masks, B rows on the CPU;
@@ -110,11 +120,13 @@ def train(
             at_end = state.step == config.steps
             record_due = at_end or state.step % config.eval_every == 0
             save_due = at_end or state.step % config.checkpoint_every == 0
+            snapshot_due = config.snapshot_every is not None and state.step % config.snapshot_every == 0
+            due = record_due or save_due or snapshot_due
             guard.post(
                 state.step, torch.stack([values["train/total"], values["grad_norm"]]), bool(stop.received)
             )
-            diverged_at, interrupted = guard.read(latest=record_due or save_due)
-            if not (record_due or save_due or diverged_at or interrupted):
+            diverged_at, interrupted = guard.read(latest=due)
+            if not (due or diverged_at or interrupted):
                 continue
             state.clock.stop()
             if diverged_at:
@@ -122,6 +134,8 @@ def train(
                 return Outcome("diverged", diverged_at, state.clock.seconds, message)
             if record_due:
                 journal.record()
+            if snapshot_due:
+                journal.keep_snapshot()
             if save_due or interrupted:
                 journal.save()
             if interrupted:
@@ -185,6 +199,11 @@ class _Journal:
             captured["metrics_bytes"] = self._writer.sync()
             save_checkpoint(self._folder / CHECKPOINT, captured, self._configuration)
         self._note_checkpoint()
+
+    def keep_snapshot(self) -> None:
+        if self._writer is not None:
+            step = self._state.step
+            export_weights(self._state.method, self._folder / SNAPSHOTS / snapshot_name(step), {"step": step})
 
     def close(self) -> None:
         if self._writer is not None:

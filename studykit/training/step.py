@@ -97,9 +97,9 @@ class Step:
     def _memory_explained(self) -> Iterator[None]:
         try:
             yield
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            out_of_memory = isinstance(error, (torch.OutOfMemoryError, MemoryError))
-            if not out_of_memory and "can't allocate memory" not in str(error):
+        except (MemoryError, RuntimeError) as error:
+            known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+            if not known and "can't allocate memory" not in str(error):
                 raise
             count = self._config.accumulate
             part = (self._rows.stop - self._rows.start) // count

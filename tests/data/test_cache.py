@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import affine, blob, save, save_series
+from tiny_volumes import affine, blob, save, save_series
 
 import studykit.data.cache as cache_module
 from studykit.data.cache import prepare
@@ -121,7 +121,7 @@ def test_meta_that_names_another_file_is_not_followed(tmp_path, collect, decodes
     collection = collect(save(tmp_path / "a.nii.gz"))
     (volume,) = prepare(collection, FINE).volumes
     meta = tmp_path / "cache" / "volumes" / volume.key / "meta.json"
-    text = json.loads(meta.read_text())
+    text = json.loads(meta.read_text(encoding="utf-8"))
     text["arrays"]["../../x"] = text["arrays"]["image"]
     meta.write_text(json.dumps(text))
     prepare(collection, FINE)
@@ -173,7 +173,7 @@ def test_some_subjects_only(tmp_path, collect, decodes):
 
 def test_detached_data_is_part_of_the_content(tmp_path, collect, decodes):
     import SimpleITK as sitk
-    from conftest import itk_image
+    from tiny_volumes import itk_image
 
     path = tmp_path / "a.mhd"
     sitk.WriteImage(itk_image(blob(), affine()), str(path))

@@ -1,5 +1,5 @@
 import numpy as np
-from conftest import affine, blob, save
+from tiny_volumes import affine, blob, save
 
 from studykit.data.check import check_source
 

@@ -16,7 +16,7 @@ def test_digest_is_remembered_until_the_file_changes(tmp_path):
     age(file)
     assert file_sha256(file, memory) == hashlib.sha256(b"one").hexdigest()
     note = next(memory.iterdir())
-    note.write_text(note.read_text().replace(hashlib.sha256(b"one").hexdigest(), "f" * 64))
+    note.write_text(note.read_text(encoding="utf-8").replace(hashlib.sha256(b"one").hexdigest(), "f" * 64))
     assert file_sha256(file, memory) == "f" * 64, "the note is what is used"
     file.write_bytes(b"four")
     age(file, 30)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import blob, save, save_series
+from tiny_volumes import blob, save, save_series
 
 from studykit.data.folder import read_folder
 from studykit.data.sources import open_source

@@ -4,7 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from conftest import affine, blob, itk_image, save, save_series
+from tiny_volumes import affine, blob, itk_image, save, save_series
 
 from studykit.data.formats import BadVolume, decode, dicom_series
 from studykit.data.refs import RawGrid, VolumeRef

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import affine, blob
+from tiny_volumes import affine, blob
 
 from studykit.data.grids import resample, resample_labels, spacing
 

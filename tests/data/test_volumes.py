@@ -4,7 +4,7 @@ import itertools
 import nibabel as nib
 import numpy as np
 import pytest
-from conftest import affine, blob, save
+from tiny_volumes import affine, blob, save
 
 from studykit.data.formats import BadVolume
 from studykit.data.refs import VolumeRef

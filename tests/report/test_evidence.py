@@ -63,7 +63,7 @@ def test_an_unusual_confidence_is_told(conclude, papers):
 
 def tamper(conclude, change):
     path = conclude.results / "speed" / "laptop" / "verdict.json"
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     change(content["verdicts"][0]["verdict"])
     path.write_text(json.dumps(content))
     return path

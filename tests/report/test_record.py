@@ -77,4 +77,4 @@ def test_a_broken_file_is_not_overwritten(tmp_path):
     (tmp_path / "verdict.json").write_text("{")
     with pytest.raises(ValueError, match="cannot be read"):
         write_verdicts(tmp_path, "speed", "laptop", [record()])
-    assert (tmp_path / "verdict.json").read_text() == "{"
+    assert (tmp_path / "verdict.json").read_text(encoding="utf-8") == "{"

@@ -39,7 +39,7 @@ def written(conclude, papers):
     conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
     conclude.write("count", "gpu", Estimate.exact(538.2, unit="GFLOP"), figures=(), notebook=None)
     summary, site = write_summary(conclude.results, papers)
-    return summary.read_text(), site.read_text()
+    return summary.read_text(encoding="utf-8"), site.read_text(encoding="utf-8")
 
 
 def test_summary_shows_every_claim_with_links(written):
@@ -57,7 +57,7 @@ def test_summary_shows_every_claim_with_links(written):
 
 
 def test_summary_is_the_same_when_written_again(written, conclude, papers):
-    again = [path.read_text() for path in write_summary(conclude.results, papers)]
+    again = [path.read_text(encoding="utf-8") for path in write_summary(conclude.results, papers)]
     assert again == list(written)
 
 
@@ -102,12 +102,12 @@ def test_readme_block_is_rewritten_and_stays(conclude, papers, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(README)
     update_readme(readme, conclude.results, papers)
-    first = readme.read_text()
+    first = readme.read_text(encoding="utf-8")
     assert first.startswith(f"# Kit\n\nBefore.\n\n{BEGIN}\n") and first.endswith(f"{END}\n\nAfter.\n")
     assert "old" not in first and "](results/speed/laptop/curves.svg)" in first
     assert "- A <toy> paper: 3 not evaluated yet" in first
     update_readme(readme, conclude.results, papers)
-    assert readme.read_text() == first
+    assert readme.read_text(encoding="utf-8") == first
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_readme_without_its_markers_is_left_alone(conclude, papers, tmp_path, 
     readme.write_text(text)
     with pytest.raises(ValueError, match="claims:begin"):
         update_readme(readme, conclude.results, papers)
-    assert readme.read_text() == text
+    assert readme.read_text(encoding="utf-8") == text
 
 
 def test_readme_table_without_verdicts_is_a_count(conclude, papers):
@@ -129,8 +129,8 @@ def test_readme_table_without_verdicts_is_a_count(conclude, papers):
 def test_a_broken_verdict_stops_the_summary_and_keeps_the_old_one(conclude, papers):
     conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
     summary, _ = write_summary(conclude.results, papers)
-    before = summary.read_text()
+    before = summary.read_text(encoding="utf-8")
     (conclude.results / "speed" / "laptop" / "verdict.json").write_text("{")
     with pytest.raises(ValueError, match=r"verdict\.json cannot be read"):
         write_summary(conclude.results, papers)
-    assert summary.read_text() == before
+    assert summary.read_text(encoding="utf-8") == before

@@ -25,7 +25,7 @@ def test_csv_keeps_every_digit(frame, tmp_path):
 
 
 def test_markdown_rounds_aligns_and_escapes(frame, tmp_path):
-    lines = write_table(frame, tmp_path, "t", caption="Two arms.", digits=2)["md"].read_text().splitlines()
+    lines = write_table(frame, tmp_path, "t", caption="Two arms.", digits=2)["md"].read_text(encoding="utf-8").splitlines()
     assert lines == [
         "Two arms.",
         "",
@@ -37,7 +37,7 @@ def test_markdown_rounds_aligns_and_escapes(frame, tmp_path):
 
 
 def test_latex_is_booktabs_and_escaped(frame, tmp_path):
-    text = write_table(frame, tmp_path, "t", caption="50 % & more")["tex"].read_text()
+    text = write_table(frame, tmp_path, "t", caption="50 % & more")["tex"].read_text(encoding="utf-8")
     assert r"\begin{tabular}{lrrrl}" in text
     assert r"\caption{50 \% \& more}" in text and r"\label{tab:t}" in text
     assert r"MAE\_ViT & 0.300 & 198,000 & -- & True \\" in text
@@ -47,7 +47,7 @@ def test_latex_is_booktabs_and_escaped(frame, tmp_path):
 
 def test_a_named_index_becomes_columns(tmp_path):
     frame = pd.DataFrame({"x": [1]}, index=pd.Index(["a"], name="arm"))
-    assert write_table(frame, tmp_path, "t")["csv"].read_text() == "arm,x\na,1\n"
+    assert write_table(frame, tmp_path, "t")["csv"].read_text(encoding="utf-8") == "arm,x\na,1\n"
 
 
 def test_a_table_cannot_leave_its_folder(frame, tmp_path):

@@ -51,7 +51,7 @@ def test_two_processes_train_as_one(ranks: Path, tmp_path: Path, accumulate: int
 
 
 def test_a_signal_to_one_rank_stops_all_and_they_resume_bit_equal(ranks: Path) -> None:
-    outcomes = [json.loads((ranks / f"rank{rank}.json").read_text()) for rank in (0, 1)]
+    outcomes = [json.loads((ranks / f"rank{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1)]
     for outcome in outcomes:
         assert (outcome["stopped"]["state"], outcome["stopped"]["step"]) == ("interrupted", 6)
         assert outcome["resumed"]["state"] == outcome["whole"]["state"] == "done"
@@ -63,6 +63,11 @@ def test_a_signal_to_one_rank_stops_all_and_they_resume_bit_equal(ranks: Path) -
         assert torch.equal(resumed["method"][name], value), name
     steps = [record["step"] for record in read_records(ranks / "stopped" / "metrics.jsonl")]
     assert steps == [0, 4, 8, 12]
+
+
+def test_no_thread_of_the_group_outlives_it(ranks: Path) -> None:
+    for rank in (0, 1):
+        assert json.loads((ranks / f"rank{rank}.json").read_text(encoding="utf-8"))["threads left"] == []
 
 
 def test_training_of_two_goes_on_with_one(ranks: Path) -> None:

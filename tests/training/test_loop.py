@@ -21,7 +21,7 @@ from toy_training import ToyBatches, ToyMethod, config, send_self, train_toy
 
 from studykit.runs import Run, RunStore
 from studykit.training import loop
-from studykit.training.checkpoint import CheckpointError
+from studykit.training.checkpoint import SNAPSHOTS, CheckpointError, load_weights, snapshot_name
 from studykit.training.config import TrainingConfig
 from studykit.training.records import read_records
 from studykit.training.step import OutOfMemoryError
@@ -366,5 +366,17 @@ def test_two_trainings_in_one_folder_are_refused(tmp_path: Path, monkeypatch: py
 
 def test_validation_that_is_not_finite_is_null(tmp_path: Path) -> None:
     train_toy(tmp_path, evaluate=lambda method: {"error": float("nan")})
-    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    lines = (tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(lines[0])["val/error"] is None
+
+
+def test_snapshots_keep_the_weights_of_their_step(tmp_path: Path, whole: tuple[Path, ToyMethod]) -> None:
+    train_toy(tmp_path, config(snapshot_every=6))
+    folder = tmp_path / SNAPSHOTS
+    assert sorted(path.name for path in folder.iterdir()) == [snapshot_name(6), snapshot_name(12)]
+    weights, metadata = load_weights(folder / snapshot_name(12))
+    assert metadata == {"step": 12}
+    for name, value in whole[1].state_dict().items():
+        assert torch.equal(weights[name], value)
+    halfway, _ = load_weights(folder / snapshot_name(6))
+    assert not torch.equal(halfway["head.weight"], weights["head.weight"])

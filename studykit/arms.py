@@ -1,0 +1,72 @@
+"""Arms: what a study compares. A method with its settings, its training settings at a profile, its tuning."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pandas as pd
+
+from studykit.profiles import Profile
+from studykit.runs import Run
+from studykit.training.config import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One method with its settings.
+
+    Attributes:
+        name: for people, and for the seeds.
+        method: name for :func:`studykit.methods.build_method`.
+        options: of the method, sizes of the model and its loss among them.
+        training: changes to the study's training settings, the learning rate among them.
+    """
+
+    name: str
+    method: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def at_rate(self, learning_rate: float) -> "Arm":
+        """The arm at another peak learning rate."""
+        return replace(self, training={**self.training, "lr": learning_rate})
+
+
+def training_of(arm: Arm, profile: Profile, *, tuning: bool) -> TrainingConfig:
+    """The training of an arm: the profile's, the same for every arm, but for the arm's own changes.
+
+    Raises:
+        ValueError: an unknown setting (the message lists the known ones), or a value that is out of range.
+    """
+    steps = profile.tuning_steps if tuning else profile.steps
+    settings: dict[str, Any] = {
+        "steps": steps,
+        "batch_size": profile.batch_size,
+        "lr": profile.learning_rates[0],
+        "warmup_steps": min(profile.warmup_steps, steps - 1),
+        "clip_norm": 1.0,
+        "eval_every": min(profile.eval_every, steps),
+        "checkpoint_every": profile.checkpoint_every,
+        "snapshot_every": None if tuning else profile.snapshot_every,
+        "precision": profile.precision,
+        "compile": profile.compile,
+    }
+    return TrainingConfig.from_dict(settings | dict(arm.training))
+
+
+def tuned(arm: Arm, runs: Sequence[Run]) -> tuple[Arm, pd.DataFrame]:
+    """The arm at the rate whose run ended with the lowest error, and the error at each rate.
+
+    A run that diverged counts as an infinite error; where all did, the first rate is taken.
+    """
+    rows = [
+        {
+            "arm": arm.name,
+            "learning rate": run.config["training"]["lr"],
+            "error": run.metrics["val/error"].iloc[-1] if run.state == "done" else float("inf"),
+            "state": run.state,
+        }
+        for run in runs
+    ]
+    table = pd.DataFrame(rows)
+    return arm.at_rate(float(table.loc[table["error"].idxmin(), "learning rate"])), table

@@ -1,0 +1,198 @@
+"""Notebooks in a batch: run apart, stopped in time, and away from the evidence where they fail."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+
+from studykit import batch, home
+from studykit.batch import check_parameters, notebook_of, notebooks, parameters_of, run_batch, run_notebook
+
+PARAMETERS = """profile: str = "smoke"
+seeds = [
+    0,  # the first
+    1,
+]
+label = "a = b # c"
+data = None"""
+
+CELLS = {
+    "01_good": "print(profile, label, data)\nprint(Path.cwd(), sys.prefix, home.results_dir(), Path.home())",
+    "02_bad": "print('before')\nraise ValueError('this cell fails')",
+    "03_slow": """from studykit.training.signals import stop_on_signal
+import time
+with stop_on_signal(insist=False) as stop:
+    Path(data, "started").touch()
+    while not stop.received:
+        time.sleep(0.05)
+    Path(data, "saved").touch()
+raise KeyboardInterrupt""",
+    "99_summary": "print(sorted(path.stem for path in home.results_dir().glob('*/*/*.ipynb')))",
+}
+IMPORTS = "import sys\nfrom pathlib import Path\nfrom studykit import home"
+
+
+def write_notebook(path: Path, cell: str) -> Path:
+    notebook = nbformat.v4.new_notebook(
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    )
+    notebook.cells = [nbformat.v4.new_code_cell(source) for source in (IMPORTS, PARAMETERS, cell)]
+    notebook.cells[1].metadata["tags"] = ["parameters"]
+    nbformat.write(notebook, path)
+    return path
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A checkout with five small notebooks and no results."""
+    root = tmp_path / "checkout"
+    for name in ("papers", "notebooks"):
+        (root / name).mkdir(parents=True)
+    for stem, cell in CELLS.items():
+        write_notebook(root / "notebooks" / f"{stem}.ipynb", cell)
+    write_notebook(root / "notebooks" / "scratch.ipynb", "")
+    monkeypatch.setenv("STUDYKIT_HOME", str(root))
+    monkeypatch.delenv("STUDYKIT_RESULTS", raising=False)
+    return root
+
+
+def printed(path: Path) -> str:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    texts = [
+        output["text"] for cell in content["cells"] for output in cell.get("outputs", []) if "text" in output
+    ]
+    return "".join("".join(text) for text in texts)
+
+
+# ---- names and parameters
+
+
+def test_notebooks_are_found_by_stem_and_by_study(checkout):
+    assert list(notebooks()) == list(CELLS)
+    assert notebook_of("02_bad") == notebook_of("bad") == "02_bad"
+    with pytest.raises(ValueError, match=r"No notebook for 'scratch'\. Known: good, bad, slow"):
+        notebook_of("scratch")
+
+
+def test_parameters_are_read_as_python(checkout):
+    assert parameters_of("01_good") == {
+        "profile": "'smoke'", "seeds": "[0, 1]", "label": "'a = b # c'", "data": "None",
+    }  # fmt: skip
+    plain = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("profile = 'smoke'")])
+    nbformat.write(plain, checkout / "notebooks" / "05_plain.ipynb")
+    assert parameters_of("05_plain") == {}
+
+
+def test_unknown_parameters_and_profiles_list_the_known_ones_and_run_nothing(checkout, monkeypatch):
+    monkeypatch.setattr(batch.subprocess, "Popen", lambda *_, **__: pytest.fail("a notebook was started"))
+    with pytest.raises(
+        ValueError, match=r"01_good has no parameter lables, sedes\. Known: profile, seeds, label"
+    ):
+        check_parameters("01_good", {"sedes": 1, "lables": 2, "profile": "smoke"})
+    with pytest.raises(ValueError, match="01_good has no parameter sedes"):
+        run_notebook("01_good", {"sedes": 1})
+    with pytest.raises(ValueError, match=r"No notebook has the parameter sedes\. Known: data, label"):
+        run_batch(["01_good", "02_bad"], {"sedes": 1})
+    for profile in ("tiny", "../../elsewhere"):
+        with pytest.raises(ValueError, match=r"Unknown profile .*Known: smoke, laptop, gpu, paper"):
+            run_batch(["01_good"], {"profile": profile})
+    with pytest.raises(ValueError, match="No notebook for '07_gone'"):
+        run_batch(["01_good", "07_gone"], {})
+    with pytest.raises(ValueError, match="jobs must be at least 1, got 0"):
+        run_batch(["01_good"], {}, jobs=0)
+    assert not (checkout / "results").exists()
+
+
+# ---- execution
+
+
+def test_a_batch_of_two_jobs_with_a_failure_and_the_summary_last(checkout):
+    evidence = checkout / "results" / "bad" / "laptop" / "02_bad.ipynb"
+    evidence.parent.mkdir(parents=True)
+    evidence.write_text("earlier evidence")
+    own = checkout / "own volumes"
+    told = []
+    executions = run_batch(
+        ["99_summary", "02_bad", "good", "01_good"],
+        {"profile": "laptop", "data": f"folder:{own}"},
+        jobs=2,
+        announce=told.append,
+    )
+    assert executions == told and executions[-1].notebook == "99_summary"
+    by_name = {execution.notebook: execution for execution in executions}
+    assert sorted(by_name) == ["01_good", "02_bad", "99_summary"] and len(executions) == 3
+
+    bad = by_name["02_bad"]
+    assert "ValueError: this cell fails" in bad.error and bad.seconds > 0
+    assert evidence.read_text(encoding="utf-8") == "earlier evidence"
+    assert bad.output.parent == checkout / "results" / "batch" and "before" in printed(bad.output)
+
+    good = by_name["01_good"]
+    assert good.error == "" and good.output == checkout / "results" / "good" / "laptop" / "01_good.ipynb"
+    text = good.output.read_text(encoding="utf-8")
+    assert "laptop a = b # c folder:own volumes" in printed(good.output)
+    assert printed(good.output).splitlines()[1] == "studykit/notebooks python results ~"
+    for place in (checkout, own, sys.prefix, Path.home()):
+        assert str(place) not in text
+    assert "papermill" not in json.loads(text)["metadata"]
+    assert all(cell["metadata"].keys() <= {"tags"} for cell in json.loads(text)["cells"])
+
+    assert "'01_good'" in printed(by_name["99_summary"].output), "it reads what the others wrote"
+    assert [path.name for path in bad.output.parent.iterdir()] == [bad.output.name], (
+        "drafts of the rest are gone"
+    )
+
+
+def test_in_place_fills_the_notebook_itself_with_its_default_parameters(checkout, capfd):
+    source = checkout / "notebooks" / "01_good.ipynb"
+    before = [cell["source"] for cell in json.loads(source.read_text(encoding="utf-8"))["cells"]]
+    execution = run_notebook("01_good", {}, in_place=True, show_output=True)
+    assert execution.output == source and execution.error == ""
+    after = json.loads(source.read_text(encoding="utf-8"))["cells"]
+    assert [cell["source"] for cell in after] == before, "no cell was added"
+    assert [cell["execution_count"] for cell in after] == [1, 2, 3]
+    assert "smoke a = b # c None" in printed(source) and "smoke a = b # c None" in capfd.readouterr().out
+    assert not list(checkout.glob("results/*/*/*.ipynb"))
+
+
+def test_a_notebook_past_its_limit_may_save_and_is_stopped_with_its_kernel(checkout, tmp_path, monkeypatch):
+    class OverdueOnceStarted(subprocess.Popen):
+        def communicate(self, input=None, timeout=None):
+            if timeout != 90:
+                return super().communicate(input, timeout)
+            while not (tmp_path / "started").exists() and self.poll() is None:
+                time.sleep(0.05)
+            raise subprocess.TimeoutExpired(self.args, timeout)
+
+    monkeypatch.setattr(batch.subprocess, "Popen", OverdueOnceStarted)
+    execution = run_notebook("03_slow", {"data": str(tmp_path)}, limit_seconds=90)
+    assert execution.error == "stopped after its limit of 90 s; run it again to go on from its checkpoints"
+    assert (tmp_path / "saved").exists() and not (checkout / "results" / "slow").exists()
+    assert not [p for p in psutil.Process().children(recursive=True) if "ipykernel" in " ".join(p.cmdline())]
+
+
+def test_a_process_that_dies_without_a_word_counts_as_failed(checkout, monkeypatch):
+    monkeypatch.setattr(batch.sys, "executable", shutil.which("false"))
+    execution = run_notebook("01_good", {})
+    assert execution.error == "its process ended with exit code 1 and no word"
+    assert not (checkout / "results" / "good").exists()
+
+
+# ---- outputs
+
+
+def test_pictures_are_left_alone_and_a_root_folder_stands_for_nothing(checkout, monkeypatch):
+    monkeypatch.setattr(Path, "home", lambda: Path("/"))
+    picture = f"iVBOR{home.home()}/AAAA"
+    data = {"image/png": picture, "text/plain": [f"{home.home()}/x.nii", "1 / 2", f"{home.home()}-not"]}
+    cell = {"metadata": {}, "outputs": [{"data": data}]}
+    text = batch._portable(json.dumps({"metadata": {"papermill": {}}, "cells": [cell]}), {})
+    written = json.loads(text)["cells"][0]["outputs"][0]["data"]
+    assert written["image/png"] == picture
+    assert written["text/plain"] == ["studykit/x.nii", "1 / 2", f"{home.home()}-not"] or "temporary" in text

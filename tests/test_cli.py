@@ -1,0 +1,261 @@
+"""The command line: what each verb prints, its exit status, and that it starts quickly."""
+
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from test_batch import write_notebook
+from tiny_study import STUDY, write_heads
+
+from studykit import __version__, batch, cli, home
+from studykit.claims.estimate import Estimate
+from studykit.claims.paper import load_papers
+from studykit.cli import main
+from studykit.data.archives import Archive, ArchiveUnavailable
+
+HEAVY = ("torch", "numpy", "pandas", "scipy", "matplotlib", "monai", "nibabel", "papermill")
+
+
+@pytest.fixture
+def call(results, capsys):
+    """Calls the command line; gives its status and what it printed. Results go to a folder of the test."""
+
+    def run(*arguments):
+        status = main([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return SimpleNamespace(status=status, out=said.out, err=said.err)
+
+    return run
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """The papers of this checkout, and two notebooks of which one fails."""
+    root = tmp_path / "checkout"
+    shutil.copytree(home.papers_dir(), root / "papers")
+    (root / "notebooks").mkdir()
+    write_notebook(root / "notebooks" / "00_tour.ipynb", "print('went well')")
+    write_notebook(root / "notebooks" / "01_bertswin_convergence.ipynb", "raise ValueError('cannot be done')")
+    monkeypatch.setenv("STUDYKIT_HOME", str(root))
+    return root
+
+
+# ---- starting
+
+
+def loaded_after(*arguments):
+    code = (
+        "import sys\nfrom studykit.cli import main\n"
+        f"try:\n    main({list(arguments)!r})\nexcept SystemExit as end:\n    assert not end.code\n"
+        f"print('loaded', [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_help_loads_nothing_heavy_and_names_every_command():
+    said = loaded_after("--help")
+    assert "loaded []" in said
+    for verb in ("list", "show", "run", "data", "runs", "report"):
+        assert f"\n    {verb} " in said
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0 and capsys.readouterr().out == f"studykit {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["fly"], ["run", "--jobs", "two"], ["data"], ["runs", "clean"], ["show"]]
+)
+def test_a_call_that_does_not_parse_ends_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2 and "usage: studykit" in capsys.readouterr().err
+
+
+# ---- claims
+
+
+def test_list_names_every_study_once(call):
+    said = call("list")
+    assert said.status == 0
+    names = [line.split()[0] for line in said.out.splitlines()[1:]]
+    assert names == list(dict.fromkeys(c.study for p in load_papers().values() for c in p.claims))
+    line = next(line for line in said.out.splitlines() if line.startswith(STUDY))
+    assert "01_bertswin_convergence" in line and "not evaluated" in line
+    unwritten = [line for line in said.out.splitlines() if line.startswith("spine-ablation")]
+    assert "not written yet" in unwritten[0] or (home.notebooks_dir() / "11_spine_ablation.ipynb").exists()
+
+
+def test_show_prints_claims_with_what_is_unknown_and_the_verdict(call, tiny):
+    tiny("laptop").conclude(
+        "bertswin/convergence-speedup", Estimate(2.4, 1.8, 3.1, 5, "reduced-scale", unit="×")
+    )
+    said = call("show", STUDY)
+    assert said.status == 0
+    assert "notebooks/01_bertswin_convergence.ipynb" in said.out
+    assert "bertswin/convergence-speedup: partially reproduced" in said.out
+    assert "bertswin/monotone-convergence: not evaluated" in said.out
+    for word in (
+        "reported: speed-up 5.79 ×",
+        "unknown: Number of seeds",
+        "rule (effect): Optimizer steps",
+        "laptop: At reduced",
+    ):
+        assert word in said.out
+
+
+def test_show_of_an_unknown_study_lists_the_known_ones(call):
+    said = call("show", "convergence")
+    assert said.status == 2 and f"Unknown study 'convergence'. Known: {STUDY}" in said.err
+
+
+# ---- run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fly"], "No notebook for 'fly'. Known: tour, bertswin-convergence"),
+        (["--profile", "tiny"], "Unknown profile 'tiny'. Known: smoke, laptop, gpu, paper"),
+        (["-p", "profile", "tiny"], "Unknown profile 'tiny'. Known: smoke"),
+        (
+            ["tour", "-p", "sede", "1"],
+            "No notebook has the parameter sede. Known: data, label, profile, seeds",
+        ),
+        (["tour", "-p", "data", "sample-hands"], "unknown data source 'sample-hands'; known: sample-heads"),
+        (["tour", "--jobs", "0"], "jobs must be at least 1, got 0"),
+        (["tour", "--in-place", "-p", "seeds", "[1]"], "--in-place keeps the default parameters"),
+        (["tour", "--in-place", "--profile", "gpu"], "--in-place keeps the default parameters"),
+    ],
+)
+def test_a_wrong_run_ends_with_2_before_any_notebook(call, checkout, results, arguments, message):
+    said = call("run", *arguments)
+    assert said.status == 2 and message in said.err and not results.exists()
+
+
+@pytest.fixture
+def pretended(checkout, monkeypatch):
+    """Notebooks are not run; the tour goes well, the study fails. Gives what the batch was asked for."""
+    asked = {}
+
+    def pretend(stems, parameters, **settings):
+        asked.update(stems=list(stems), parameters=parameters, **settings)
+        outputs = {stem: checkout / "results" / f"{stem}.ipynb" for stem in stems}
+        errors = {"01_bertswin_convergence": "ValueError: cannot be done\nlast line"}
+        executions = [batch.Execution(stem, outputs[stem], 61.5, errors.get(stem, "")) for stem in stems]
+        for execution in executions:
+            settings["announce"](execution)
+        return executions
+
+    monkeypatch.setattr(batch, "run_batch", pretend)
+    return asked
+
+
+def test_run_tells_how_each_notebook_went_and_how_the_claims_stand(call, pretended):
+    said = call("run", "--jobs", 2)
+    assert said.status == 1 and pretended["jobs"] == 2
+    assert pretended["stems"] == ["00_tour", "01_bertswin_convergence"]
+    lines = [line.split() for line in said.out.splitlines() if line.startswith("  0")]
+    assert lines == [
+        ["00_tour", "done", "61.5", "s", "results/00_tour.ipynb"],
+        ["01_bertswin_convergence", "failed", "61.5", "s", "results/01_bertswin_convergence.ipynb"],
+    ]
+    assert "ValueError: cannot be done\n    last line" in said.err
+    assert "convergence-speedup" in said.out and "not evaluated" in said.out
+    assert call("run", "tour").status == 0
+
+
+def test_run_hands_over_values_and_a_data_folder_seen_from_here(call, pretended, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    given = ["-p", "seeds", "[3, 4]", "-p", "data", "folder:own", "-p", "label", "text"]
+    assert call("run", "tour", "--profile", "laptop", "--limit", 2, *given).status == 0
+    assert pretended["limit_seconds"] == 120
+    assert pretended["parameters"] == {
+        "profile": "laptop", "seeds": [3, 4], "data": f"folder:{tmp_path / 'own'}", "label": "text",
+    }  # fmt: skip
+    assert pretended["show_output"], "what a long run says is shown while it runs"
+    call("run", "tour", "-p", "profile", "gpu")
+    assert pretended["parameters"]["profile"] == "gpu"
+    call("run", "tour", "--in-place")
+    assert pretended["parameters"] == {} and pretended["in_place"] and not pretended["show_output"]
+
+
+def test_a_stop_by_the_user_ends_with_130(call, monkeypatch):
+    def stop(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_list", stop)
+    said = call("list")
+    assert said.status == 130 and "goes on from the last checkpoints" in said.err
+
+
+# ---- data
+
+
+def test_data_list(call):
+    said = call("data", "list")
+    assert said.status == 0
+    for name in ("sample-heads", "sample-head-cts", "sample-bodies", "msd:Task04_Hippocampus", "folder:PATH"):
+        assert f"\n{name} " in said.out
+
+
+def test_data_fetch_says_what_is_at_hand_and_how_to_get_what_is_not(call, heads, monkeypatch):
+    said = call("data", "fetch", f"folder:{heads}")
+    assert said.status == 0 and said.out.endswith("5 volumes of 5 subjects at hand\n")
+    said = call("data", "fetch", "sample-hands")
+    assert said.status == 2 and "unknown data source 'sample-hands'" in said.err
+    said = call("data", "fetch", f"folder:{heads / 'nothing'}")
+    assert said.status == 2 and "no such file or folder" in said.err
+
+    def offline(name):
+        raise ArchiveUnavailable(heads, {Archive("heads-1.0-py3-none-any.whl", "0" * 64, 5): "no network"})
+
+    monkeypatch.setattr("studykit.data.sources.open_source", offline)
+    said = call("data", "fetch")
+    assert said.status == 1 and "place under the same name in" in said.err
+
+
+def test_data_check_names_what_is_wrong(call, tmp_path):
+    folder = write_heads(tmp_path / "own")
+    said = call("data", "check", f"folder:{folder}")
+    assert said.status == 0 and said.out.count(" ok") == 5 and "26×26×26" in said.out and "4×4×4" in said.out
+    (folder / "broken.nii").write_bytes(b"no volume")
+    said = call("data", "check", f"folder:{folder}")
+    line = next(line for line in said.out.splitlines() if line.startswith("broken"))
+    assert said.status == 1 and "refused: " in line and said.out.count(" ok") == 5
+
+
+# ---- runs and report
+
+
+def test_runs_are_listed_and_cleaned_by_state(call, tiny):
+    study = tiny()
+    study.arm("small", "mae", embed_dim=48, depth=1, num_heads=2, decoder_dim=24, decoder_num_heads=2)
+    run = study.run("small")
+    said = call("runs", "list")
+    assert said.status == 0
+    assert said.out.splitlines()[1].split() == [
+        f"{STUDY}:", "small,", "seed", "0", "done", "4", "of", "4", run.folder.name,
+    ]  # fmt: skip
+    said = call("runs", "clean", "finished")
+    assert said.status == 2 and "unknown state finished; known: running, interrupted, done" in said.err
+    assert call("runs", "clean", "error", "diverged").out == "removed 0 run(s)\n" and run.folder.exists()
+    assert call("runs", "clean", "done").out == "removed 1 run(s)\n" and not run.folder.exists()
+    assert call("runs", "list").out == "run  state  steps  folder\n"
+
+
+def test_report_rewrites_summary_site_and_readme(call, checkout, results):
+    readme = checkout / "README.md"
+    readme.write_text("before\n<!-- claims:begin -->\noutdated\n<!-- claims:end -->\nafter\n")
+    assert call("report").status == 0
+    text = readme.read_text(encoding="utf-8")
+    assert text.startswith("before\n") and text.endswith("\nafter\n") and "outdated" not in text
+    assert (results / "SUMMARY.md").exists() and (results / "index.html").exists()
+    readme.write_text("no markers")
+    said = call("report")
+    assert said.status == 2 and "<!-- claims:begin -->" in said.err and readme.read_text(encoding="utf-8") == "no markers"
