@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from studykit import atomic, home
+from studykit.data.sources import DEFAULT_SOURCE
 from studykit.profiles import check_profile
 
 FAILED = "batch"
@@ -120,7 +121,8 @@ def run_notebook(
     stem = notebook_of(stem)
     check_parameters(stem, parameters)
     source, profile = notebooks()[stem], parameters.get("profile", "smoke")
-    output = source if in_place else home.results_dir() / study_of(stem) / profile / f"{stem}.ipynb"
+    own = parameters.get("data") not in (None, DEFAULT_SOURCE) or parameters.get("seeds") is not None
+    output = source if in_place else home.evidence_dir(study_of(stem), profile, own=own) / f"{stem}.ipynb"
     draft = home.results_dir() / FAILED / f"{stem}-{profile}-{os.getpid()}.ipynb"
     draft.parent.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()

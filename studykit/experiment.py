@@ -137,38 +137,34 @@ def held_out_masks(method: nn.Module, recipe: DataRecipe, count: int) -> Tensor:
 
 
 @torch.no_grad()
-def hidden_error(method: nn.Module, crops: Tensor, masks: Tensor, batch_size: int) -> Tensor:
+def paint(method: nn.Module, crops: Tensor, masks: Tensor, batch_size: int) -> Tensor:
+    """Crops (N, 1, D, H, W) with their hidden patches as the method paints them, ``batch_size`` at a time."""
+    parts = zip(crops.split(batch_size), masks.split(batch_size), strict=True)
+    return torch.cat([method.reconstruct(volume, mask) for volume, mask in parts])
+
+
+def hidden_error(painted: Tensor, crops: Tensor, masks: Tensor) -> Tensor:
     """Mean squared error over the hidden voxels of each crop, in standardised intensities: (N,).
 
     The measure is the same for every arm, whatever loss it was trained with.
     """
-    errors = []
-    for volume, mask in zip(crops.split(batch_size), masks.split(batch_size), strict=True):
-        squared = (method.reconstruct(volume, mask) - volume).square()
-        hidden = upsample_mask(mask, volume.shape[-1] // mask.shape[-1])
-        errors.append((squared * hidden).sum(dim=(1, 2, 3, 4)) / hidden.sum(dim=(1, 2, 3, 4)))
-    return torch.cat(errors)
+    hidden = upsample_mask(masks, crops.shape[-1] // masks.shape[-1])
+    squared = (painted - crops).square() * hidden
+    return squared.sum(dim=(1, 2, 3, 4)) / hidden.sum(dim=(1, 2, 3, 4))
 
 
-@torch.no_grad()
-def hidden_parts(method: nn.Module, crops: Tensor, masks: Tensor, batch_size: int) -> dict[str, float]:
+def hidden_parts(painted: Tensor, crops: Tensor, masks: Tensor) -> dict[str, float]:
     """What the error over hidden patches is made of, as means over all of them.
 
-    ``brightness``, ``contrast`` and ``structure`` add up to the mean squared error; ``decorrelation`` is
-    1 - ρ, the released structure term halved. Sub-patches are 8³ voxels, or the patch where that is smaller.
+    ``brightness``, ``contrast`` and ``structure`` add up to the mean squared error; ``decorrelation`` is 1 - ρ,
+    the released structure term halved. Sub-patches are 8³ voxels, or the patch where that is smaller.
     """
-    sums = dict.fromkeys(("brightness", "contrast", "structure", "decorrelation"), 0.0)
-    for volume, mask in zip(crops.split(batch_size), masks.split(batch_size), strict=True):
-        _, hidden = split_mask(mask)
-        patch_size = volume.shape[-1] // mask.shape[-1]
-        painted, truth = (
-            take_tokens(patchify(v, patch_size), hidden) for v in (method.reconstruct(volume, mask), volume)
-        )
-        parts = asdict(block_components(painted, truth))
-        parts["decorrelation"] = block_components(painted, truth, structure="correlation").structure / 2
-        for name in sums:
-            sums[name] += float(parts[name].mean()) * len(volume) / len(crops)
-    return sums
+    patch_size = crops.shape[-1] // masks.shape[-1]
+    _, hidden = split_mask(masks)
+    ours, truth = (take_tokens(patchify(volume, patch_size), hidden) for volume in (painted, crops))
+    parts = asdict(block_components(ours, truth))
+    parts["decorrelation"] = block_components(ours, truth, structure="correlation").structure / 2
+    return {name: float(values.mean()) for name, values in parts.items()}
 
 
 def work(run: Run, *, nproc: int = 1, progress: str | None = None) -> Outcome:
@@ -236,10 +232,11 @@ def _validation(
     part = training.batch_size // (world.size * training.accumulate)
 
     def evaluate(method: nn.Module) -> dict[str, float]:
-        errors = hidden_error(method, crops, masks, part)
+        painted = paint(method, crops, masks, part)
+        errors = hidden_error(painted, crops, masks)
         means = {name: float(errors[index].mean()) for name, index in of_subject.items()}
         by_subject = {f"error/{name}": error for name, error in means.items()}
-        parts = hidden_parts(method, crops, masks, part)
+        parts = hidden_parts(painted, crops, masks)
         return {"error": sum(means.values()) / len(means), **by_subject, **parts}
 
     return evaluate

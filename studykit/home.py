@@ -34,6 +34,14 @@ def results_dir() -> Path:
     return Path(os.environ.get("STUDYKIT_RESULTS", home() / "results"))
 
 
+def evidence_dir(study: str, profile: str, *, own: bool) -> Path:
+    """Where a study's verdicts, figures and executed notebook go.
+
+    A run on data or seeds of one's own (``own``) has a folder beside the evidence, which it never touches.
+    """
+    return results_dir() / study / (f"{profile}-own" if own else profile)
+
+
 def runs_dir() -> Path:
     return results_dir() / "runs"
 

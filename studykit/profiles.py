@@ -1,7 +1,6 @@
 """Profiles: how large a study is run. A profile scales sizes; it never changes what is compared."""
 
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass
 
 PROFILES = ("smoke", "laptop", "gpu", "paper")
 
@@ -58,18 +57,6 @@ class Profile:
     def grid(self) -> tuple[int, int, int]:
         """Patches an axis of a crop."""
         return (self.crop_size // self.patch_size,) * 3
-
-    def scaled(self, **changes: Any) -> "Profile":
-        """The profile with some sizes changed.
-
-        Raises:
-            ValueError: an unknown size; the message lists the known ones.
-        """
-        known = [field.name for field in fields(self)]
-        unknown = sorted(set(changes) - set(known))
-        if unknown:
-            raise ValueError(f"A profile has no {', '.join(unknown)}. Known: {', '.join(known)}.")
-        return replace(self, **changes)
 
 
 PRETRAINING = {

@@ -20,7 +20,7 @@ from studykit.claims.estimate import Estimate
 from studykit.claims.paper import Claim, claims_of_study, find_claim, load_papers
 from studykit.claims.verdict import Verdict, judge
 from studykit.data.cache import Prepared
-from studykit.data.sources import check_source_name
+from studykit.data.sources import DEFAULT_SOURCE, check_source_name
 from studykit.data.splits import Split, split_subjects
 from studykit.effort import (
     check_axis,
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TUNING = "tuning"
-DEFAULT_SOURCE = "sample-heads"
 FINAL = ("done", "diverged")
 
 log = logging.getLogger(__name__)
@@ -120,7 +119,8 @@ class Study:
         self.source = source
         self.nproc = nproc
         self.arms: dict[str, Arm] = {}
-        self.folder = home.results_dir() / name / profile.name
+        own = source != DEFAULT_SOURCE or seeds != tuple(range(profile.repetitions))
+        self.folder = home.evidence_dir(name, profile.name, own=own)
         self._store = RunStore(home.runs_dir())
         self._provenance = provenance()
         self._operations: dict[str, int] = {}

@@ -134,7 +134,7 @@ def test_a_batch_of_two_jobs_with_a_failure_and_the_summary_last(checkout):
     assert bad.output.parent == checkout / "results" / "batch" and "before" in printed(bad.output)
 
     good = by_name["01_good"]
-    assert good.error == "" and good.output == checkout / "results" / "good" / "laptop" / "01_good.ipynb"
+    assert good.error == "" and good.output == checkout / "results" / "good" / "laptop-own" / "01_good.ipynb"
     text = good.output.read_text(encoding="utf-8")
     assert "laptop a = b # c folder:own volumes" in printed(good.output)
     assert printed(good.output).splitlines()[1] == "studykit/notebooks python results ~"
@@ -182,6 +182,20 @@ def test_a_process_that_dies_without_a_word_counts_as_failed(checkout, monkeypat
     execution = run_notebook("01_good", {})
     assert execution.error == "its process ended with exit code 1 and no word"
     assert not (checkout / "results" / "good").exists()
+
+
+def test_an_end_with_force_cancels_what_is_still_queued(checkout, monkeypatch):
+    started = []
+
+    def stop(stem, *_, **__):
+        started.append(stem)
+        time.sleep(0.3)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batch, "run_notebook", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_batch(["01_good", "02_bad", "03_slow", "99_summary"], {})
+    assert "03_slow" not in started and "99_summary" not in started
 
 
 # ---- outputs

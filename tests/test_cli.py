@@ -258,4 +258,8 @@ def test_report_rewrites_summary_site_and_readme(call, checkout, results):
     assert (results / "SUMMARY.md").exists() and (results / "index.html").exists()
     readme.write_text("no markers")
     said = call("report")
-    assert said.status == 2 and "<!-- claims:begin -->" in said.err and readme.read_text(encoding="utf-8") == "no markers"
+    assert (
+        said.status == 2
+        and "<!-- claims:begin -->" in said.err
+        and readme.read_text(encoding="utf-8") == "no markers"
+    )

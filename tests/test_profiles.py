@@ -1,6 +1,6 @@
 """Profiles scale sizes: they are named, consistent with the models, and refuse what they do not know."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import pytest
 
@@ -37,10 +37,3 @@ def test_sizes_fit_each_other(name):
 def test_only_the_papers_own_sizes_are_paper_scale_and_only_smoke_has_too_few_repetitions():
     assert [name for name, sizes in PRETRAINING.items() if sizes.evidence == "paper-scale"] == ["paper"]
     assert [name for name, sizes in PRETRAINING.items() if sizes.repetitions < 5] == ["smoke"]
-
-
-def test_a_scaled_profile_changes_what_it_is_told_and_refuses_unknown_sizes():
-    smoke = pretraining_profile("smoke")
-    assert smoke.scaled(steps=7) == replace(smoke, steps=7)
-    with pytest.raises(ValueError, match=r"A profile has no stepps, widht\. Known: name, spacing_mm"):
-        smoke.scaled(stepps=7, widht=3)

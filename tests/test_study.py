@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import signal
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -18,6 +19,7 @@ from studykit.arms import Arm
 from studykit.claims.estimate import Estimate
 from studykit.claims.paper import load_papers
 from studykit.data.loading import RandomCrops
+from studykit.data.sources import DEFAULT_SOURCE
 from studykit.data.splits import Split
 from studykit.methods.masked_reconstruction import MaskedReconstruction
 from studykit.metrics.convergence import speedup_profile, steps_to_target
@@ -158,7 +160,7 @@ def test_one_bad_volume_is_named_and_skipped_and_all_bad_is_an_error(tiny, tmp_p
 
 def test_the_split_is_saved_and_the_same_again(tiny, results):
     split = tiny().split
-    assert Split.load(results / STUDY / "smoke" / "split.json") == split == tiny().split
+    assert Split.load(results / STUDY / "smoke-own" / "split.json") == split == tiny().split
     assert sorted([*split.train, *split.val, *split.test]) == list(SUBJECTS)
     assert len(split.val) == 1 and len(split.test) == 2
 
@@ -347,13 +349,13 @@ def test_a_diverged_arm_is_reported_and_breaks_no_other(tiny, results, caplog):
 def test_tuning_passes_over_a_rate_that_diverges(tiny, monkeypatch):
     from studykit import profiles
 
-    monkeypatch.setitem(
-        profiles.PRETRAINING, "smoke", profiles.PRETRAINING["smoke"].scaled(learning_rates=(1e30, 1e-3))
-    )
+    steep = replace(profiles.PRETRAINING["smoke"], learning_rates=(1e30, 1e-3))
+    monkeypatch.setitem(profiles.PRETRAINING, "smoke", steep)
     study = tiny()
     tuned, table = study.tune(two_arms(study)[0])
     assert table["state"].tolist() == ["diverged", "done"] and table["error"].iloc[0] == float("inf")
     assert tuned.training["lr"] == 1e-3
+    assert study.expect(["MAE-ViT"])["steps to do"].tolist() == [2 * 4], "a diverged run is not run again"
 
 
 def test_curves_count_steps_operations_and_seconds(tiny):
@@ -440,7 +442,7 @@ def test_a_conclusion_is_read_back_with_what_it_rests_on(tiny, results, heads):
     for _ in range(2):
         study.save_figure(figure, "curve", "A line.")
     verdict = study.conclude(CLAIM, ratio())
-    (record,) = read_verdicts(results / STUDY / "laptop", STUDY, "laptop")
+    (record,) = read_verdicts(results / STUDY / "laptop-own", STUDY, "laptop")
     assert record.verdict == verdict and verdict.status == "partially reproduced"
     assert verdict.reason.startswith("At reduced scale, not the paper's")
     assert record.figures == (("curve.svg", "A line."),) and record.tables == ("errors.csv",)
@@ -449,12 +451,12 @@ def test_a_conclusion_is_read_back_with_what_it_rests_on(tiny, results, heads):
     assert record.cost.flops == 4 * 2 * study.flops(arm, backward=True).total
     (of_runs,) = record.provenance["runs"]
     assert of_runs["runs"] == 1 and {"commit", "dirty", "device", "devices", "cpu", "gpus"} <= of_runs.keys()
-    text = (results / STUDY / "laptop" / "verdict.json").read_text(encoding="utf-8")
+    text = (results / STUDY / "laptop-own" / "verdict.json").read_text(encoding="utf-8")
     assert str(heads) not in text and str(results) not in text
     seconds = run.metrics["seconds"].iloc[-1]
     hours = record.cost.cpu_hours + record.cost.gpu_hours
     assert hours == pytest.approx(seconds / 3600 * of_runs["devices"])
-    names = {path.name for path in (results / STUDY / "laptop").iterdir()}
+    names = {path.name for path in (results / STUDY / "laptop-own").iterdir()}
     assert {"curve.svg", "curve.png", "errors.csv", "errors.md", "errors.tex", "verdict.json"} <= names
 
 
@@ -470,7 +472,7 @@ def test_a_reopened_study_counts_the_cost_of_the_runs_where_they_ran(tiny):
 def test_what_smoke_measures_is_not_evaluated(tiny, results):
     assert tiny().conclude(CLAIM, ratio()).status == "not evaluated"
     assert tiny("laptop").conclude(CLAIM, ratio(n=4)).status == "not evaluated"
-    assert [r.verdict.profile for r in read_verdicts(results / STUDY / "smoke")] == ["smoke"]
+    assert [r.verdict.profile for r in read_verdicts(results / STUDY / "smoke-own")] == ["smoke"]
 
 
 def test_a_claim_of_another_study_is_refused(tiny, results):
@@ -483,3 +485,9 @@ def test_a_claim_of_another_study_is_refused(tiny, results):
     with pytest.raises(ValueError, match="unknown claim 'no-such' of bertswin; known claims"):
         tiny().conclude("bertswin/no-such", ratio())
     assert not results.exists()
+
+
+def test_own_data_and_own_seeds_never_touch_the_evidence(tiny):
+    assert tiny(data=DEFAULT_SOURCE).folder.name == "smoke"
+    assert tiny(data=DEFAULT_SOURCE, seeds=[5]).folder.name == "smoke-own"
+    assert tiny().folder.name == "smoke-own"

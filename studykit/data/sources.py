@@ -9,6 +9,8 @@ from studykit.data.folder import read_folder
 from studykit.data.refs import Subject, VolumeRef
 from studykit.home import data_dir
 
+DEFAULT_SOURCE = "sample-heads"
+
 
 @dataclass(frozen=True)
 class Source:

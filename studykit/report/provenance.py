@@ -113,7 +113,9 @@ _SOURCES = ("studykit", "papers", "notebooks")
 def _git(root: Path, *arguments: str) -> str | None:
     """What git prints, or None where git is absent or refuses."""
     try:
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, encoding="utf-8", errors="replace")
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, encoding="utf-8", errors="replace"
+        )
     except FileNotFoundError:
         return None
     return done.stdout if done.returncode == 0 else None

@@ -47,7 +47,9 @@ def test_every_channel_of_a_4d_image_is_an_entry_of_its_subject(tmp_path):
 
 def test_a_list_that_leads_outside_is_refused(tmp_path):
     folder = write_task(tmp_path)
-    text = (folder / "dataset.json").read_text(encoding="utf-8").replace("./imagesTr/case_001", "../../case_001")
+    text = (
+        (folder / "dataset.json").read_text(encoding="utf-8").replace("./imagesTr/case_001", "../../case_001")
+    )
     (folder / "dataset.json").write_text(text)
     with pytest.raises(ValueError, match="outside its folder"):
         read_task(folder)

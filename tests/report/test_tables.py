@@ -25,7 +25,11 @@ def test_csv_keeps_every_digit(frame, tmp_path):
 
 
 def test_markdown_rounds_aligns_and_escapes(frame, tmp_path):
-    lines = write_table(frame, tmp_path, "t", caption="Two arms.", digits=2)["md"].read_text(encoding="utf-8").splitlines()
+    lines = (
+        write_table(frame, tmp_path, "t", caption="Two arms.", digits=2)["md"]
+        .read_text(encoding="utf-8")
+        .splitlines()
+    )
     assert lines == [
         "Two arms.",
         "",
