@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from studykit.layers.biased_attention import biased_attention
+from studykit.layers.linear import Linear
 
 Size = tuple[int, int, int]
 
@@ -171,8 +172,8 @@ class WindowAttention(nn.Module):
         self.num_heads = num_heads
         self.windows = windows
         self.position_bias = RelativePositionBias(windows.window_size, num_heads, windows.size)
-        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
-        self.proj = nn.Linear(dim, dim)
+        self.qkv = Linear(dim, 3 * dim, bias=qkv_bias)
+        self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, D, H, W, C) on the grid of the windows; the same shape comes back."""
@@ -197,7 +198,7 @@ class SwinBlock(nn.Module):
         self.attn = WindowAttention(dim, num_heads, windows)
         self.norm2 = nn.LayerNorm(dim)
         hidden = int(dim * mlp_ratio)
-        self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
+        self.mlp = nn.Sequential(Linear(dim, hidden), nn.GELU(), Linear(hidden, dim))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, D, H, W, C) to the same shape."""

@@ -9,6 +9,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from studykit.layers.linear import Linear
 from studykit.layers.patches import patchify, split_mask, take_tokens
 from studykit.layers.positions import sincos_positions
 from studykit.layers.window_attention import SwinBlock, Windows
@@ -67,7 +68,7 @@ class UpsamplingDecoder(nn.Module):
         if patch_size < 4 or patch_size % 4:
             raise ValueError(f"The decoder needs a patch_size that is a multiple of 4, got {patch_size}.")
         first, second, third = widths
-        self.embedding = nn.Linear(embed_dim, first)
+        self.embedding = Linear(embed_dim, first)
         stride = patch_size // 4
         self.layers = nn.Sequential(
             nn.ConvTranspose3d(first, second, stride, stride),

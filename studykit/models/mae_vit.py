@@ -7,6 +7,7 @@ two compute the same function from the same weights; the mask comes in as an arg
 import torch
 from torch import Tensor, nn
 
+from studykit.layers.linear import Linear
 from studykit.layers.patches import patchify, split_mask, take_tokens
 from studykit.layers.positions import sincos_positions
 from studykit.layers.transformer import TransformerBlock
@@ -46,17 +47,17 @@ class MaskedAutoencoderViT(nn.Module):
         self.grid = (img_size // patch_size,) * 3
         self.embed_dim = embed_dim
         voxels = in_channels * patch_size**3
-        self.patch_embedding = nn.Linear(voxels, embed_dim)
+        self.patch_embedding = Linear(voxels, embed_dim)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim))
         self.blocks = nn.Sequential(*(TransformerBlock(embed_dim, num_heads, mlp_dim) for _ in range(depth)))
         self.norm = nn.LayerNorm(embed_dim)
-        self.decoder_embedding = nn.Linear(embed_dim, decoder_dim)
+        self.decoder_embedding = Linear(embed_dim, decoder_dim)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder_dim))
         self.decoder_blocks = nn.Sequential(
             *(TransformerBlock(decoder_dim, decoder_num_heads, decoder_mlp_dim) for _ in range(decoder_depth))
         )
         self.decoder_norm = nn.LayerNorm(decoder_dim)
-        self.head = nn.Linear(decoder_dim, voxels)
+        self.head = Linear(decoder_dim, voxels)
         self.register_buffer("positions", sincos_positions(self.grid, embed_dim), persistent=False)
         self.register_buffer("decoder_positions", sincos_positions(self.grid, decoder_dim), persistent=False)
         self.apply(_init)
