@@ -168,15 +168,15 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _claim_table(results: Any, papers: Any, profile: str) -> str:
+    """Claims with evidence or with numbers of this run; the others are counted."""
     from studykit.report.evidence import summary_frame
+    from studykit.report.tables import ABSENT
 
-    frame = summary_frame(results, papers, beside=profile if profile == "smoke" else None)
-    columns = [
-        name
-        for name in frame.columns
-        if name in ("claim", "reported", "ours", "evidence", "verdict", "this run")
-    ]
-    return "\n" + frame[columns].to_string(index=False)
+    frame = summary_frame(results, papers, beside="smoke" if profile == "smoke" else None)
+    known = frame[["ours", "this run"] if profile == "smoke" else ["ours"]].ne(ABSENT).any(axis=1)
+    shown = frame.loc[known].drop(columns=["paper", "n", "profile"])
+    table = shown.to_string(index=False) if len(shown) else "no claim has evidence yet"
+    return f"\n{table}\n\n{int((~known).sum())} more claims are not evaluated; studykit list names their studies"
 
 
 def _data_list(options: argparse.Namespace) -> int:

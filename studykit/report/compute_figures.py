@@ -147,7 +147,7 @@ def step_costs(
         _sides(axis, [side for sides, _ in seconds.values() for side in sides])
         axis.set_ylabel(label)
     left.set_title("Time")
-    right.set_title("Memory: marks measured, lines counted" if predicted else "Memory")
+    right.set_title("Memory (lines: counted)" if predicted else "Memory")
     fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     fig.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
     return fig

@@ -1,0 +1,92 @@
+"""Tokens of the two labelled sample heads, and a probe that learns on one head and is tested on the other."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from studykit.data.anatomy import LABELLED_HEADS, LEFT_OUT, majority_class, tissue_classes
+from studykit.data.cache import PreparedVolume, prepare
+from studykit.data.loading import label_tensor, volume_tensor
+from studykit.data.sources import DEFAULT_SOURCE, open_source
+from studykit.data.volumes import VolumeSettings
+from studykit.layers.patches import patchify
+from studykit.metrics.probe import ProbeScore, linear_probe
+
+
+@dataclass(frozen=True)
+class LabelledHead:
+    """A head cut into crops that do not overlap, with the tissue of each token.
+
+    Attributes:
+        subject: subject id.
+        crops: (N, 1, D, H, W), those with labelled tissue in them.
+        tissues: int64 (N, T), index into :data:`studykit.data.anatomy.TISSUES`; -1 where no tissue has more
+            than half of the patch, or most of it is air.
+    """
+
+    subject: str
+    crops: Tensor
+    tissues: Tensor
+
+
+def labelled_heads(spacing_mm: float, crop_size: int, patch_size: int) -> tuple[LabelledHead, ...]:
+    """The labelled heads among the sample volumes, at a study's spacing, crop and patch size."""
+    settings = VolumeSettings(spacing_mm=spacing_mm)
+    prepared = prepare(open_source(DEFAULT_SOURCE), settings, subjects=tuple(LABELLED_HEADS))
+    return tuple(
+        labelled_head(volume, LABELLED_HEADS[volume.subject], crop_size, patch_size)
+        for volume in prepared.volumes
+    )
+
+
+def labelled_head(volume: PreparedVolume, scheme: str, crop_size: int, patch_size: int) -> LabelledHead:
+    """Cut one volume with labels of ``scheme`` into crops; the last ones are filled up with background.
+
+    Raises:
+        ValueError: the volume has no labels, or its labels follow another scheme.
+    """
+    image = volume_tensor(volume)
+    classes = tissue_classes(label_tensor(volume), scheme)
+    head = torch.from_numpy(volume.foreground.T.copy())
+    classes[(classes == 0) & ~head] = LEFT_OUT
+    crops = _tiles(image, crop_size, float(image.min()))
+    patches = patchify(_tiles(classes[None], crop_size, LEFT_OUT), patch_size)
+    tissues = majority_class(patches.flatten(2))
+    labelled = (tissues > 0).any(dim=1)
+    return LabelledHead(volume.subject, crops[labelled], tissues[labelled])
+
+
+def probe_both_ways(
+    heads: Sequence[LabelledHead], features: Callable[[Tensor], Tensor]
+) -> dict[str, ProbeScore]:
+    """Train a probe on the tokens of one head, test it on those of the other, and the other way round.
+
+    Args:
+        heads: two heads.
+        features: crops (N, 1, D, H, W) to tokens (N, T, width).
+
+    Returns:
+        by the subject that was tested.
+
+    Raises:
+        ValueError: not two heads, or see :func:`studykit.metrics.probe.linear_probe`.
+    """
+    if len(heads) != 2:
+        raise ValueError(f"a probe both ways needs two heads, got {[head.subject for head in heads]}")
+    sides = [(features(head.crops).flatten(0, 1).numpy(), head.tissues.flatten().numpy()) for head in heads]
+    return {
+        heads[1].subject: linear_probe(*sides[0], *sides[1]),
+        heads[0].subject: linear_probe(*sides[1], *sides[0]),
+    }
+
+
+def _tiles(volume: Tensor, size: int, background: float) -> Tensor:
+    """(C, D, H, W) to (N, C, size, size, size), the volume in the middle of whole tiles."""
+    padding = []
+    for side in reversed(volume.shape[1:]):
+        missing = -side % size
+        padding += [missing // 2, missing - missing // 2]
+    return patchify(F.pad(volume, padding, value=background)[None], size)[0]
