@@ -68,7 +68,8 @@ PRETRAINING = {
     "laptop": Profile(
         name="laptop", spacing_mm=2.0, crop_size=24, patch_size=4, embed_dim=96, depth=4, num_heads=4,
         window_size=3, batch_size=8, steps=1200, warmup_steps=60, eval_every=30, checkpoint_every=120,
-        snapshot_every=240, crops_per_subject=16, repetitions=5, learning_rates=(5e-4, 1.5e-3, 4.5e-3),
+        snapshot_every=240, crops_per_subject=16, repetitions=5,
+        learning_rates=(5e-4, 1.5e-3, 4.5e-3, 1.35e-2),
         tuning_steps=1200,
     ),
     "gpu": Profile(
