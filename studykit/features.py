@@ -1,7 +1,5 @@
 """What a run's encoder makes of fixed crops, at any step whose weights the run kept."""
 
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -24,7 +22,7 @@ def method_at(run: Run, step: int, device: str | torch.device = "cpu") -> nn.Mod
     """
     method = new_method(run.config)
     if step:
-        path: Path = run.folder / SNAPSHOTS / snapshot_name(step)
+        path = run.folder / SNAPSHOTS / snapshot_name(step)
         if not path.exists():
             kept = ", ".join(map(str, kept_steps(run))) or "none"
             raise FileNotFoundError(f"{run.label} kept no weights of step {step}. Steps kept: {kept}.")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -50,7 +51,7 @@ def labelled_head(volume: PreparedVolume, scheme: str, crop_size: int, patch_siz
     """
     image = volume_tensor(volume)
     classes = tissue_classes(label_tensor(volume), scheme)
-    head = torch.from_numpy(volume.foreground.T.copy())
+    head = torch.from_numpy(np.array(volume.foreground.T))
     classes[(classes == 0) & ~head] = LEFT_OUT
     crops = _tiles(image, crop_size, float(image.min()))
     patches = patchify(_tiles(classes[None], crop_size, LEFT_OUT), patch_size)

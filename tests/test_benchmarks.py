@@ -1,0 +1,63 @@
+"""What the timings rest on: turns in rounds, ratios with intervals, tables that say where they come from."""
+
+import importlib
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from studykit.home import home
+
+
+@pytest.fixture
+def timing(monkeypatch):
+    monkeypatch.syspath_prepend(str(home() / "benchmarks"))
+    yield importlib.import_module("timing")
+    sys.modules.pop("timing")
+
+
+def test_contestants_take_turns_and_the_warm_up_is_not_counted(timing):
+    turns = []
+    times = timing.race({"a": lambda: turns.append("a"), "b": lambda: turns.append("b")}, 3, warm_up=1)
+    assert turns == ["a", "b"] * 4
+    assert {name: seconds.shape for name, seconds in times.items()} == {"a": (3,), "b": (3,)}
+
+
+def test_ratio_is_of_medians_and_a_slow_spell_of_both_leaves_it(timing):
+    rng = np.random.default_rng(1)
+    spell = rng.choice([1.0, 5.0], size=200)
+    found = timing.ratio(ours=spell * rng.uniform(0.9, 1.1, 200), peer=2 * spell * rng.uniform(0.9, 1.1, 200))
+    assert found.low < found.value < found.high
+    assert found.value == pytest.approx(2.0, rel=0.1)
+    assert timing.ratio(np.array([1.0, 2.0, 9.0]), np.array([3.0, 4.0, 5.0])).value == 2.0
+
+
+def test_a_row_says_whether_the_target_is_met(timing):
+    ours, peer = np.full(5, 0.010), np.full(5, 0.012)
+    assert timing.compared(ours, peer, target=1.2)["met"] == "yes"
+    assert timing.compared(ours, peer, target=1.3)["met"] == "no"
+    row = timing.compared(ours, peer)
+    assert row["met"] == ""
+    assert (row["ours (ms)"], row["peer (ms)"], row["rounds"]) == (10, 12, 5)
+
+
+def test_a_result_is_three_tables_and_their_provenance_and_a_quick_one_is_none(timing, tmp_path, monkeypatch):
+    monkeypatch.setenv("STUDYKIT_RESULTS", str(tmp_path))
+    rows = [timing.compared(np.ones(3), np.full(3, 2.0))]
+    timing.write_result("toy", rows, "Two toys.", quick=True)
+    assert not list(tmp_path.iterdir())
+    timing.write_result("toy", rows, "Two toys.", quick=False)
+    name = f"toy-{timing.device().type}"
+    assert {p.name for p in (tmp_path / "benchmarks").iterdir()} == {
+        f"{name}.{kind}" for kind in ("csv", "md", "tex", "json")
+    }
+    saved = json.loads((tmp_path / "benchmarks" / f"{name}.json").read_text())
+    assert saved["notes"].startswith("Two toys.")
+    assert saved["provenance"]["threads"] >= 1
+
+
+@pytest.mark.parametrize("script", sorted(p.stem for p in (home() / "benchmarks").glob("bench_*.py")))
+def test_every_script_can_be_imported_without_running(timing, script):
+    assert callable(importlib.import_module(script).main)
+    sys.modules.pop(script)
