@@ -176,7 +176,9 @@ def _claim_table(results: Any, papers: Any, profile: str) -> str:
     known = frame[["ours", "this run"] if profile == "smoke" else ["ours"]].ne(ABSENT).any(axis=1)
     shown = frame.loc[known].drop(columns=["paper", "n", "profile"])
     table = shown.to_string(index=False) if len(shown) else "no claim has evidence yet"
-    return f"\n{table}\n\n{int((~known).sum())} more claims are not evaluated; studykit list names their studies"
+    return (
+        f"\n{table}\n\n{int((~known).sum())} more claims are not evaluated; studykit list names their studies"
+    )
 
 
 def _data_list(options: argparse.Namespace) -> int:

@@ -29,7 +29,7 @@ def test_sizes_fit_each_other(name):
     assert sizes.window_size * 2 == sizes.grid[0], "a window spans half of the token grid, as in the paper"
     assert sizes.evidence in EVIDENCE_KINDS
     assert list(sizes.learning_rates) == sorted(set(sizes.learning_rates)) and len(sizes.learning_rates) > 1
-    assert sizes.eval_every <= sizes.tuning_steps < sizes.steps
+    assert sizes.eval_every <= sizes.tuning_steps <= sizes.steps
     names = TrainingConfig.__dataclass_fields__.keys() & asdict(sizes).keys()
     TrainingConfig(lr=sizes.learning_rates[0], **{field: getattr(sizes, field) for field in names})
 

@@ -4,8 +4,10 @@ Untrusted bytes are data: nothing is unpickled and no header leads out of its fo
 """
 
 import gzip
+import locale
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,17 @@ def decode(ref: VolumeRef) -> Decoded:
     return array, affine if ref.affine is None else np.asarray(ref.affine, dtype=np.float64)
 
 
+@contextmanager
+def _locale_kept() -> Iterator[None]:
+    """ITK leaves the process in the C locale, where Python reads text files as ASCII; undo that."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
+
+
+@_locale_kept()
 def dicom_series(folder: Path) -> list[tuple[tuple[str, ...], str, str]]:
     """Every DICOM series of one folder: its file names, PatientID and modality (CT, MR, …)."""
     import SimpleITK as sitk
@@ -117,6 +130,7 @@ def _read_raw(data: bytes, grid: RawGrid) -> NDArray[np.float32]:
     return stored.reshape(grid.shape).astype(np.float32) * np.float32(grid.slope) + np.float32(grid.intercept)
 
 
+@_locale_kept()
 def _read_itk(ref: VolumeRef) -> Decoded:
     import SimpleITK as sitk
 
@@ -130,6 +144,7 @@ def _read_itk(ref: VolumeRef) -> Decoded:
     return _from_itk(sitk.ReadImage(str(ref.path)))
 
 
+@_locale_kept()
 def _read_series(name: str, files: list[Path]) -> Decoded:
     """A DICOM series in order of slice position; gaps and doubled slices are refused."""
     import SimpleITK as sitk

@@ -1,9 +1,9 @@
 """Attention with a learned additive bias, computed window by window on CPU.
 
-``scaled_dot_product_attention`` has a fused CPU kernel, but not where the bias wants a gradient: there it falls
-back to whole score matrices in main memory. Here the fused kernel runs forward for each window, and the
+``scaled_dot_product_attention`` has a fused CPU kernel, but not where the bias wants a gradient: there it
+falls back to whole score matrices in main memory. Here the fused kernel runs forward for each window, and the
 backward pass recomputes one window's scores at a time, while they fit the cache. Other devices use their own
-fused kernels, which do give the bias its gradient. All of them want tensors of four axes, the bias among them.
+fused kernels, which do give the bias its gradient. All of them want four axes, in the bias too.
 """
 
 from collections.abc import Iterator
@@ -85,7 +85,7 @@ def _output_shape(qkv: Tensor) -> tuple[int, ...]:
 
 
 def _blocks(shape: torch.Size) -> Iterator[tuple[slice, slice]]:
-    """Slices over samples and windows, each with at most ``_CACHED_SCORES`` scores, but at least one window."""
+    """Slices over samples and windows, of at most ``_CACHED_SCORES`` scores each, but at least one window."""
     batch, windows, heads, tokens, _ = shape
     fit = max(_CACHED_SCORES // (heads * tokens * tokens), 1)
     samples = min(fit, batch)

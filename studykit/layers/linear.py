@@ -1,7 +1,8 @@
 """A linear layer that reaches oneDNN on CPU.
 
-In fp32 ``nn.Linear`` calls MKL there, which leaves half of the speed of a processor not by Intel unused. The same
-product, written as a 1×1 convolution over channels-last rows, calls oneDNN, which uses what the processor has.
+In fp32 ``nn.Linear`` calls MKL there, which leaves half of the speed of a processor not by Intel unused. The
+same product, written as a 1×1 convolution over channels-last rows, calls oneDNN (where torch has two threads
+or more), which uses what the processor has.
 """
 
 import torch

@@ -33,7 +33,8 @@ class Windows(nn.Module):
         super().__init__()
         if any(not 0 <= s < w for s, w in zip(shift, window_size, strict=True)):
             raise ValueError(
-                f"A shift must be at least 0 and below its window, got {tuple(shift)} for {tuple(window_size)}."
+                f"A shift must be at least 0 and below its window, got {tuple(shift)} for "
+                f"{tuple(window_size)}."
             )
         self.window_size: Size = tuple(window_size)
         self.grid: Size = tuple(grid)
@@ -93,7 +94,7 @@ class Windows(nn.Module):
 
 
 class _Cut(torch.autograd.Function):
-    """Rows by ``order``. Padding slots repeat token 0; nobody sees them, so no gradient comes back from them."""
+    """Rows by ``order``. Padding slots repeat token 0; nobody sees them, so no gradient comes back."""
 
     @staticmethod
     def forward(ctx, x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:

