@@ -262,6 +262,14 @@ class Study:
 
     # ---- evidence
 
+    def rest_on(self, other: "Study") -> None:
+        """Take over the volumes, the split and the runs of a study whose trained networks this one looks at.
+
+        Called once the other study has its runs: verdicts then state its data, its cost and its provenance.
+        """
+        self.data, self.split = other.data, other.split
+        self._runs |= other._runs
+
     def save_figure(self, figure: "Figure", name: str, description: str) -> None:
         """Write a figure beside the verdicts as SVG and PNG; the description is its alt text."""
         from studykit.report.figures import save_figure

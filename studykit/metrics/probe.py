@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 MOST_ITERATIONS = 200
+MOST_OF_A_CLASS = 800
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ def linear_probe(
 
     Mean and deviation are the training side's; a feature that does not vary there counts as 0. The penalty is
     scikit-learn's default (C = 1) and the same for all features: nothing is chosen on the test side. Only
-    classes that both sides have are used. Newton steps on the whole Hessian end where the many small steps of
-    the usual solver would, in a hundredth of the time, as features of low rank are badly conditioned.
+    classes that both sides have are used, and at most 800 training samples of a class, evenly spaced. Newton
+    steps end where the usual solver does, sooner: features of low rank are badly conditioned. Deterministic.
 
     Args:
         train_x, test_x: (n, dim) features.
@@ -57,7 +58,8 @@ def linear_probe(
     classes = np.intersect1d(first_y[first_y >= 0], second_y[second_y >= 0])
     if classes.size < 2:
         raise ValueError(f"a probe needs two classes that both sides have, they share {classes.tolist()}")
-    used, tested = np.isin(first_y, classes), np.isin(second_y, classes)
+    used = np.concatenate([_evenly(np.flatnonzero(first_y == c)) for c in classes])
+    tested = np.isin(second_y, classes)
     probe = make_pipeline(
         StandardScaler(),
         LogisticRegression(class_weight="balanced", solver="newton-cholesky", max_iter=MOST_ITERATIONS),
@@ -66,8 +68,12 @@ def linear_probe(
     truth, found = second_y[tested], probe.predict(second_x[tested])
     recall = {int(c): float((found[truth == c] == c).mean()) for c in classes}
     return ProbeScore(
-        float(np.mean(list(recall.values()))), recall, 1 / classes.size, int(used.sum()), int(tested.sum())
+        float(np.mean(list(recall.values()))), recall, 1 / classes.size, used.size, int(tested.sum())
     )
+
+
+def _evenly(index: np.ndarray) -> np.ndarray:
+    return index[:: -(-index.size // MOST_OF_A_CLASS)]
 
 
 def _side(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -7,9 +7,9 @@ what a later one takes.
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any
 
 import psutil
@@ -45,14 +45,43 @@ def measure_step(
         device: ``cpu``, where the process's resident memory is watched, or a CUDA device, where its
             allocator counts.
         inputs: further arguments, moved to the device.
+
+    Raises:
+        RuntimeError: the process died, most likely for want of memory. An error of the step itself is raised
+            as it is.
     """
-    with ProcessPoolExecutor(1, get_context("spawn")) as child:
-        return child.submit(_measure, build, tuple(input_shape), device, inputs).result()
+    context = get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    work = (sender, build, tuple(input_shape), device, inputs)
+    child = context.Process(target=_report, args=work, daemon=True)
+    child.start()
+    sender.close()
+    try:
+        outcome = receiver.recv()
+    except EOFError:
+        child.join()
+        raise RuntimeError(
+            f"The measuring process ended with exit code {child.exitcode} and no result, most likely for want "
+            f"of memory; {available_bytes(device) / 1e9:.1f} GB are free on {device}. Measure a smaller volume."
+        ) from None
+    child.join()
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 def available_bytes(device: str = "cpu") -> int:
     """Memory that is free on a device: of the card on CUDA, of the machine on CPU."""
     return psutil.virtual_memory().available if device == "cpu" else torch.cuda.mem_get_info(device)[0]
+
+
+def _report(sender: Connection, *work: Any) -> None:
+    """Measure, and send the cost or the error; where the caller was killed, the send fails and this ends too."""
+    try:
+        outcome: StepCost | Exception = _measure(*work)
+    except Exception as error:
+        outcome = error
+    sender.send(outcome)
 
 
 def _measure(

@@ -1,5 +1,6 @@
 """A measured step: memory against what must be held at least, devices, errors. No test of a time."""
 
+import os
 from functools import partial
 
 import pytest
@@ -20,6 +21,11 @@ def test_peak_holds_the_gradients_and_the_first_of_several_outputs_is_used():
 def test_an_error_in_the_step_reaches_the_caller():
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         measure_step(partial(nn.Linear, 4, 4), (2, 3))
+
+
+def test_a_process_that_dies_says_what_to_do():
+    with pytest.raises(RuntimeError, match="exit code 9 and no result.*Measure a smaller volume"):
+        measure_step(partial(os._exit, 9), (1,))
 
 
 def test_available_memory_is_that_of_the_machine():
