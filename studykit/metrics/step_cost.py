@@ -61,8 +61,9 @@ def measure_step(
     except EOFError:
         child.join()
         raise RuntimeError(
-            f"The measuring process ended with exit code {child.exitcode} and no result, most likely for want "
-            f"of memory; {available_bytes(device) / 1e9:.1f} GB are free on {device}. Measure a smaller volume."
+            f"The measuring process ended with exit code {child.exitcode} and no result, most likely for "
+            f"want of memory: {available_bytes(device) / 1e9:.1f} GB are free on {device}. "
+            "Measure a smaller volume."
         ) from None
     child.join()
     if isinstance(outcome, Exception):
@@ -76,7 +77,7 @@ def available_bytes(device: str = "cpu") -> int:
 
 
 def _report(sender: Connection, *work: Any) -> None:
-    """Measure, and send the cost or the error; where the caller was killed, the send fails and this ends too."""
+    """Measure, and send the cost or the error; if the caller was killed, the send fails and this ends too."""
     try:
         outcome: StepCost | Exception = _measure(*work)
     except Exception as error:

@@ -24,7 +24,7 @@ def test_an_error_in_the_step_reaches_the_caller():
 
 
 def test_a_process_that_dies_says_what_to_do():
-    with pytest.raises(RuntimeError, match="exit code 9 and no result.*Measure a smaller volume"):
+    with pytest.raises(RuntimeError, match=r"exit code 9 and no result.*Measure a smaller volume"):
         measure_step(partial(os._exit, 9), (1,))
 
 
