@@ -156,8 +156,8 @@ def hidden_error(painted: Tensor, crops: Tensor, masks: Tensor) -> Tensor:
 def hidden_parts(painted: Tensor, crops: Tensor, masks: Tensor) -> dict[str, float]:
     """What the error over hidden patches is made of, as means over all of them.
 
-    ``brightness``, ``contrast`` and ``structure`` add up to the mean squared error; ``decorrelation`` is 1 - ρ,
-    the released structure term halved. Sub-patches are 8³ voxels, or the patch where that is smaller.
+    ``brightness``, ``contrast`` and ``structure`` add up to the mean squared error; ``decorrelation`` is
+    1 - ρ, the released structure term halved. Sub-patches are 8³ voxels, or the patch where that is smaller.
     """
     patch_size = crops.shape[-1] // masks.shape[-1]
     _, hidden = split_mask(masks)

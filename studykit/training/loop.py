@@ -73,8 +73,8 @@ def train(
     With ``snapshot_every`` it also leaves copies of the weights, ``snapshots/<step>.safetensors``.
 
     SIGTERM or SIGINT ends it at the next step boundary with a checkpoint, as ``interrupted`` even if that was
-    the last step, so that whoever called stops too. On CPU a resumed training ends bit-equal to one that was
-    never stopped. Divergence ends it and leaves the last good checkpoint.
+    the last step, so that whoever called stops too. On CPU, with the same number of threads, a resumed training
+    ends bit-equal to one that was never stopped. Divergence ends it and leaves the last good checkpoint.
 
     Args:
         method: ``draw_masks(batch_size, generator)`` gives the global batch's masks, B rows on the CPU;
