@@ -20,20 +20,33 @@ class Arm:
         method: name for :func:`studykit.methods.build_method`.
         options: of the method, sizes of the model and its loss among them.
         training: changes to the study's training settings, the learning rate among them.
+        rate_scale: the learning rates that it is tuned over, over those of the profile; an optimizer that
+            does not divide by the gradient's size needs other rates than AdamW.
+        tuned_by: held-out values with their weights, whose sum picks the learning rate: the arm's own loss.
     """
 
     name: str
     method: str
     options: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    rate_scale: float = 1.0
+    tuned_by: Mapping[str, float] = field(default_factory=lambda: {"error": 1.0})
 
     def at_rate(self, learning_rate: float) -> "Arm":
         """The arm at another peak learning rate."""
         return replace(self, training={**self.training, "lr": learning_rate})
 
 
+def candidate_rates(arm: Arm, profile: Profile) -> tuple[float, ...]:
+    """Learning rates that an arm is tuned over."""
+    return tuple(float(f"{rate * arm.rate_scale:.6g}") for rate in profile.learning_rates)
+
+
 def training_of(arm: Arm, profile: Profile, *, tuning: bool) -> TrainingConfig:
     """The training of an arm: the profile's, the same for every arm, but for the arm's own changes.
+
+    Sign momentum has neither weight decay nor a limit on the gradient's norm, as released: its trust ratio
+    limits the step.
 
     Raises:
         ValueError: an unknown setting (the message lists the known ones), or a value that is out of range.
@@ -42,7 +55,7 @@ def training_of(arm: Arm, profile: Profile, *, tuning: bool) -> TrainingConfig:
     settings: dict[str, Any] = {
         "steps": steps,
         "batch_size": profile.batch_size,
-        "lr": profile.learning_rates[0],
+        "lr": candidate_rates(arm, profile)[0],
         "warmup_steps": min(profile.warmup_steps, steps - 1),
         "clip_norm": 1.0,
         "eval_every": min(profile.eval_every, steps),
@@ -51,11 +64,13 @@ def training_of(arm: Arm, profile: Profile, *, tuning: bool) -> TrainingConfig:
         "precision": profile.precision,
         "compile": profile.compile,
     }
+    if arm.training.get("optimizer", "adamw") != "adamw":
+        settings |= {"clip_norm": None, "weight_decay": 0.0}
     return TrainingConfig.from_dict(settings | dict(arm.training))
 
 
 def tuned(arm: Arm, runs: Sequence[Run]) -> tuple[Arm, pd.DataFrame]:
-    """The arm at the rate whose run ended with the lowest error, and the error at each rate.
+    """The arm at the rate whose run ended with the lowest error, as ``tuned_by`` defines it, and all errors.
 
     A run that diverged counts as an infinite error; where all did, the first rate is taken.
     """
@@ -63,10 +78,14 @@ def tuned(arm: Arm, runs: Sequence[Run]) -> tuple[Arm, pd.DataFrame]:
         {
             "arm": arm.name,
             "learning rate": run.config["training"]["lr"],
-            "error": run.metrics["val/error"].iloc[-1] if run.state == "done" else float("inf"),
+            "error": _final(run, arm.tuned_by) if run.state == "done" else float("inf"),
             "state": run.state,
         }
         for run in runs
     ]
     table = pd.DataFrame(rows)
     return arm.at_rate(float(table.loc[table["error"].idxmin(), "learning rate"])), table
+
+
+def _final(run: Run, of: Mapping[str, float]) -> float:
+    return float(sum(weight * run.metrics[f"val/{name}"].iloc[-1] for name, weight in of.items()))

@@ -17,8 +17,8 @@ from typing import Any
 import psutil
 
 from studykit import atomic, home
-from studykit.data.sources import DEFAULT_SOURCE
 from studykit.profiles import check_profile
+from studykit.setups import setup_of
 
 FAILED = "batch"
 TAIL_LINES = 12
@@ -121,7 +121,8 @@ def run_notebook(
     stem = notebook_of(stem)
     check_parameters(stem, parameters)
     source, profile = notebooks()[stem], parameters.get("profile", "smoke")
-    own = parameters.get("data") not in (None, DEFAULT_SOURCE) or parameters.get("seeds") is not None
+    default = setup_of(study_of(stem)).source
+    own = parameters.get("data") not in (None, default) or parameters.get("seeds") is not None
     output = source if in_place else home.evidence_dir(study_of(stem), profile, own=own) / f"{stem}.ipynb"
     draft = home.results_dir() / FAILED / f"{stem}-{profile}-{os.getpid()}.ipynb"
     draft.parent.mkdir(parents=True, exist_ok=True)

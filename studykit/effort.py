@@ -8,6 +8,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from studykit.metrics.compute import Flops, count_flops
 from studykit.metrics.convergence import Curve
 from studykit.report.cost import Cost
 from studykit.runs import Run
-from studykit.training.config import TrainingConfig
+from studykit.training.config import CONDUCTED, TrainingConfig
 from studykit.training.step import autocast
 
 AXES = ("steps", "flops", "seconds")
@@ -31,6 +32,23 @@ def operations_of_crop(config: Mapping[str, Any], *, backward: bool) -> Flops:
     mask = method.draw_masks(1, torch.Generator().manual_seed(0))
     shape = (1, 1, *(config["data"]["crop_size"],) * 3)
     return count_flops(method, shape, backward=backward, mask=mask)
+
+
+def operations_of_step(config: Mapping[str, Any]) -> int:
+    """Training operations of an optimizer step: of a batch, with a backward pass for each gradient taken.
+
+    A conductor that takes the loss terms apart differentiates each of them through the whole network.
+    """
+    forward, whole = (operations_of_crop(config, backward=way).total for way in (False, True))
+    gradients = len(_conducted_terms(config)) or 1
+    return (forward + gradients * (whole - forward)) * config["training"]["batch_size"]
+
+
+def _conducted_terms(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Loss terms whose gradients are taken apart; none under an ordinary optimizer."""
+    if config["training"].get("optimizer") not in CONDUCTED:
+        return ()
+    return new_method(config).loss.terms
 
 
 def seconds_a_step(config: Mapping[str, Any], nproc: int = 1) -> float:
@@ -51,6 +69,8 @@ def seconds_a_step(config: Mapping[str, Any], nproc: int = 1) -> float:
         start = time.perf_counter()
         with autocast(training, device):
             terms = method.loss_terms(crops, torch.Generator().manual_seed(0))
+        for name in _conducted_terms(config)[1:]:
+            terms.pop(name).backward(retain_graph=True)
         sum(terms.values()).backward()
         if device.type == "cuda":
             torch.cuda.synchronize()
@@ -68,14 +88,19 @@ def check_axis(x: str) -> None:
         raise ValueError(f"Unknown axis {x!r}. Known: {', '.join(AXES)}.")
 
 
-def curve_of(run: Run, x: str, operations_a_step: float) -> Curve:
+def curve_of(
+    run: Run, x: str, operations_a_step: float, of: Mapping[str, float] = MappingProxyType({"error": 1.0})
+) -> Curve:
     """Held-out error of a run against ``steps``, training ``flops`` or training ``seconds``.
 
-    A run that diverged keeps its last error up to the end of its budget: it does not get any better, and is
-    not left out.
+    The error is the sum of recorded held-out values, such as ``brightness``, with their weights ``of``. A run
+    that diverged keeps its last error up to the end of its budget: it does not get any better, and is not
+    left out.
     """
-    metrics = run.metrics.dropna(subset=["val/error"])
-    steps, seconds, errors = (metrics[name].tolist() for name in ("step", "seconds", "val/error"))
+    columns = {f"val/{name}": weight for name, weight in of.items()}
+    metrics = run.metrics.dropna(subset=list(columns))
+    steps, seconds = metrics["step"].tolist(), metrics["seconds"].tolist()
+    errors = sum(weight * metrics[name] for name, weight in columns.items()).tolist()
     budget = run.config["training"]["steps"]
     if run.state == "diverged" and steps[-1] < budget:
         rate = seconds[-1] / steps[-1] if steps[-1] else seconds_a_step(run.config)

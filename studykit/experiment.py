@@ -37,7 +37,7 @@ WORKERS_LOG = "workers.log"
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """Which volumes train, which are held out, and how crops are cut from them.
+    """Which volumes train, which are held out, how they are prepared and how crops are cut from them.
 
     Attributes:
         source: name for :func:`studykit.data.sources.open_source`.
@@ -47,6 +47,8 @@ class DataRecipe:
         train, held_out: subject ids.
         crops_per_subject: fixed crops of each held-out subject.
         validation_seed: decides those crops and their masks.
+        intensity: see :class:`studykit.data.volumes.VolumeSettings`.
+        constant_background: whether all that is outside the foreground has one value, the smallest.
     """
 
     version: ClassVar[int] = 1
@@ -60,11 +62,18 @@ class DataRecipe:
     held_out: tuple[str, ...]
     crops_per_subject: int
     validation_seed: int
+    intensity: str = "auto"
+    constant_background: bool = False
+
+    def identity(self) -> dict[str, Any]:
+        """Plain values that decide the data; those that came later are left out at their default."""
+        later = {"intensity": "auto", "constant_background": False}
+        return {k: v for k, v in asdict(self).items() if k not in later or v != later[k]}
 
 
-def prepared_source(source: str, spacing_mm: float) -> Prepared:
+def prepared_source(source: str, spacing_mm: float, intensity: str = "auto") -> Prepared:
     """The volumes of a source at a spacing: decoded the first time, mapped from the cache afterwards."""
-    return prepare(open_source(source), VolumeSettings(spacing_mm=spacing_mm))
+    return prepare(open_source(source), VolumeSettings(spacing_mm=spacing_mm, intensity=intensity))
 
 
 def run_config(
@@ -89,8 +98,8 @@ def run_config(
     }
     return {
         "method": {"name": method, "options": dict(options)},
-        "data": asdict(recipe),
-        "training": asdict(training),
+        "data": recipe.identity(),
+        "training": training.identity(),
         "seeds": {"init": init_seed, "training": training_seed},
         "versions": versions,
     }
@@ -112,7 +121,7 @@ def trained_method(run: Run) -> nn.Module:
         FileNotFoundError: the run has no checkpoint.
     """
     training = TrainingConfig.from_dict(run.config["training"])
-    configuration = {"seed": run.config["seeds"]["training"], **asdict(training)}
+    configuration = {"seed": run.config["seeds"]["training"], **training.identity()}
     saved = load_checkpoint(run.folder / CHECKPOINT, configuration)
     if saved is None:
         raise FileNotFoundError(
@@ -127,7 +136,13 @@ def held_out_crops(data: Prepared, recipe: DataRecipe) -> tuple[Tensor, list[str
     """Fixed crops (N, 1, D, H, W) of the held-out subjects, and the subject of each."""
     volumes = data.select(recipe.held_out)
     generator = torch.Generator().manual_seed(recipe.validation_seed)
-    crops = fixed_crops(volumes, recipe.crop_size, recipe.crops_per_subject, generator)
+    crops = fixed_crops(
+        volumes,
+        recipe.crop_size,
+        recipe.crops_per_subject,
+        generator,
+        constant_background=recipe.constant_background,
+    )
     return crops, [volume.subject for volume in volumes for _ in range(recipe.crops_per_subject)]
 
 
@@ -193,7 +208,7 @@ def work(run: Run, *, nproc: int = 1, progress: str | None = None) -> Outcome:
 def _train(config: Mapping[str, Any], folder: Path, world: World, progress: str | None = None) -> Outcome:
     recipe = DataRecipe(**config["data"])
     training = TrainingConfig.from_dict(config["training"])
-    data = prepared_source(recipe.source, recipe.spacing_mm)
+    data = prepared_source(recipe.source, recipe.spacing_mm, recipe.intensity)
     if data.fingerprint != recipe.fingerprint:
         raise ValueError(
             f"{recipe.source} holds other volumes than this run was configured for; open the study again."
@@ -201,7 +216,13 @@ def _train(config: Mapping[str, Any], folder: Path, world: World, progress: str 
     if world.is_main:
         atomic.write_json(folder / PROVENANCE, provenance() | _devices(world))
     method = new_method(config)
-    batches = RandomCrops(data.select(recipe.train), recipe.crop_size, training.batch_size, world.device)
+    batches = RandomCrops(
+        data.select(recipe.train),
+        recipe.crop_size,
+        training.batch_size,
+        world.device,
+        constant_background=recipe.constant_background,
+    )
     return train(
         method,
         batches,

@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+CONSTANT = 1e-3
+"""Standardised intensities closer to the smallest than this are the constant background."""
 
 
 def num_masked(grid: Sequence[int], mask_ratio: float) -> int:
@@ -38,11 +42,34 @@ def random_patch_mask(
     Returns:
         bool (B, d, h, w), ``True`` where the patch is hidden.
     """
-    masked = num_masked(grid, mask_ratio)
+    return hide_first(patch_noise(grid, batch, generator), mask_ratio)
+
+
+def patch_noise(grid: Sequence[int], batch: int, generator: torch.Generator) -> Tensor:
+    """Uniform numbers in [0, 1), float (B, d, h, w), that decide in which order patches are hidden."""
     patches = grid[0] * grid[1] * grid[2]
-    noise = torch.rand(batch, patches, generator=generator, device=generator.device)
-    ranks = noise.argsort(dim=1).argsort(dim=1)
-    return (ranks < masked).view(batch, *grid)
+    return torch.rand(batch, patches, generator=generator, device=generator.device).view(batch, *grid)
+
+
+def hide_first(order: Tensor, mask_ratio: float) -> Tensor:
+    """Hide the patches that come first: float (B, d, h, w) to bool (B, d, h, w), the same number a sample."""
+    masked = num_masked(order.shape[1:], mask_ratio)
+    ranks = order.flatten(1).argsort(dim=1).argsort(dim=1)
+    return (ranks < masked).view(order.shape)
+
+
+def inside_field_of_view(volume: Tensor, patch_size: int, share: float = 0.95) -> Tensor:
+    """Patches that lie inside the field of view, where all voxels outside it have one value, the smallest.
+
+    Args:
+        volume: (B, C, D, H, W) with a constant background.
+        share: a patch is inside where more than this share of its voxels is.
+
+    Returns:
+        bool (B, d, h, w).
+    """
+    inside = volume > volume.amin(dim=(1, 2, 3, 4), keepdim=True) + CONSTANT
+    return F.avg_pool3d(inside.any(dim=1, keepdim=True).float(), patch_size).squeeze(1) > share
 
 
 def upsample_mask(mask: Tensor, patch_size: int | Sequence[int]) -> Tensor:

@@ -1,6 +1,6 @@
 """Profiles: how large a study is run. A profile scales sizes; it never changes what is compared."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PROFILES = ("smoke", "laptop", "gpu", "paper")
 
@@ -87,6 +87,23 @@ PRETRAINING = {
     ),
 }  # fmt: skip
 
+MANY_ARMS = {
+    "smoke": replace(
+        PRETRAINING["smoke"], crop_size=16, embed_dim=96, num_heads=4, window_size=2, batch_size=2, steps=8,
+        eval_every=2, checkpoint_every=4, snapshot_every=2, learning_rates=(1.5e-3, 4.5e-3),
+    ),
+    "laptop": replace(
+        PRETRAINING["laptop"], depth=2, steps=600, warmup_steps=30, eval_every=20, checkpoint_every=200,
+        snapshot_every=150, learning_rates=(1.5e-3, 4.5e-3, 1.35e-2), tuning_steps=600,
+    ),
+    "gpu": replace(
+        PRETRAINING["gpu"], depth=6, steps=500, warmup_steps=25, eval_every=10, snapshot_every=125,
+        learning_rates=(5e-4, 1.5e-3), tuning_steps=250,
+    ),
+    "paper": PRETRAINING["paper"],
+}  # fmt: skip
+"""Sizes of the studies that compare so many arms that each has to be smaller."""
+
 
 def check_profile(name: str) -> None:
     """Refuse a name that is no profile.
@@ -98,11 +115,11 @@ def check_profile(name: str) -> None:
         raise ValueError(f"Unknown profile {name!r}. Known: {', '.join(PROFILES)}.")
 
 
-def pretraining_profile(name: str) -> Profile:
-    """Sizes of the masked pre-training studies at profile ``name``.
+def pretraining_profile(name: str, *, many_arms: bool = False) -> Profile:
+    """Sizes of a masked pre-training study at profile ``name``.
 
     Raises:
         ValueError: unknown profile; the message lists the known ones.
     """
     check_profile(name)
-    return PRETRAINING[name]
+    return (MANY_ARMS if many_arms else PRETRAINING)[name]

@@ -9,24 +9,26 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from torch import Tensor, nn
 
 from studykit import home
-from studykit.arms import Arm, training_of, tuned
+from studykit.arms import Arm, candidate_rates, training_of, tuned
 from studykit.claims.estimate import Estimate
 from studykit.claims.paper import Claim, claims_of_study, find_claim, load_papers
 from studykit.claims.verdict import Verdict, judge
 from studykit.data.cache import Prepared
-from studykit.data.sources import DEFAULT_SOURCE, check_source_name
+from studykit.data.sources import check_source_name
 from studykit.data.splits import Split, split_subjects
 from studykit.effort import (
     check_axis,
     cost_of,
     curve_of,
     operations_of_crop,
+    operations_of_step,
     provenance_of,
     seconds_a_step,
 )
@@ -48,6 +50,7 @@ from studykit.report.provenance import provenance
 from studykit.report.record import Record, write_verdicts
 from studykit.report.tables import write_table
 from studykit.runs import Run, RunStore, derive_seed
+from studykit.setups import setup_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,7 +80,7 @@ def open_study(
         name: a study of the papers' claims.
         profile: ``smoke``, ``laptop``, ``gpu`` or ``paper``.
         seeds: repetitions, by default as many as the profile has.
-        data: source of volumes, by default the sample heads.
+        data: source of volumes, by default the study's own, see :mod:`studykit.setups`.
         nproc: processes a training runs in, one for each GPU.
 
     Raises:
@@ -87,8 +90,9 @@ def open_study(
     known = studies()
     if name not in known:
         raise ValueError(f"Unknown study {name!r}. Known: {', '.join(known)}.")
-    sizes = pretraining_profile(profile)
-    source = DEFAULT_SOURCE if data is None else data
+    setup = setup_of(name)
+    sizes = pretraining_profile(profile, many_arms=setup.many_arms)
+    source = setup.source if data is None else data
     check_source_name(source)
     if profile == "paper" and source.startswith("sample-"):
         raise ValueError(
@@ -118,8 +122,9 @@ class Study:
         self.seeds = seeds
         self.source = source
         self.nproc = nproc
+        self.setup = setup_of(name)
         self.arms: dict[str, Arm] = {}
-        own = source != DEFAULT_SOURCE or seeds != tuple(range(profile.repetitions))
+        own = source != self.setup.source or seeds != tuple(range(profile.repetitions))
         self.folder = home.evidence_dir(name, profile.name, own=own)
         self._store = RunStore(home.runs_dir())
         self._provenance = provenance()
@@ -133,7 +138,7 @@ class Study:
     @cached_property
     def data(self) -> Prepared:
         """All volumes of the source, prepared at the profile's spacing."""
-        return prepared_source(self.source, self.profile.spacing_mm)
+        return prepared_source(self.source, self.profile.spacing_mm, self.setup.intensity)
 
     @cached_property
     def split(self) -> Split:
@@ -144,7 +149,8 @@ class Study:
                 f"{self.source} has {len(ids)} usable subject(s); a study needs at least 3: to train, to "
                 "tune and to hold out."
             )
-        split = split_subjects(ids, seed=derive_seed(self.name, "split"), val=1, test=0.3)
+        hold_out = self.setup.hold_out if self.source == self.setup.source else ()
+        split = split_subjects(ids, seed=derive_seed(self.name, "split"), val=1, test=0.3, hold_out=hold_out)
         split.save(self.folder / "split.json")
         return split
 
@@ -160,6 +166,8 @@ class Study:
             held_out=tuple(held_out or self.split.test),
             crops_per_subject=sizes.crops_per_subject,
             validation_seed=derive_seed(self.name, "validation") >> 1,
+            intensity=self.setup.intensity,
+            constant_background=self.setup.constant_background,
         )
 
     def held_out(self, method: nn.Module) -> tuple[Tensor, Tensor, list[str]]:
@@ -170,15 +178,22 @@ class Study:
     # ---- arms and runs
 
     def arm(
-        self, name: str, method: str, *, training: Mapping[str, Any] | None = None, **options: Any
+        self,
+        name: str,
+        method: str,
+        *,
+        training: Mapping[str, Any] | None = None,
+        rate_scale: float = 1.0,
+        tuned_by: Mapping[str, float] = MappingProxyType({"error": 1.0}),
+        **options: Any,
     ) -> Arm:
-        """Name an arm. The crop and patch sizes are the profile's, the same for every arm, unless given.
+        """Name an arm, see :class:`studykit.arms.Arm`. Crop and patch sizes are the profile's, unless given.
 
         Raises:
             ValueError: unknown method, option or training setting; the message lists the known ones.
         """
         sizes = {"img_size": self.profile.crop_size, "patch_size": self.profile.patch_size}
-        arm = Arm(name, method, sizes | options, dict(training or {}))
+        arm = Arm(name, method, sizes | options, dict(training or {}), rate_scale, dict(tuned_by))
         training_of(arm, self.profile, tuning=False)
         new_method({"method": {"name": method, "options": arm.options}, "seeds": {"init": 0}})
         self.arms[name] = arm
@@ -239,18 +254,26 @@ class Study:
         """Operations of one crop through an arm, forward or forward and backward."""
         return operations_of_crop(self._config(self._arm(arm), self.seeds[0]), backward=backward)
 
-    def curves(self, arm: Arm | str, runs: Iterable[Run], x: str = "steps") -> list[Curve]:
+    def curves(
+        self,
+        arm: Arm | str,
+        runs: Iterable[Run],
+        x: str = "steps",
+        of: Mapping[str, float] = MappingProxyType({"error": 1.0}),
+    ) -> list[Curve]:
         """Held-out error of each run of an arm against ``steps``, training ``flops`` or training ``seconds``.
 
-        A run that diverged keeps its last error up to the end of its budget: it does not get any better, and
-        is not left out.
+        The error is the sum of recorded held-out values with their weights ``of``, such as ``{"brightness":
+        0.3, "contrast": 0.2, "structure": 0.5}`` for an MVC loss; by default the mean squared error. A run
+        that diverged keeps its last error up to the end of its budget: it does not get any better, and is not
+        left out.
 
         Raises:
             ValueError: unknown axis; the message lists the known ones.
         """
         check_axis(x)
         operations = self._operations_a_step(self._config(self._arm(arm), self.seeds[0]))
-        return [curve_of(run, x, operations) for run in runs]
+        return [curve_of(run, x, operations, of) for run in runs]
 
     def untrained(self, arm: Arm | str) -> nn.Module:
         """The method of an arm as its first seed initialises it."""
@@ -354,7 +377,7 @@ class Study:
                 self._config(arm.at_rate(rate), TUNING),
                 f"{self.name}: {arm.name}, tuning at {rate:g}",
             )
-            for rate in self.profile.learning_rates
+            for rate in candidate_rates(arm, self.profile)
         ]
 
     def _execute(self, config: Mapping[str, Any], label: str) -> Run:
@@ -367,9 +390,9 @@ class Study:
         return run
 
     def _operations_a_step(self, config: Mapping[str, Any]) -> int:
-        """Training operations of an optimizer step, counted once for each method."""
-        crop_size, batch_size = config["data"]["crop_size"], config["training"]["batch_size"]
-        key = json.dumps([config["method"], crop_size], sort_keys=True)
+        """Training operations of an optimizer step, counted once for each method and optimizer."""
+        training = {name: config["training"].get(name) for name in ("optimizer", "batch_size")}
+        key = json.dumps([config["method"], config["data"]["crop_size"], training], sort_keys=True)
         if key not in self._operations:
-            self._operations[key] = operations_of_crop(config, backward=True).total
-        return self._operations[key] * batch_size
+            self._operations[key] = operations_of_step(config)
+        return self._operations[key]

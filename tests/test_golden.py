@@ -127,8 +127,8 @@ class Linear(torch.nn.Module):
         super().__init__()
         self.layer = torch.nn.Linear(8, 8)
 
-    def draw_masks(self, batch_size: int, generator: torch.Generator) -> torch.Tensor:
-        return torch.rand(batch_size, 8, generator=generator) < 0.5
+    def draw_masks(self, batch_size: int, generator: torch.Generator, volumes=None, rows=slice(None)):
+        return (torch.rand(batch_size, 8, generator=generator) < 0.5)[rows]
 
     def forward(self, volume: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
         x = volume.flatten(1)

@@ -21,9 +21,16 @@ __all__ = ["RandomCrops", "Split", "as_ras", "fixed_crops", "label_tensor", "spl
 MOST_CENTRES = 200_000
 
 
-def volume_tensor(volume: PreparedVolume) -> Tensor:
-    """A volume's image as float32 (1, D, H, W) = (1, Z, Y, X), in memory of its own."""
-    return torch.from_numpy(np.array(volume.array.T, order="C"))[None]
+def volume_tensor(volume: PreparedVolume, *, constant_background: bool = False) -> Tensor:
+    """A volume's image as float32 (1, D, H, W) = (1, Z, Y, X), in memory of its own.
+
+    With ``constant_background`` all voxels outside the prepared foreground have the volume's smallest value,
+    as have those outside the field of view of a cone-beam CT.
+    """
+    image = torch.from_numpy(np.array(volume.array.T, order="C"))
+    if constant_background:
+        image[torch.from_numpy(~volume.foreground.T)] = image.min()
+    return image[None]
 
 
 def label_tensor(volume: PreparedVolume) -> Tensor:
@@ -47,17 +54,20 @@ def fixed_crops(
     crop_size: int | tuple[int, int, int],
     per_volume: int,
     generator: torch.Generator,
+    *,
+    constant_background: bool = False,
 ) -> Tensor:
     """Crops for validation, without augmentation: (len(volumes) · per_volume, 1, D, H, W) float32 on the CPU.
 
     Centres are foreground voxels drawn from ``generator`` (CPU), moved so that the crop lies inside the
     volume; where a volume is smaller than the crop, it is centred on its own minimum (the background).
+    ``constant_background``: see :func:`volume_tensor`.
     """
     size = _triple(crop_size)
     crops = []
     for volume in volumes:
         centres = _Centres(volume)
-        image = volume_tensor(volume)[0]
+        image = volume_tensor(volume, constant_background=constant_background)[0]
         for draw in torch.rand(per_volume, generator=generator, dtype=torch.float64).tolist():
             centre = centres.place(draw, size, scale=1.0)
             starts = [round(c - (n - 1) / 2) for c, n in zip(centre, size, strict=True)]
@@ -82,6 +92,7 @@ class RandomCrops:
         flip: whether to mirror.
         rotate_degrees: largest angle, either way.
         scale: smallest and largest number of volume voxels that one crop voxel spans.
+        constant_background: see :func:`volume_tensor`.
 
     Raises:
         ValueError: no volumes, or a setting out of range.
@@ -97,6 +108,7 @@ class RandomCrops:
         flip: bool = True,
         rotate_degrees: float = 10.0,
         scale: tuple[float, float] = (0.9, 1.1),
+        constant_background: bool = False,
     ) -> None:
         if not volumes:
             raise ValueError("random crops need at least one volume")
@@ -111,7 +123,7 @@ class RandomCrops:
         self.device = torch.device(device)
         self.flip, self.rotate_degrees, self.scale = flip, rotate_degrees, scale
         self._centres = [_Centres(volume) for volume in volumes]
-        images = [volume_tensor(volume)[0] for volume in volumes]
+        images = [volume_tensor(v, constant_background=constant_background)[0] for v in volumes]
         self._background = [float(image.min()) for image in images]
         self._images = [image.to(self.device) for image in images]
 

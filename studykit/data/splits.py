@@ -39,7 +39,14 @@ class Split:
         return split
 
 
-def split_subjects(ids: Iterable[str], *, seed: int, val: int | float, test: int | float = 0) -> Split:
+def split_subjects(
+    ids: Iterable[str],
+    *,
+    seed: int,
+    val: int | float,
+    test: int | float = 0,
+    hold_out: Iterable[str] = (),
+) -> Split:
     """Split subjects into training, validation and test parts.
 
     Every subject gets a rank from the hash of seed and id: the same ids give the same split in any order,
@@ -48,16 +55,23 @@ def split_subjects(ids: Iterable[str], *, seed: int, val: int | float, test: int
     Args:
         ids: subject ids; one that occurs several times counts once.
         val, test: number of subjects (int) or share of them (float below 1; at least one subject unless 0).
+        hold_out: ids that have to be in the test part.
 
     Raises:
-        ValueError: fewer subjects than the parts need, with at least one for training.
+        ValueError: fewer subjects than the parts need, with at least one for training, or a subject to hold
+            out that is unknown or does not fit the test part.
     """
-    ranked = sorted(set(ids), key=lambda entry: text_sha256(f"{seed}:{entry}"))
+    first = set(hold_out)
+    ranked = sorted(set(ids), key=lambda entry: (entry not in first, text_sha256(f"{seed}:{entry}")))
+    if missing := sorted(first.difference(ranked)):
+        raise ValueError(f"{', '.join(missing)} cannot be held out: known are {', '.join(sorted(ranked))}")
     n_val, n_test = (_count(share, len(ranked), name) for share, name in ((val, "val"), (test, "test")))
     if len(ranked) < n_val + n_test + 1:
         raise ValueError(
             f"{len(ranked)} subjects are too few: {n_val} to validate, {n_test} to test, at least 1 to train"
         )
+    if len(first) > n_test:
+        raise ValueError(f"{len(first)} subjects to hold out do not fit {n_test} to test")
     parts = ranked[n_val + n_test :], ranked[n_test : n_val + n_test], ranked[:n_test]
     return Split(*(tuple(sorted(part)) for part in parts))
 

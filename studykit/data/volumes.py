@@ -24,7 +24,10 @@ PREPARATION_VERSION = 1
 SPACING_LIMITS_MM = (0.005, 50.0)
 CT_AIR_HU = -300.0
 GRID_TOLERANCE = 0.1
-INTENSITIES = ("auto", "ct-window", "mr-percentile")
+HU_MEAN, HU_DEVIATION = -21.14, 578.02
+"""In HU, of the dental CBCT that BertsWin's released code standardises (arXiv 2512.21769)."""
+
+INTENSITIES = ("auto", "ct-window", "mr-percentile", "hu")
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,9 @@ class VolumeSettings:
     Attributes:
         spacing_mm: voxel size after resampling, one number or (X, Y, Z).
         intensity: ``"ct-window"`` clips to ``hu_window``, ``"mr-percentile"`` to ``percentiles``; both then
-            have the foreground's mean 0 and standard deviation 1. ``"auto"`` follows the modality.
+            have the foreground's mean 0 and standard deviation 1. ``"auto"`` follows the modality. ``"hu"``,
+            for CT alone, clips to ``hu_window`` and scales all volumes alike:
+            HU = intensity · ``HU_DEVIATION`` + ``HU_MEAN``.
         hu_window: lower and upper limit in HU.
         percentiles: lower and upper percentile over the cropped volume.
         crop: whether to cut the volume to the foreground's box.
@@ -62,7 +67,7 @@ class VolumeSettings:
     """
 
     spacing_mm: float | tuple[float, float, float] = 2.0
-    intensity: Literal["auto", "ct-window", "mr-percentile"] = "auto"
+    intensity: Literal["auto", "ct-window", "mr-percentile", "hu"] = "auto"
     hu_window: tuple[float, float] = (-1011.0, 1992.0)
     percentiles: tuple[float, float] = (0.5, 99.5)
     crop: bool = True
@@ -157,15 +162,22 @@ def prepare_arrays(
     """Resample to ``settings.spacing_mm``, cut to the foreground, window and standardise the intensities.
 
     Raises:
-        BadVolume: nothing is left of the intensities inside their window.
+        BadVolume: nothing is left of the intensities inside their window, or ``"hu"`` is asked of a volume
+            that is not CT.
     """
     intensity = settings.intensity
     if intensity == "auto":
         intensity = "ct-window" if is_ct(volume.array, modality) else "mr-percentile"
+    if intensity == "hu" and not is_ct(volume.array, modality):
+        raise BadVolume(
+            volume.path,
+            f"is not CT (modality {modality!r}), so it has no Hounsfield units for intensity 'hu': "
+            "use 'mr-percentile', or 'auto', which follows the modality",
+        )
     image, affine = resample(volume.array, volume.affine, settings.target_mm)
     if labels is not None:
         labels = resample_labels(labels, volume.affine, settings.target_mm)
-    foreground = find_foreground(image, CT_AIR_HU if intensity == "ct-window" else None)
+    foreground = find_foreground(image, None if intensity == "mr-percentile" else CT_AIR_HU)
     if settings.crop:
         margin = [int(np.ceil(settings.margin_mm / size)) for size in settings.target_mm]
         box = bounding_box(foreground, margin)
@@ -177,10 +189,12 @@ def prepare_arrays(
         window = tuple(np.percentile(image, settings.percentiles))
     image = np.clip(image, *window)
     inside = image[foreground]
-    deviation = float(inside.std(dtype=np.float64))
+    mean, deviation = inside.mean(dtype=np.float64), float(inside.std(dtype=np.float64))
     if deviation <= 0:
         raise BadVolume(volume.path, f"is constant inside its intensity window {_text(window)}")
-    image = ((image - inside.mean(dtype=np.float64)) / deviation).astype(np.float32)
+    if intensity == "hu":
+        mean, deviation = np.float64(HU_MEAN), HU_DEVIATION
+    image = ((image - mean) / deviation).astype(np.float32)
     if labels is not None and np.abs(labels).max() <= np.iinfo(np.int16).max:
         labels = labels.astype(np.int16)
     return PreparedArrays(image, foreground, labels, affine, intensity)

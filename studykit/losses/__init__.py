@@ -1,7 +1,7 @@
 """Losses on masked patches, built by name: (B, M, C, p, p, p) prediction and target to named scalar terms.
 
-A loss whose ``needs_context`` is true is given two more arguments by its method: the volume (B, C, D, H, W)
-and the hidden patches' places in raster order, int64 (B, M).
+``terms`` names what a loss gives. A loss whose ``needs_context`` is true is given two more arguments by its
+method: the volume (B, C, D, H, W) and the hidden patches' places in raster order, int64 (B, M).
 """
 
 from typing import Any

@@ -100,6 +100,7 @@ class MVCLoss(nn.Module):
     """
 
     version = 1
+    terms = ("brightness", "contrast", "structure")
 
     def __init__(
         self,

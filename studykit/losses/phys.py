@@ -7,6 +7,7 @@ Source: arXiv 2512.21769 and its released code. Its tissue masks are made here f
 from torch import Tensor, nn
 
 from studykit.data.tissue import patch_flags, tissue_masks
+from studykit.data.volumes import HU_DEVIATION, HU_MEAN
 from studykit.losses.mvc import MVCLoss
 
 
@@ -19,7 +20,7 @@ class PhysLoss(nn.Module):
 
     Args:
         hu_mean, hu_deviation: what standardised the volumes; HU = intensity · hu_deviation + hu_mean. One
-            pair for all volumes.
+            pair for all volumes; the default is that of ``VolumeSettings(intensity="hu")``.
         weights: of all hidden patches, soft tissue and surface.
         mvc_weights, structure, sub_patch: see :class:`~studykit.losses.mvc.MVCLoss`.
         dilate, erode: see :func:`~studykit.data.tissue.tissue_masks`.
@@ -29,12 +30,13 @@ class PhysLoss(nn.Module):
     """
 
     version = 1
+    terms = ("all", "soft_tissue", "surface")
     needs_context = True
 
     def __init__(
         self,
-        hu_mean: float,
-        hu_deviation: float,
+        hu_mean: float = HU_MEAN,
+        hu_deviation: float = HU_DEVIATION,
         weights: tuple[float, float, float] = (0.3, 0.5, 0.2),
         mvc_weights: tuple[float, float, float] = (0.3, 0.2, 0.5),
         structure: str = "covariance",

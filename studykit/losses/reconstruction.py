@@ -8,6 +8,7 @@ class L2Loss(nn.Module):
     """Mean squared error over all voxels of the masked patches, in float32."""
 
     version = 1
+    terms = ("l2",)
 
     def forward(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
         """prediction, target: (B, M, C, p, p, p)."""

@@ -10,7 +10,7 @@ class BertsWin(MaskedReconstruction):
     """:class:`~studykit.models.bertswin.BertsWinNet` under masked reconstruction.
 
     Args:
-        mask_ratio, loss, loss_options, normalise_target: see :class:`MaskedReconstruction`.
+        mask_ratio, loss, loss_options, normalise_target, fov_aware: see :class:`MaskedReconstruction`.
         model_options: sizes of the model.
     """
 
@@ -23,6 +23,9 @@ class BertsWin(MaskedReconstruction):
         loss: str = "l2",
         loss_options: Mapping[str, Any] | None = None,
         normalise_target: bool = False,
+        fov_aware: bool = False,
         **model_options: Any,
     ) -> None:
-        super().__init__(self.architecture, mask_ratio, loss, loss_options, normalise_target, model_options)
+        super().__init__(
+            self.architecture, mask_ratio, loss, loss_options, normalise_target, model_options, fov_aware
+        )

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from studykit.layers.patches import patchify, split_mask, take_tokens, unpatchify
 from studykit.losses import build_loss
-from studykit.masking import num_masked, random_patch_mask
+from studykit.masking import hide_first, inside_field_of_view, num_masked, patch_noise
 from studykit.models import build_model
 
 
@@ -23,6 +23,8 @@ class MaskedReconstruction(nn.Module):
         loss_options: its options.
         normalise_target: score against each target patch standardised by its own mean and deviation.
         model_options: the model's options.
+        fov_aware: in training, show patches inside the field of view only, as far as there are enough; those
+            outside are hidden and scored like any other (as in BertsWin's released code).
     """
 
     version = 1
@@ -35,18 +37,39 @@ class MaskedReconstruction(nn.Module):
         loss_options: Mapping[str, Any] | None = None,
         normalise_target: bool = False,
         model_options: Mapping[str, Any] | None = None,
+        fov_aware: bool = False,
     ) -> None:
         super().__init__()
         self.model = build_model(model, **(model_options or {}))
         self.loss = build_loss(loss, **(loss_options or {}))
         self.mask_ratio = mask_ratio
         self.normalise_target = normalise_target
+        self.fov_aware = fov_aware
         self.grid = self.model.grid
         self.num_visible = self.grid[0] * self.grid[1] * self.grid[2] - num_masked(self.grid, mask_ratio)
 
-    def draw_masks(self, batch_size: int, generator: torch.Generator) -> Tensor:
-        """bool (B, d, h, w), ``True`` = hidden, ``mask_ratio`` of the patches of each sample."""
-        return random_patch_mask(self.grid, self.mask_ratio, batch_size, generator)
+    def draw_masks(
+        self,
+        batch_size: int,
+        generator: torch.Generator,
+        volumes: Tensor | None = None,
+        rows: slice = slice(None),
+    ) -> Tensor:
+        """Masks of ``rows`` of a batch: bool (b, d, h, w), ``True`` = hidden, ``mask_ratio`` of each sample.
+
+        The generator moves on alike whatever the rows and the volumes are.
+
+        Args:
+            volumes: the training volumes of those rows, (b, C, D, H, W), on whose device the masks come;
+                without them masks are on the generator's, and know no field of view.
+        """
+        order = patch_noise(self.grid, batch_size, generator)[rows]
+        if volumes is not None:
+            pinned = order.pin_memory() if volumes.device.type == "cuda" else order
+            order = pinned.to(volumes.device, non_blocking=True)
+            if self.fov_aware:
+                order = order + inside_field_of_view(volumes, self.model.patch_size)
+        return hide_first(order, self.mask_ratio)
 
     def forward(self, volume: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Loss terms of the hidden patches.
@@ -66,7 +89,7 @@ class MaskedReconstruction(nn.Module):
 
     def loss_terms(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Draw masks, then :meth:`forward`: (B, C, D, H, W) to named scalars."""
-        return self(batch, self.draw_masks(batch.shape[0], generator).to(batch.device, non_blocking=True))
+        return self(batch, self.draw_masks(batch.shape[0], generator, batch))
 
     def encode(self, volume: Tensor) -> Tensor:
         """Tokens of the unmasked volume, (B, T, width)."""

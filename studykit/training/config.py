@@ -1,10 +1,13 @@
 """Settings of one training, checked before any work."""
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, ClassVar
 
 PRECISIONS = ("fp32", "bf16")
+OPTIMIZERS = ("adamw", "sign-momentum", "gcond", "gcond-single", "upgrad")
+CONDUCTED = ("gcond", "upgrad")
+"""Optimizers that take the gradient of each loss term apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,12 @@ class TrainingConfig:
     """Whether the method's forward goes through ``torch.compile``."""
     snapshot_every: int | None = None
     """Steps between two copies of the weights that are kept, None for none."""
+    optimizer: str = "adamw"
+    """``adamw``. ``sign-momentum`` with a trust ratio for each tensor. ``gcond`` reconciles the gradients of
+    the loss terms, then takes sign momentum; ``gcond-single`` is the same on their sum, as released;
+    ``upgrad`` reconciles them by a peer's rule instead. β₁ is the momentum of all."""
+    trust_clip: float = 10.0
+    """Largest trust ratio of sign momentum."""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainingConfig":
@@ -58,6 +67,14 @@ class TrainingConfig:
             complaints += [f"missing {', '.join(missing)}"] * bool(missing)
             raise ValueError(f"training settings: {'; '.join(complaints)}. Known: {', '.join(known)}")
         return cls(**values)
+
+    def identity(self) -> dict[str, Any]:
+        """Plain values that decide the numbers of a training.
+
+        Settings that came later are left out at their default, so that trainings from before keep theirs.
+        """
+        later = {"optimizer": "adamw", "trust_clip": 10.0}
+        return {k: v for k, v in asdict(self).items() if k not in later or v != later[k]}
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))
@@ -83,6 +100,13 @@ class TrainingConfig:
         )
         self._demand(self.clip_norm is None or self.clip_norm > 0, "clip_norm", "None or above 0")
         self._demand(self.precision in PRECISIONS, "precision", f"one of {', '.join(PRECISIONS)}")
+        self._demand(self.optimizer in OPTIMIZERS, "optimizer", f"one of {', '.join(OPTIMIZERS)}")
+        self._demand(self.trust_clip > 0, "trust_clip", "above 0")
+        self._demand(
+            self.optimizer == "adamw" or self.weight_decay == 0,
+            "weight_decay",
+            f"0 with {self.optimizer}: only adamw has one",
+        )
 
     def _demand(self, holds: bool, name: str, what: str) -> None:
         if not holds:

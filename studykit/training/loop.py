@@ -1,6 +1,6 @@
 """The training loop: any method, on one device or several, told as it happens.
 
-    batches, masks ─► loss terms ─► gradient ─► clip ─► AdamW ─► (record, checkpoint)
+    batches, masks ─► loss terms ─► gradient ─► clip ─► optimizer ─► (record, checkpoint)
 
 A step is in step.py, what it carries along in state.py, what may stop it in guard.py. Between two records the
 host never waits for the device: losses and norms are summed where they are.
@@ -12,7 +12,7 @@ import resource
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -73,12 +73,14 @@ def train(
     With ``snapshot_every`` it also leaves copies of the weights, ``snapshots/<step>.safetensors``.
 
     SIGTERM or SIGINT ends it at the next step boundary with a checkpoint, as ``interrupted`` even if that was
-    the last step, so that whoever called stops too. On CPU, with the same number of threads, a resumed training
-    ends bit-equal to one that was never stopped. Divergence ends it and leaves the last good checkpoint.
+    the last step, so that whoever called stops too. On CPU, with the same number of threads, a resumed
+    training ends bit-equal to one that was never stopped. Divergence ends it and leaves the last good
+    checkpoint.
 
     Args:
-        method: ``draw_masks(batch_size, generator)`` gives the global batch's masks, B rows on the CPU;
-            ``method(volumes, masks)`` gives weighted loss terms, each a mean over the rows.
+        method: ``draw_masks(batch_size, generator, volumes, rows)`` gives the masks of ``rows`` of the global
+            batch, whose volumes these are; ``method(volumes, masks)`` gives weighted loss terms, each a mean
+            over the rows.
         seed: of data order, masks and dropout. The weights are as the caller initialised them.
         evaluate: called by rank 0 in evaluation mode, without gradients, at the training's precision. What it
             draws from torch's global generators does not move those of the training.
@@ -157,7 +159,7 @@ class _Journal:
         self._folder = folder
         self._state = state
         self._config = config
-        self._configuration = {"seed": seed, **asdict(config)}
+        self._configuration = {"seed": seed, **config.identity()}
         self._evaluate = evaluate
         self._writer: RecordWriter | None = None
         self.last_checkpoint = "there was no checkpoint yet"

@@ -1,11 +1,47 @@
-"""AdamW (Loshchilov & Hutter 2019) with weight decay on weight matrices and kernels only."""
+"""The optimizer that a configuration names: AdamW, sign momentum, or a conductor in front of it.
+
+AdamW (Loshchilov & Hutter 2019) decays weight matrices and kernels only.
+"""
 
 from typing import Any
 
 import torch
 from torch import nn
 
+from studykit.training.config import CONDUCTED, TrainingConfig
+from studykit.training.distributed import SINGLE, World
+from studykit.training.gcond import ConductorConfig, GradientConductor
+from studykit.training.sign_momentum import SignMomentum
+
+PEERS = tuple(name for name in CONDUCTED if name != "gcond")
 TABLE_NAMES = ("bias", "token", "pos_", "position")
+
+
+def build_optimizer(
+    module: nn.Module, config: TrainingConfig, world: World = SINGLE
+) -> torch.optim.Optimizer | GradientConductor:
+    """Optimizer ``config.optimizer`` over the trainable parameters of a module.
+
+    Raises:
+        ValueError: the module has no trainable parameter.
+    """
+    if config.optimizer == "adamw":
+        return build_adamw(module, lr=config.lr, weight_decay=config.weight_decay, betas=config.betas)
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise ValueError(f"{type(module).__name__} has no trainable parameter")
+    from studykit.training.peers import peer_weighting
+
+    momentum = config.betas[0]
+    if config.optimizer == "sign-momentum":
+        return SignMomentum(parameters, lr=config.lr, clip=config.trust_clip, momentum=momentum)
+    return GradientConductor(
+        SignMomentum(parameters, lr=config.lr, clip=config.trust_clip, momentum=0.0),
+        accumulate=config.accumulate,
+        config=ConductorConfig(momentum=momentum),
+        world=world,
+        weighting=peer_weighting(config.optimizer) if config.optimizer in PEERS else None,
+    )
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

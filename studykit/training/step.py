@@ -8,9 +8,10 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from studykit.training.config import TrainingConfig
+from studykit.training.config import CONDUCTED, TrainingConfig
 from studykit.training.distributed import World
-from studykit.training.optimizers import build_adamw
+from studykit.training.gcond import GradientConductor
+from studykit.training.optimizers import build_optimizer
 from studykit.training.schedules import warmup_cosine
 from studykit.training.state import TrainingState
 
@@ -32,9 +33,7 @@ class Step:
     def __init__(
         self, method: nn.Module, batches: Batches, config: TrainingConfig, device: torch.device, world: World
     ) -> None:
-        self.optimizer = build_adamw(
-            method, lr=config.lr, weight_decay=config.weight_decay, betas=config.betas
-        )
+        self.optimizer = build_optimizer(method, config, world)
         self._method = method
         self._module = world.wrap(torch.compile(method) if config.compile else method, device)
         self._batches = batches
@@ -44,16 +43,25 @@ class Step:
         self._rows = world.rows(config.batch_size, config.accumulate)
 
     def __call__(self, state: TrainingState) -> dict[str, Tensor]:
-        """This rank's mean loss terms (``train/<term>``), their sum (``train/total``) and ``grad_norm``."""
+        """This rank's mean loss terms (``train/<term>``), their sum (``train/total``) and ``grad_norm``.
+
+        Where a conductor takes the terms apart, also what it tells, see :meth:`GradientConductor.step`.
+        """
         with self._memory_explained():
             losses = self._differentiate(*self._draw(state.order, state.masks))
-            limit = math.inf if self._config.clip_norm is None else self._config.clip_norm
-            norm = nn.utils.clip_grad_norm_(self._method.parameters(), limit)
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate(self._config, state.step)
-            self.optimizer.step()
+            told = self._apply()
             self.optimizer.zero_grad()
-        return {**losses, "grad_norm": norm}
+        return {**losses, **told}
+
+    def _apply(self) -> dict[str, Tensor]:
+        if isinstance(self.optimizer, GradientConductor):
+            return self.optimizer.step(clip_norm=self._config.clip_norm)
+        limit = math.inf if self._config.clip_norm is None else self._config.clip_norm
+        norm = nn.utils.clip_grad_norm_(self._method.parameters(), limit)
+        self.optimizer.step()
+        return {"grad_norm": norm}
 
     def compile(self) -> None:
         """Compile before the clock starts, on a batch of its own; gradients and buffers stay as they were."""
@@ -73,10 +81,8 @@ class Step:
                 f"the batches gave {len(volumes)} volumes for rows {rows.start} to {rows.stop} of a batch of "
                 f"{config.batch_size}: their batch size has to be that of the training"
             )
-        mask = self._method.draw_masks(config.batch_size, masks)[rows]
-        if self._device.type == "cuda":
-            mask = mask.pin_memory()
-        return volumes.to(self._device, non_blocking=True), mask.to(self._device, non_blocking=True)
+        volumes = volumes.to(self._device, non_blocking=True)
+        return volumes, self._method.draw_masks(config.batch_size, masks, volumes, rows)
 
     def _differentiate(self, volumes: Tensor, masks: Tensor) -> dict[str, Tensor]:
         """Leave the gradient of the global batch's mean; return this rank's mean terms and their sum."""
@@ -84,14 +90,22 @@ class Step:
         parts = zip(volumes.chunk(count), masks.chunk(count), strict=True)
         means: dict[str, Tensor] = {}
         for index, part in enumerate(parts, start=1):
-            with nullcontext() if index == count else self._world.no_sync(self._module):
+            reduces = index == count and not isinstance(self.optimizer, GradientConductor)
+            with nullcontext() if reduces else self._world.no_sync(self._module):
                 with autocast(self._config, self._device):
                     terms = self._module(*part)
-                (sum(terms.values()) / count).backward()
+                self._backward(terms)
             for name, term in terms.items():
                 share = term.detach().float() / count
                 means[f"train/{name}"] = means.get(f"train/{name}", 0) + share
         return {**means, "train/total": torch.stack(list(means.values())).sum()}
+
+    def _backward(self, terms: dict[str, Tensor]) -> None:
+        total = sum(terms.values())
+        if isinstance(self.optimizer, GradientConductor):
+            self.optimizer.backward(terms if self._config.optimizer in CONDUCTED else {"total": total})
+        else:
+            (total / self._config.accumulate).backward()
 
     @contextmanager
     def _memory_explained(self) -> Iterator[None]:

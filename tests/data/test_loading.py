@@ -86,6 +86,49 @@ def test_random_crops_of_small_volumes_equal_the_fixed_ones():
     torch.testing.assert_close(batch, expected.expand(4, -1, -1, -1, -1), atol=1e-5, rtol=0)
 
 
+def ball_in_noise(radius=9.0, shape=(40, 40, 40)) -> PreparedVolume:
+    """Noise everywhere, a ball as foreground; the smallest value lies inside it."""
+    array = np.random.default_rng(0).uniform(-1, 1, size=shape).astype(np.float32)
+    place = np.stack(np.meshgrid(*[np.arange(n) - (n - 1) / 2 for n in shape], indexing="ij"))
+    array[20, 20, 20] = -1.5
+    return volume(array=array, foreground=(place**2).sum(0) < radius**2)
+
+
+def test_constant_background_is_the_minimum_outside_and_the_volume_inside():
+    ball = ball_in_noise()
+    before = ball.array.copy()
+    plain, constant = volume_tensor(ball), volume_tensor(ball, constant_background=True)
+    inside = torch.from_numpy(ball.foreground.T.copy())[None]
+    assert torch.equal(constant[inside], plain[inside])
+    assert (constant[~inside] == -1.5).all() and (plain[~inside] > -1.5).all()
+    assert (constant[:, :10, :10, :10] == -1.5).all(), "a corner of the volume is constant"
+    np.testing.assert_array_equal(ball.array, before)
+    np.testing.assert_array_equal(plain[0].numpy(), ball.array.T)
+
+
+def test_crops_with_a_constant_background_are_those_of_such_a_volume():
+    ball = ball_in_noise()
+    masked = np.where(ball.foreground, ball.array, ball.array.min())
+    made = volume(array=masked, foreground=ball.foreground)
+    fixed = fixed_crops([ball], 24, 3, seeded(), constant_background=True)
+    assert torch.equal(fixed, fixed_crops([made], 24, 3, seeded()))
+    random = RandomCrops([ball], 24, 6, constant_background=True).draw(seeded())
+    assert torch.equal(random, RandomCrops([made], 24, 6).draw(seeded()))
+    assert not torch.equal(random, RandomCrops([ball], 24, 6).draw(seeded()))
+
+
+def test_warped_crops_keep_the_background_constant_away_from_the_border():
+    """Shares of foreground around each sampled place say which crop voxels the foreground reaches."""
+    ball = ball_in_noise()
+    near = volume(array=ball.foreground.astype(np.float32), foreground=ball.foreground)
+    options = {"rotate_degrees": 25, "scale": (0.8, 1.2)}
+    crops = RandomCrops([ball], 26, 8, constant_background=True, **options).draw(seeded())
+    reached = RandomCrops([near], 26, 8, **options).draw(seeded()) > 0
+    assert 0.2 < (~reached).float().mean() < 0.9
+    assert (crops[~reached] + 1.5).abs().max() < 1e-6
+    assert (crops[reached] > -1.49).float().mean() > 0.9
+
+
 def test_all_volumes_mirrors_and_foreground_places_are_drawn():
     array = np.zeros((30, 30, 30), np.float32)
     array[0:9, 0:9, 0:9] = np.random.default_rng(0).normal(size=(9, 9, 9))

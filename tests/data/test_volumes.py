@@ -1,5 +1,6 @@
 import dataclasses
 import itertools
+import json
 
 import nibabel as nib
 import numpy as np
@@ -8,7 +9,17 @@ from tiny_volumes import affine, blob, save
 
 from studykit.data.formats import BadVolume
 from studykit.data.refs import VolumeRef
-from studykit.data.volumes import Volume, VolumeSettings, is_ct, prepare_arrays, read_labels, read_volume
+from studykit.data.volumes import (
+    HU_DEVIATION,
+    HU_MEAN,
+    PREPARATION_VERSION,
+    Volume,
+    VolumeSettings,
+    is_ct,
+    prepare_arrays,
+    read_labels,
+    read_volume,
+)
 
 
 def stored_as(array, matrix, orientation):
@@ -184,6 +195,37 @@ def test_hu_window_clips_metal_and_the_outside_of_the_field_of_view():
     np.testing.assert_array_equal(windowed, plain)
 
 
+@pytest.mark.parametrize("modality", ["CT", "unknown"])
+def test_hu_are_recovered_inside_the_window_and_clipped_outside(modality):
+    volume = phantom(-1000, 40)
+    array = volume.array.copy()
+    array[20, 20, 20:26] = -3024.0, -1011.0, -300.0, 300.0, 1992.0, 30000.0
+    settings = VolumeSettings(1.0, intensity="hu", crop=False)
+    prepared = prepare_arrays(Volume(array, volume.affine, "x"), None, modality, settings)
+    assert prepared.intensity == "hu" and prepared.image.dtype == np.float32
+    recovered = prepared.image.astype(np.float64) * HU_DEVIATION + HU_MEAN
+    rounding = np.abs(prepared.image).max() * HU_DEVIATION * np.finfo(np.float32).eps
+    np.testing.assert_allclose(recovered, np.clip(array, -1011, 1992), atol=rounding, rtol=0)
+
+
+def test_hu_keeps_the_grid_and_foreground_of_the_ct_window():
+    plain, hu = (
+        prepare_arrays(phantom(-1000, 40), None, "CT", VolumeSettings(2.0, intensity=intensity))
+        for intensity in ("ct-window", "hu")
+    )
+    np.testing.assert_array_equal(hu.foreground, plain.foreground)
+    np.testing.assert_array_equal(hu.affine, plain.affine)
+    slope, offset = np.polyfit(plain.image.ravel().astype(float), hu.image.ravel().astype(float), 1)
+    np.testing.assert_allclose(hu.image, slope * plain.image + offset, atol=1e-4)
+
+
+@pytest.mark.parametrize(("air", "modality"), [(0, "T1w"), (-1000, "MR"), (0, "unknown")])
+def test_hu_of_what_is_not_ct_is_refused(air, modality):
+    with pytest.raises(BadVolume, match=rf"not CT \(modality '{modality}'\).*use 'mr-percentile'") as error:
+        prepare_arrays(phantom(air, 300), None, modality, VolumeSettings(2.0, intensity="hu"))
+    assert error.value.path == "phantom"
+
+
 def test_labels_are_cut_with_the_image():
     volume = phantom(0, 300)
     labels = (volume.array > 150).astype(np.int32) * 1035
@@ -221,10 +263,18 @@ def test_identity_tells_settings_apart_by_value():
     assert VolumeSettings(2).identity() != VolumeSettings((2.0, 2.0, 2.5)).identity()
 
 
+def test_identity_of_the_default_settings_stays_what_finished_runs_were_made_with():
+    assert json.dumps(VolumeSettings().identity(), sort_keys=True) == (
+        '{"crop": true, "hu_window": [-1011.0, 1992.0], "intensity": "auto", "margin_mm": 4.0, '
+        '"percentiles": [0.5, 99.5], "spacing_mm": [2.0, 2.0, 2.0]}'
+    )
+    assert PREPARATION_VERSION == 1
+
+
 @pytest.mark.parametrize(
     ("wrong", "match"),
     [
-        ({"intensity": "minmax"}, "known: auto, ct-window, mr-percentile"),
+        ({"intensity": "minmax"}, "known: auto, ct-window, mr-percentile, hu"),
         ({"spacing_mm": 0.0}, "spacing_mm"),
         ({"spacing_mm": (1.0, 1.0, -1.0)}, "spacing_mm"),
         ({"hu_window": (5.0, 5.0)}, "hu_window"),

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from studykit.data.volumes import HU_DEVIATION, HU_MEAN
 from studykit.layers.patches import patchify, take_tokens
 from studykit.losses import build_loss
 from studykit.losses.mvc import MVCLoss
@@ -76,10 +77,19 @@ def test_a_batch_has_its_own_flags_in_each_sample():
     torch.testing.assert_close(terms["soft_tissue"], 0.5 * (by_patch[0, 1] + by_patch[1, 0]) / 2)
 
 
+def test_the_defaults_read_volumes_prepared_in_hu():
+    hu = torch.tensor([-400.0, 0.0]).repeat_interleave(PATCH).expand(1, 1, PATCH, PATCH, -1)
+    volume = ((hu - HU_MEAN) / HU_DEVIATION).contiguous()
+    hidden = torch.arange(2)[None]
+    target = take_tokens(patchify(volume, PATCH), hidden)
+    prediction = target + torch.randn(target.shape, generator=torch.Generator().manual_seed(0))
+    by_patch = MVCLoss().by_patch(prediction, target)[0]
+    terms = build_loss("phys")(prediction, target, volume, hidden)
+    torch.testing.assert_close(terms["soft_tissue"], 0.5 * by_patch[1])
+
+
 def test_bad_options_are_refused():
     with pytest.raises(ValueError, match="positive number of HU, got 0"):
         build_loss("phys", hu_mean=0.0, hu_deviation=0.0)
     with pytest.raises(ValueError, match="soft tissue and surface"):
         build_loss("phys", hu_mean=0.0, hu_deviation=1.0, weights=(1, 1))
-    with pytest.raises(TypeError, match="hu_mean"):
-        build_loss("phys")

@@ -170,9 +170,9 @@ def test_seed_decides_data_masks_and_dropout(tmp_path: Path, whole: tuple[Path, 
 
 def test_data_order_does_not_depend_on_the_masks(tmp_path: Path) -> None:
     class Greedy(ToyMethod):
-        def draw_masks(self, batch_size: int, generator: torch.Generator) -> torch.Tensor:
+        def draw_masks(self, batch_size: int, generator: torch.Generator, *more) -> torch.Tensor:
             torch.rand(5, generator=generator)
-            return super().draw_masks(batch_size, generator)
+            return super().draw_masks(batch_size, generator, *more)
 
     class Seen(ToyBatches):
         def draw(self, generator: torch.Generator, rows: slice | None = None) -> torch.Tensor:

@@ -29,9 +29,16 @@ class ToyMethod(nn.Module):
         self.body = nn.Sequential(nn.Linear(64, 32), nn.LayerNorm(32), nn.GELU(), nn.Dropout(dropout))
         self.head = nn.Linear(32, 64)
 
-    def draw_masks(self, batch_size: int, generator: torch.Generator) -> Tensor:
+    def draw_masks(
+        self,
+        batch_size: int,
+        generator: torch.Generator,
+        volumes: Tensor | None = None,
+        rows: slice = slice(None),
+    ) -> Tensor:
         order = torch.rand(batch_size, 8, generator=generator).argsort(1)
-        return (order < 4).view(batch_size, 2, 2, 2)
+        masks = (order < 4).view(batch_size, 2, 2, 2)[rows]
+        return masks if volumes is None else masks.to(volumes.device)
 
     def forward(self, volume: Tensor, mask: Tensor) -> dict[str, Tensor]:
         hidden = mask.repeat_interleave(2, 1).repeat_interleave(2, 2).repeat_interleave(2, 3).flatten(1)
