@@ -42,6 +42,15 @@ def candidate_rates(arm: Arm, profile: Profile) -> tuple[float, ...]:
     return tuple(float(f"{rate * arm.rate_scale:.6g}") for rate in profile.learning_rates)
 
 
+def rate_past_the_edge(rates: Sequence[float], best: float) -> float | None:
+    """The next rate beyond the largest or smallest, in their own step, where that one is the best so far."""
+    ordered = sorted(rates)
+    if len(ordered) < 2 or best not in (ordered[0], ordered[-1]):
+        return None
+    neighbour = ordered[1] if best == ordered[0] else ordered[-2]
+    return float(f"{best * best / neighbour:.6g}")
+
+
 def training_of(arm: Arm, profile: Profile, *, tuning: bool) -> TrainingConfig:
     """The training of an arm: the profile's, the same for every arm, but for the arm's own changes.
 

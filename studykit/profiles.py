@@ -26,6 +26,7 @@ class Profile:
         repetitions: seeds of each arm.
         learning_rates: what each arm is tuned over.
         tuning_steps: optimizer steps of a tuning run.
+        tuning_extensions: how many further rates are tried while the best is the largest or the smallest.
         precision: ``fp32`` or ``bf16``.
         compile: whether training goes through ``torch.compile``.
         evidence: kind of evidence that an effect measured at this profile is.
@@ -49,6 +50,7 @@ class Profile:
     repetitions: int
     learning_rates: tuple[float, ...]
     tuning_steps: int
+    tuning_extensions: int = 2
     precision: str = "fp32"
     compile: bool = False
     evidence: str = "reduced-scale"
@@ -64,6 +66,7 @@ PRETRAINING = {
         name="smoke", spacing_mm=4.0, crop_size=32, patch_size=4, embed_dim=48, depth=2, num_heads=2,
         window_size=4, batch_size=4, steps=12, warmup_steps=2, eval_every=3, checkpoint_every=6,
         snapshot_every=6, crops_per_subject=2, repetitions=2, learning_rates=(1e-3, 3e-3), tuning_steps=4,
+        tuning_extensions=0,
     ),
     "laptop": Profile(
         name="laptop", spacing_mm=2.0, crop_size=24, patch_size=4, embed_dim=96, depth=4, num_heads=4,

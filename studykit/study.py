@@ -6,7 +6,7 @@ data order, the masks, the held-out crops and the number of steps; each is tuned
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +16,7 @@ import pandas as pd
 from torch import Tensor, nn
 
 from studykit import home
-from studykit.arms import Arm, candidate_rates, training_of, tuned
+from studykit.arms import Arm, candidate_rates, rate_past_the_edge, training_of, tuned
 from studykit.claims.estimate import Estimate
 from studykit.claims.paper import Claim, claims_of_study, find_claim, load_papers
 from studykit.claims.verdict import Verdict, judge
@@ -222,14 +222,14 @@ class Study:
     def tune(self, arm: Arm | str) -> tuple[Arm, pd.DataFrame]:
         """Choose the arm's learning rate on the tuning subject, which neither trains nor is held out.
 
-        Every arm gets the same candidates, the same number of steps and one seed of its own.
+        Every arm gets the same candidates, the same number of steps and one seed of its own. Where the best
+        is the largest or the smallest candidate, further ones are tried beyond it.
 
         Returns:
             the arm with its rate, and the final error of each candidate.
         """
         arm = self._arm(arm)
-        trials = self._trials(arm)
-        best, table = tuned(arm, [self._execute(config, label) for config, label in trials])
+        best, table = tuned(arm, self._tuning_runs(arm, self._execute))
         self.arms[arm.name] = best
         return best, table
 
@@ -237,7 +237,7 @@ class Study:
         """What the tuning and the runs still to do will take: steps, operations, minutes as timed here."""
         rows = []
         for arm in self._chosen(arms):
-            trials = [self._store.open(config, label) for config, label in self._trials(arm)]
+            trials = self._tuning_runs(arm, self._store.open)
             if all(run.state in FINAL for run in trials):
                 arm, _ = tuned(arm, trials)
             own = [self._store.open(self._config(arm, seed), arm.name) for seed in self.seeds]
@@ -370,15 +370,25 @@ class Study:
             training_seed=derive_seed(self.name, "data order and masks", repetition),
         )
 
-    def _trials(self, arm: Arm) -> list[tuple[dict[str, Any], str]]:
-        """Configuration and label of an arm's tuning run at each learning rate."""
-        return [
-            (
-                self._config(arm.at_rate(rate), TUNING),
-                f"{self.name}: {arm.name}, tuning at {rate:g}",
-            )
-            for rate in candidate_rates(arm, self.profile)
-        ]
+    def _tuning_runs(self, arm: Arm, get: Callable[[Mapping[str, Any], str], Run]) -> list[Run]:
+        """An arm's tuning run at each learning rate, as ``get`` makes or finds it."""
+
+        def trial(rate: float) -> Run:
+            config = self._config(arm.at_rate(rate), TUNING)
+            return get(config, f"{self.name}: {arm.name}, tuning at {rate:g}")
+
+        rates = list(candidate_rates(arm, self.profile))
+        runs = [trial(rate) for rate in rates]
+        for _ in range(self.profile.tuning_extensions):
+            if any(run.state not in FINAL for run in runs):
+                break
+            best, _ = tuned(arm, runs)
+            further = rate_past_the_edge(rates, best.training["lr"])
+            if further is None:
+                break
+            rates.append(further)
+            runs.append(trial(further))
+        return runs
 
     def _execute(self, config: Mapping[str, Any], label: str) -> Run:
         run = self._store.execute(config, label, lambda r: work(r, nproc=self.nproc, progress=label))

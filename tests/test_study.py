@@ -77,7 +77,7 @@ def test_a_bad_setting_is_refused_before_any_work(results, arguments, message):
 
 
 def test_every_study_of_the_papers_opens(results):
-    assert len(studies()) == 11
+    assert len(studies()) == 12
     assert [open_study(name).name for name in studies()] == list(studies())
     assert not results.exists()
 
@@ -263,6 +263,18 @@ def test_tuning_gives_every_arm_the_same_budget_and_keeps_the_best_rate(tiny):
         assert table["learning rate"].tolist() == [1e-3, 3e-3] and table["state"].tolist() == ["done", "done"]
         assert tuned.training["lr"] == table.loc[table["error"].idxmin(), "learning rate"]
         assert study.arms[arm.name] == tuned
+
+
+def test_tuning_goes_on_past_the_edge_of_the_candidates(tiny):
+    study = tiny()
+    study.profile = replace(study.profile, tuning_extensions=2)
+    arm, _ = two_arms(study)
+    tuned, table = study.tune(arm)
+    rates, best = table["learning rate"].tolist(), tuned.training["lr"]
+    assert rates[:2] == [1e-3, 3e-3] and len(rates) in (3, 4)
+    assert rates[2] in (9e-3, pytest.approx(1e-3 / 3, rel=1e-5))
+    assert len(rates) == 4 or min(rates) < best < max(rates)
+    assert study.expect([arm])["steps to do"].item() == 2 * study.profile.steps
 
 
 # ---- runs

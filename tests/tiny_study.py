@@ -20,6 +20,7 @@ def tiny_profile(name: str = "smoke") -> Profile:
         name=name, spacing_mm=4.0, crop_size=16, patch_size=4, embed_dim=48, depth=1, num_heads=2,
         window_size=2, batch_size=2, steps=4, warmup_steps=1, eval_every=2, checkpoint_every=2,
         snapshot_every=2, crops_per_subject=2, repetitions=2, learning_rates=(1e-3, 3e-3), tuning_steps=2,
+        tuning_extensions=0,
     )  # fmt: skip
 
 
