@@ -274,7 +274,7 @@ def test_tuning_goes_on_past_the_edge_of_the_candidates(tiny):
     assert rates[:2] == [1e-3, 3e-3] and len(rates) in (3, 4)
     assert rates[2] in (9e-3, pytest.approx(1e-3 / 3, rel=1e-5))
     assert len(rates) == 4 or min(rates) < best < max(rates)
-    assert study.expect([arm])["steps to do"].item() == 2 * study.profile.steps
+    assert study.expect([tuned])["steps to do"].item() == 2 * study.profile.steps
 
 
 # ---- runs
