@@ -1,7 +1,8 @@
 """Shifted-window self-attention in 3-D with a relative-position bias (Liu et al. 2021), padding masked.
 
 Tokens are channels-last, (B, D, H, W, C). Keys in the padding, and keys across the seam of the cyclic shift,
-are hidden from the queries.
+are hidden from the queries. Attention among a sample's visible tokens only takes these alone, (B, K, C), with
+their places on the grid.
 """
 
 from collections.abc import Sequence
@@ -92,6 +93,28 @@ class Windows(nn.Module):
         """(B, windows·N, C) back to (B, D, H, W, C); slots of padding are dropped."""
         return _Join.apply(x, self.order, self.inverse).view(x.shape[0], *self.grid, x.shape[-1])
 
+    def rows(self, visible: Tensor) -> Tensor:
+        """Where visible tokens stand among the slots of all samples.
+
+        Args:
+            visible: int64 (B, K), raster index of each sample's visible tokens, each once.
+
+        Returns:
+            int64 (B·K), each below B·windows·N.
+        """
+        first = torch.arange(visible.shape[0], device=visible.device) * self.order.numel()
+        return (self.inverse[visible] + first.unsqueeze(1)).flatten()
+
+    def mask_of(self, rows: Tensor, batch: int) -> Tensor:
+        """Which slot sees which if no token stands anywhere but in ``rows``: float (B·windows, 1, N, N).
+
+        An empty slot is hidden from all but itself, so that the softmax of its row is finite.
+        """
+        empty = torch.ones(batch * self.order.numel(), dtype=torch.bool, device=rows.device)
+        empty = empty.index_fill(0, rows, False).view(batch, self.count, 1, 1, self.tokens)
+        hidden = empty & ~torch.eye(self.tokens, dtype=torch.bool, device=rows.device)
+        return torch.where(hidden, float("-inf"), 0.0 if self.mask is None else self.mask).flatten(0, 1)
+
 
 class _Cut(torch.autograd.Function):
     """Rows by ``order``. Padding slots repeat token 0; nobody sees them, so no gradient comes back."""
@@ -157,7 +180,11 @@ def relative_index(window_size: Sequence[int], actual: Sequence[int]) -> Tensor:
 
 
 class WindowAttention(nn.Module):
-    """Multi-head attention inside each window of a token grid.
+    """Multi-head attention inside each window of a token grid, among all tokens or the visible ones only.
+
+    Among visible tokens the projections work on these tokens alone. The products of attention still cost what
+    they do in full windows: how many tokens each window holds is known to the device only, and asking for it
+    would make the host wait.
 
     Args:
         dim: channels C, a multiple of ``num_heads``.
@@ -176,13 +203,33 @@ class WindowAttention(nn.Module):
         self.qkv = Linear(dim, 3 * dim, bias=qkv_bias)
         self.proj = Linear(dim, dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x: (B, D, H, W, C) on the grid of the windows; the same shape comes back."""
+    def forward(self, x: Tensor, visible: Tensor | None = None) -> Tensor:
+        """Attend, and project.
+
+        Args:
+            x: (B, D, H, W, C) on the grid of the windows, or with ``visible`` (B, K, C).
+            visible: int64 (B, K), raster index of these tokens in the grid; there are no others then.
+
+        Returns:
+            the shape of ``x``.
+        """
+        if visible is not None:
+            return self._among_visible(x, visible)
         windows = self.windows
         qkv = self.qkv(windows.cut(x))
         qkv = qkv.view(x.shape[0], windows.count, windows.tokens, 3, self.num_heads, -1)
         out = biased_attention(qkv, self.position_bias(), windows.mask)
         return self.proj(windows.join(out.reshape(x.shape[0], -1, x.shape[-1])))
+
+    def _among_visible(self, x: Tensor, visible: Tensor) -> Tensor:
+        """Each sample has its own mask, so a window of a sample becomes a window of one large sample."""
+        batch, windows = x.shape[0], self.windows
+        rows = windows.rows(visible)
+        qkv = self.qkv(x).flatten(0, 1)
+        slots = qkv.new_zeros(batch * windows.order.numel(), qkv.shape[-1]).index_copy(0, rows, qkv)
+        slots = slots.view(1, -1, windows.tokens, 3, self.num_heads, x.shape[-1] // self.num_heads)
+        out = biased_attention(slots, self.position_bias(), windows.mask_of(rows, batch))
+        return self.proj(out.reshape(-1, x.shape[-1]).index_select(0, rows).view(x.shape))
 
 
 class SwinBlock(nn.Module):
@@ -201,7 +248,7 @@ class SwinBlock(nn.Module):
         hidden = int(dim * mlp_ratio)
         self.mlp = nn.Sequential(Linear(dim, hidden), nn.GELU(), Linear(hidden, dim))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, D, H, W, C) to the same shape."""
-        x = x + self.attn(self.norm1(x))
+    def forward(self, x: Tensor, visible: Tensor | None = None) -> Tensor:
+        """(B, D, H, W, C), or (B, K, C) at the places ``visible``, to the same shape."""
+        x = x + self.attn(self.norm1(x), visible)
         return x + self.mlp(self.norm2(x))

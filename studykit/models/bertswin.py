@@ -1,7 +1,8 @@
 """BertsWin: the full token grid, with mask tokens, through single-scale shifted-window attention.
 
 Source: arXiv 2512.21769 and its released code (sizes, order of layers, initialisation). Sizes are parameters
-here; the defaults are the paper's.
+here; the defaults are the paper's. Two options are ablations: a stem without overlap, and blocks that see
+visible tokens only.
 """
 
 import math
@@ -14,21 +15,32 @@ from studykit.layers.patches import patchify, split_mask, take_tokens
 from studykit.layers.positions import sincos_positions
 from studykit.layers.window_attention import SwinBlock, Windows
 
+STEMS = {"overlapping": (3, 1), "strict": (2, 0)}
+"""Kernel and padding of the stem's stride-2 convolutions; a kernel of 2 reads each voxel once."""
+
 
 class PatchStem(nn.Module):
     """Convolutional embedding of isolated patches: stride-2 stages down to one voxel.
 
-    Each stage is conv k3 s2 p1 without bias, GroupNorm(4), GELU; a 1×1 convolution ends it. A patch never
-    sees its neighbour, so a hidden patch cannot reach a visible token.
+    Each stage is conv s2 without bias, GroupNorm(4), GELU; a 1×1 convolution ends it. A patch never sees its
+    neighbour, so a hidden patch cannot reach a visible token.
 
     Args:
         patch_size: a power of two; log2 of it is the number of stages.
         in_channels: channels of the volume.
         embed_dim: width of the token; the stages have embed_dim/2 channels at the end, half of it before, …
+        stem: ``overlapping`` (convolutions k3 p1, as released) or ``strict`` (k2 p0: receptive fields do not
+            overlap inside a patch).
+
+    Raises:
+        ValueError: unknown stem, or sizes that do not fit.
     """
 
-    def __init__(self, patch_size: int, in_channels: int, embed_dim: int) -> None:
+    def __init__(self, patch_size: int, in_channels: int, embed_dim: int, stem: str = "overlapping") -> None:
         super().__init__()
+        if stem not in STEMS:
+            raise ValueError(f"Unknown stem {stem!r}. Known: {', '.join(STEMS)}.")
+        kernel, padding = STEMS[stem]
         stages = int(math.log2(patch_size))
         if 2**stages != patch_size or stages < 1:
             raise ValueError(f"patch_size must be a power of two, at least 2, got {patch_size}.")
@@ -40,7 +52,7 @@ class PatchStem(nn.Module):
         layers: list[nn.Module] = []
         for before, width in zip([in_channels, *widths], widths, strict=False):
             layers += [
-                nn.Conv3d(before, width, 3, stride=2, padding=1, bias=False),
+                nn.Conv3d(before, width, kernel, stride=2, padding=padding, bias=False),
                 nn.GroupNorm(4, width),
                 nn.GELU(),
             ]
@@ -85,6 +97,42 @@ class UpsamplingDecoder(nn.Module):
         return self.layers(self.embedding(tokens).permute(0, 4, 1, 2, 3).contiguous())
 
 
+class SwinEncoder(nn.Sequential):
+    """Swin blocks one after the other, of which the first few may work on visible tokens only.
+
+    Args:
+        blocks: on one token grid.
+        sparse: how many of them see visible tokens only, where some are hidden.
+    """
+
+    def __init__(self, *blocks: SwinBlock, sparse: int = 0) -> None:
+        super().__init__(*blocks)
+        self.sparse = sparse
+
+    def forward(self, x: Tensor, visible: Tensor | None = None) -> Tensor:
+        """Mix tokens; hidden ones pass by the sparse blocks as they are, and join in at the first full one.
+
+        Args:
+            x: (B, d, h, w, C).
+            visible: int64 (B, K), raster index of the visible tokens, or None if nothing is hidden.
+
+        Returns:
+            the shape of ``x``.
+        """
+        blocks = list(self)
+        if visible is not None and self.sparse:
+            tokens = x.flatten(1, 3)
+            seen = take_tokens(tokens, visible)
+            for block in blocks[: self.sparse]:
+                seen = block(seen, visible)
+            index = visible.unsqueeze(-1).expand_as(seen)
+            x = tokens.scatter(1, index, seen).view(x.shape)
+            blocks = blocks[self.sparse :]
+        for block in blocks:
+            x = block(x)
+        return x
+
+
 class BertsWinNet(nn.Module):
     """Stem on visible patches, mask tokens elsewhere, Swin blocks on the full grid, convolutional decoder.
 
@@ -96,6 +144,13 @@ class BertsWinNet(nn.Module):
             blocks, heads, hidden width of the MLP over ``embed_dim``.
         window_size: tokens an axis of a window; every second block is shifted by half of it.
         decoder_widths: see :class:`UpsamplingDecoder`; by default (2/3·embed_dim, 64, 16).
+        stem: see :class:`PatchStem`.
+        sparse_blocks: how many of the first blocks work on visible tokens only, so that mask tokens come in
+            after them; below ``depth``, as hidden patches are predicted by the blocks that see them. The
+            parameters do not depend on it, nor does :meth:`encode`, where nothing is hidden.
+
+    Raises:
+        ValueError: a size or an option that does not fit; the message says which.
     """
 
     version = 1
@@ -111,19 +166,27 @@ class BertsWinNet(nn.Module):
         mlp_ratio: float = 4.0,
         window_size: int = 7,
         decoder_widths: tuple[int, int, int] | None = None,
+        stem: str = "overlapping",
+        sparse_blocks: int = 0,
     ) -> None:
         super().__init__()
         if img_size % patch_size:
             raise ValueError(f"img_size ({img_size}) must be a multiple of patch_size ({patch_size}).")
+        if sparse_blocks and not 0 < sparse_blocks < depth:
+            raise ValueError(
+                f"sparse_blocks must be at least 0 and below depth ({depth}), got {sparse_blocks}: a hidden "
+                "patch is predicted by blocks on the full grid."
+            )
         self.patch_size = patch_size
         self.grid = (img_size // patch_size,) * 3
         self.embed_dim = embed_dim
-        self.stem = PatchStem(patch_size, in_channels, embed_dim)
+        self.stem = PatchStem(patch_size, in_channels, embed_dim, stem)
         self.mask_token = nn.Parameter(torch.empty(1, 1, embed_dim))
         window = (window_size,) * 3
         plain, shifted = Windows(self.grid, window), Windows(self.grid, window, (window_size // 2,) * 3)
-        self.blocks = nn.Sequential(
-            *(SwinBlock(embed_dim, num_heads, shifted if i % 2 else plain, mlp_ratio) for i in range(depth))
+        self.blocks = SwinEncoder(
+            *(SwinBlock(embed_dim, num_heads, shifted if i % 2 else plain, mlp_ratio) for i in range(depth)),
+            sparse=sparse_blocks,
         )
         widths = tuple(decoder_widths or (embed_dim * 2 // 3, 64, 16))
         self.decoder = UpsamplingDecoder(embed_dim, patch_size, in_channels, widths)
@@ -147,15 +210,15 @@ class BertsWinNet(nn.Module):
         tokens = self.stem(take_tokens(patches, visible))
         index = visible.unsqueeze(-1).expand(-1, -1, self.embed_dim)
         full = self.mask_token.to(tokens.dtype).expand(*patches.shape[:2], -1).scatter(1, index, tokens)
-        return patchify(self.decoder(self._mix(full)), self.patch_size)
+        return patchify(self.decoder(self._mix(full, visible)), self.patch_size)
 
     def encode(self, volume: Tensor) -> Tensor:
         """Tokens of the whole, unmasked volume: (B, C, D, H, W) to (B, T, embed_dim)."""
         return self._mix(self.stem(patchify(volume, self.patch_size))).flatten(1, 3)
 
-    def _mix(self, tokens: Tensor) -> Tensor:
-        """(B, T, C) without positions to (B, d, h, w, C)."""
-        return self.blocks((tokens + self.positions).view(-1, *self.grid, self.embed_dim))
+    def _mix(self, tokens: Tensor, visible: Tensor | None = None) -> Tensor:
+        """(B, T, C) without positions, of which (B, K) are visible or all, to (B, d, h, w, C)."""
+        return self.blocks((tokens + self.positions).view(-1, *self.grid, self.embed_dim), visible)
 
 
 def _init(module: nn.Module) -> None:

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from studykit.layers.patches import take_tokens
 from studykit.layers.window_attention import SwinBlock, WindowAttention, Windows, relative_index
 
 CASES = [  # grid, window, shift
@@ -18,8 +19,12 @@ CASES = [  # grid, window, shift
 ]
 
 
-def brute_force(attention: WindowAttention, x: torch.Tensor, window, shift) -> torch.Tensor:
-    """Token by token: attend to who shares my window on my side of the seam, with an explicit bias."""
+def brute_force(attention: WindowAttention, x: torch.Tensor, window, shift, visible=None) -> torch.Tensor:
+    """Token by token: attend to who shares my window on my side of the seam, with an explicit bias.
+
+    With ``visible``, (B, K), the other tokens of each sample neither ask nor answer, and get the bias of the
+    projection alone.
+    """
     grid = x.shape[1:4]
     heads, dim = attention.num_heads, x.shape[-1]
     actual = [min(g, w) for g, w in zip(grid, window, strict=True)]
@@ -34,16 +39,22 @@ def brute_force(attention: WindowAttention, x: torch.Tensor, window, shift) -> t
 
     tokens = list(itertools.product(*map(range, grid)))
     qkv = attention.qkv(x).reshape(x.shape[0], len(tokens), 3, heads, dim // heads)
-    out = torch.zeros(x.shape[0], len(tokens), heads, dim // heads, dtype=x.dtype)
-    for i, query in enumerate(tokens):
-        keys = [j for j, key in enumerate(tokens) if home(key) == home(query)]
-        offsets = [[q - k + w - 1 for q, k, w in zip(query, tokens[j], window, strict=True)] for j in keys]
-        spans = [2 * w - 1 for w in window]
-        rows = [(d * spans[1] + h) * spans[2] + w for d, h, w in offsets]
-        bias = attention.position_bias.table[rows]
-        score = torch.einsum("bhc,bkhc->bkh", qkv[:, i, 0], qkv[:, keys, 1]) / math.sqrt(dim // heads) + bias
-        out[:, i] = torch.einsum("bkh,bkhc->bhc", score.softmax(dim=1), qkv[:, keys, 2])
-    return attention.proj(out.reshape(x.shape))
+    spans = [2 * w - 1 for w in window]
+    out = []
+    for sample in range(x.shape[0]):
+        present = range(len(tokens)) if visible is None else visible[sample].tolist()
+        rows = {i: torch.zeros(heads, dim // heads, dtype=x.dtype) for i in range(len(tokens))}
+        for i in present:
+            keys = [j for j in present if home(tokens[j]) == home(tokens[i])]
+            offsets = [
+                [q - k + w - 1 for q, k, w in zip(tokens[i], tokens[j], window, strict=True)] for j in keys
+            ]
+            bias = attention.position_bias.table[[(d * spans[1] + h) * spans[2] + w for d, h, w in offsets]]
+            query, key, value = qkv[sample, i, 0], qkv[sample, keys, 1], qkv[sample, keys, 2]
+            score = torch.einsum("hc,khc->kh", query, key) / math.sqrt(dim // heads) + bias
+            rows[i] = torch.einsum("kh,khc->hc", score.softmax(dim=0), value)
+        out.append(torch.stack(list(rows.values())))
+    return attention.proj(torch.stack(out).reshape(x.shape))
 
 
 @pytest.mark.parametrize(("grid", "window", "shift"), CASES)
@@ -61,6 +72,57 @@ def test_equals_brute_force_forward_and_backward(grid, window, shift):
         strict=True,
     ):
         torch.testing.assert_close(mine, reference, atol=1e-11, rtol=1e-9)
+
+
+def some_visible(windows: Windows, generator: torch.Generator) -> torch.Tensor:
+    """int64 (2, K): a quarter of the tokens, in raster order, none of the second sample's last window."""
+    total = math.prod(windows.grid)
+    noise = torch.rand(2, total, generator=generator)
+    home = windows.inverse // windows.tokens
+    noise[1, home == home.max()] = 2.0
+    return noise.argsort(dim=1)[:, : max(total // 4, 1)].sort(dim=1).values
+
+
+@pytest.mark.parametrize(("grid", "window", "shift"), CASES)
+def test_among_visible_tokens_equals_brute_force_forward_and_backward(grid, window, shift):
+    generator = torch.Generator().manual_seed(0)
+    windows = Windows(grid, window, shift)
+    attention = WindowAttention(12, 2, windows).double()
+    visible = some_visible(windows, generator)
+    assert (windows.inverse[visible[1]] // windows.tokens).unique().numel() < windows.count
+    x = torch.randn(2, *grid, 12, generator=generator, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(*visible.shape, 12, generator=generator, dtype=torch.float64)
+    ours = attention(take_tokens(x.flatten(1, 3), visible), visible)
+    theirs = take_tokens(brute_force(attention, x, window, shift, visible).flatten(1, 3), visible)
+    torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=1e-10)
+    leaves = [x, *attention.parameters()]
+    for mine, reference in zip(
+        torch.autograd.grad((ours * weight).sum(), leaves),
+        torch.autograd.grad((theirs * weight).sum(), leaves),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, reference, atol=1e-11, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("grid", "window", "shift"), CASES)
+def test_with_all_tokens_visible_nothing_changes(grid, window, shift):
+    block = SwinBlock(12, 2, Windows(grid, window, shift)).double()
+    x = torch.randn(2, *grid, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    visible = torch.arange(math.prod(grid)).expand(2, -1)
+    ours = block(x.flatten(1, 3), visible)
+    torch.testing.assert_close(ours, block(x).flatten(1, 3), atol=1e-12, rtol=1e-10)
+
+
+def test_windows_without_a_visible_token_stay_finite_in_bfloat16():
+    windows = Windows((5, 5, 5), (3, 3, 3), (1, 1, 1))
+    block = SwinBlock(12, 2, windows)
+    visible = torch.tensor([[0], [62]])
+    x = torch.randn(2, 1, 12, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = block(x, visible)
+    out.square().sum().backward()
+    assert out.isfinite().all()
+    assert all(leaf.grad.isfinite().all() for leaf in (x, *block.parameters()))
 
 
 @pytest.mark.parametrize(("grid", "window", "shift"), CASES)
@@ -126,8 +188,14 @@ def test_bad_shift_and_heads_are_refused():
         WindowAttention(10, 3, Windows((4, 4, 4), (2, 2, 2)))
 
 
-def test_compiles_into_one_graph():
-    block = SwinBlock(12, 2, Windows((5, 5, 5), (3, 3, 3), (1, 1, 1)))
-    x = torch.randn(1, 5, 5, 5, 12, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("sparse", [False, True])
+def test_compiles_into_one_graph(sparse):
+    generator = torch.Generator().manual_seed(0)
+    windows = Windows((5, 5, 5), (3, 3, 3), (1, 1, 1))
+    block = SwinBlock(12, 2, windows)
+    x, visible = torch.randn(2, 5, 5, 5, 12, generator=generator), None
+    if sparse:
+        visible = some_visible(windows, generator)
+        x = take_tokens(x.flatten(1, 3), visible)
     compiled = torch.compile(block, fullgraph=True, backend="aot_eager")
-    torch.testing.assert_close(compiled(x), block(x))
+    torch.testing.assert_close(compiled(x, visible), block(x, visible))
