@@ -4,11 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from studykit.profiles import Profile
 from studykit.runs import Run
 from studykit.training.config import TrainingConfig
+
+ALIKE = 0.015
+"""Share of the lowest error within which a tuning run counts as good as the best."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class Arm:
         rate_scale: the learning rates that it is tuned over, over those of the profile; an optimizer that
             does not divide by the gradient's size needs other rates than AdamW.
         tuned_by: held-out values with their weights, whose sum picks the learning rate: the arm's own loss.
+        starts_as: name of the arm whose initial weights it has, empty for weights of its own.
     """
 
     name: str
@@ -31,6 +36,7 @@ class Arm:
     training: Mapping[str, Any] = field(default_factory=dict)
     rate_scale: float = 1.0
     tuned_by: Mapping[str, float] = field(default_factory=lambda: {"error": 1.0})
+    starts_as: str = ""
 
     def at_rate(self, learning_rate: float) -> "Arm":
         """The arm at another peak learning rate."""
@@ -79,9 +85,11 @@ def training_of(arm: Arm, profile: Profile, *, tuning: bool) -> TrainingConfig:
 
 
 def tuned(arm: Arm, runs: Sequence[Run]) -> tuple[Arm, pd.DataFrame]:
-    """The arm at the rate whose run ended with the lowest error, as ``tuned_by`` defines it, and all errors.
+    """The arm at its best rate, and the error, as ``tuned_by`` defines it, at each.
 
-    A run that diverged counts as an infinite error; where all did, the first rate is taken.
+    Of rates whose runs ended alike, within :data:`ALIKE` of the lowest error, the smallest is taken: one
+    tuning run cannot tell them apart, and a training is the more stable the smaller its rate. A run that
+    diverged counts as an infinite error; where all did, the first rate is taken.
     """
     rows = [
         {
@@ -93,7 +101,10 @@ def tuned(arm: Arm, runs: Sequence[Run]) -> tuple[Arm, pd.DataFrame]:
         for run in runs
     ]
     table = pd.DataFrame(rows)
-    return arm.at_rate(float(table.loc[table["error"].idxmin(), "learning rate"])), table
+    if not np.isfinite(table["error"]).any():
+        return arm.at_rate(float(table["learning rate"].iloc[0])), table
+    alike = table[table["error"] <= (1 + ALIKE) * table["error"].min()]
+    return arm.at_rate(float(alike["learning rate"].min())), table
 
 
 def _final(run: Run, of: Mapping[str, float]) -> float:

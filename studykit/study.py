@@ -185,6 +185,7 @@ class Study:
         training: Mapping[str, Any] | None = None,
         rate_scale: float = 1.0,
         tuned_by: Mapping[str, float] = MappingProxyType({"error": 1.0}),
+        starts_as: str = "",
         **options: Any,
     ) -> Arm:
         """Name an arm, see :class:`studykit.arms.Arm`. Crop and patch sizes are the profile's, unless given.
@@ -193,7 +194,7 @@ class Study:
             ValueError: unknown method, option or training setting; the message lists the known ones.
         """
         sizes = {"img_size": self.profile.crop_size, "patch_size": self.profile.patch_size}
-        arm = Arm(name, method, sizes | options, dict(training or {}), rate_scale, dict(tuned_by))
+        arm = Arm(name, method, sizes | options, dict(training or {}), rate_scale, dict(tuned_by), starts_as)
         training_of(arm, self.profile, tuning=False)
         new_method({"method": {"name": method, "options": arm.options}, "seeds": {"init": 0}})
         self.arms[name] = arm
@@ -244,15 +245,19 @@ class Study:
             todo = [run for run in trials + own if run.state not in FINAL]
             steps = sum(run.config["training"]["steps"] for run in todo)
             minutes = steps * seconds_a_step(todo[0].config, self.nproc) / 60 if todo else 0.0
-            operations = self._operations_a_step(self._config(arm, self.seeds[0]))
+            operations = self.operations_a_step(arm.name) / 1e9
             rows.append(
-                {"arm": arm.name, "steps to do": steps, "GFLOP a step": operations / 1e9, "minutes": minutes}
+                {"arm": arm.name, "steps to do": steps, "GFLOP a step": operations, "minutes": minutes}
             )
         return pd.DataFrame(rows)
 
     def flops(self, arm: Arm | str, *, backward: bool = False) -> Flops:
         """Operations of one crop through an arm, forward or forward and backward."""
         return operations_of_crop(self._config(self._arm(arm), self.seeds[0]), backward=backward)
+
+    def operations_a_step(self, arm: Arm | str) -> int:
+        """Training operations of an optimizer step of an arm, with every backward pass that it takes."""
+        return self._operations_a_step(self._config(self._arm(arm), self.seeds[0]))
 
     def curves(
         self,
@@ -272,7 +277,7 @@ class Study:
             ValueError: unknown axis; the message lists the known ones.
         """
         check_axis(x)
-        operations = self._operations_a_step(self._config(self._arm(arm), self.seeds[0]))
+        operations = self.operations_a_step(arm)
         return [curve_of(run, x, operations, of) for run in runs]
 
     def untrained(self, arm: Arm | str) -> nn.Module:
@@ -366,7 +371,7 @@ class Study:
             arm.options,
             self.recipe(self.split.val if tuning else None),
             training_of(arm, self.profile, tuning=tuning),
-            init_seed=derive_seed(self.name, arm.name, repetition),
+            init_seed=derive_seed(self.name, arm.starts_as or arm.name, repetition),
             training_seed=derive_seed(self.name, "data order and masks", repetition),
         )
 

@@ -1,13 +1,18 @@
-"""What the timings rest on: turns in rounds, ratios with intervals, tables that say where they come from."""
+"""What the timings rest on: turns in rounds, ratios with intervals, counted memory, contestants that work."""
 
 import importlib
 import json
 import sys
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
 
 from studykit.home import home
+from studykit.metrics.effective_rank import DEFINITIONS, effective_rank
+from studykit.profiles import pretraining_profile
 
 
 @pytest.fixture
@@ -61,3 +66,45 @@ def test_a_result_is_three_tables_and_their_provenance_and_a_quick_one_is_none(t
 def test_every_script_can_be_imported_without_running(timing, script):
     assert callable(importlib.import_module(script).main)
     sys.modules.pop(script)
+
+
+def holding(floats):
+    """Keeps ``floats`` of fp32, and needs twice as many for a moment at every turn."""
+    kept = torch.zeros(floats)
+
+    def turn():
+        spare = torch.zeros(2 * floats)
+        del spare
+        kept.add_(torch.ones(floats))
+
+    return turn
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU's allocator counts in blocks of its own")
+def test_peak_memory_is_what_is_held_at_once(timing):
+    memory = importlib.import_module("memory")
+    expected = 3 * 4 * 100_000
+    assert expected <= memory.peak_bytes(partial(holding, 100_000)) < expected + 1000
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS)
+def test_effective_rank_and_its_peer_compute_one_number(timing, definition):
+    bench = importlib.import_module("bench_effective_rank")
+    x = bench.features(40, 12)
+    assert effective_rank(x, definition) == pytest.approx(bench.PEERS[definition](x), rel=1e-9)
+    assert effective_rank(x, definition) < 11.5
+
+
+def test_every_contestant_of_the_conductor_trains(timing):
+    pytest.importorskip("torchjd")
+    bench = importlib.import_module("bench_gradient_conductor")
+    assert {name for pair in bench.PAIRS for name in pair[:2]} == set(bench.CONTESTANTS)
+    sizes = replace(pretraining_profile("smoke"), batch_size=2)
+    before = bench.bertswin(sizes).state_dict()
+    for name in bench.CONTESTANTS:
+        method = bench.bertswin(sizes)
+        turn = bench.step(name, method, sizes)
+        turn()
+        turn()
+        for place, parameter in method.named_parameters():
+            assert parameter.isfinite().all() and not torch.equal(parameter, before[place]), (name, place)

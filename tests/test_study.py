@@ -237,6 +237,17 @@ def test_arms_of_one_method_start_from_weights_of_their_own(tiny):
     assert torch.equal(weights[0], study.untrained("one").model.head.weight)
 
 
+def test_an_arm_may_start_from_the_weights_of_another(tiny):
+    study = tiny()
+    study.arm("one", "mae", **MAE)
+    study.arm("twin", "mae", **MAE, starts_as="one", training={"lr": 2e-3})
+    one, twin = (study.run(name) for name in ("one", "twin"))
+    assert one.config["seeds"] == twin.config["seeds"] and one.key != twin.key
+    weights = [study.untrained(name).model.head.weight for name in ("one", "twin")]
+    assert torch.equal(*weights)
+    assert one.metrics["val/error"].iloc[0] == twin.metrics["val/error"].iloc[0]
+
+
 def test_held_out_crops_and_masks_are_the_same_for_both_arms(tiny):
     study = tiny()
     (crops, masks, subjects), (crops2, masks2, subjects2) = (

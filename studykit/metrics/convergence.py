@@ -82,6 +82,18 @@ def steps_to_target(curve: Curve, target: float) -> CensoredTime:
     return CensoredTime(float(x[i - 1] + share * (x[i] - x[i - 1])), censored=False)
 
 
+def target_of(curve: Curve, fraction: float = 1.0) -> float:
+    """The error at which ``curve`` has made ``fraction`` of all its improvement, 1 being its best error.
+
+    Raises:
+        ValueError: a fraction outside (0, 1].
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(f"a fraction of the baseline's improvement must be in (0, 1], got {fraction}")
+    best = float(curve.error.min())
+    return best + (1 - fraction) * (float(curve.error[0]) - best)
+
+
 def best_so_far(curve: Curve) -> Curve:
     """The same points with the lowest error met up to each."""
     return Curve(curve.x, np.minimum.accumulate(curve.error))
@@ -124,12 +136,7 @@ def speedup_profile(
 def _speedup_at(
     fraction: float, baseline_curves: Sequence[Curve], treatment_curves: Sequence[Curve], kind: str
 ) -> SpeedupPoint:
-    if not 0 < fraction <= 1:
-        raise ValueError(f"a fraction of the baseline's improvement must be in (0, 1], got {fraction}")
-    targets = []
-    for curve in baseline_curves:
-        best = float(curve.error.min())
-        targets.append(best + (1 - fraction) * (float(curve.error[0]) - best))
+    targets = [target_of(curve, fraction) for curve in baseline_curves]
     baseline = [steps_to_target(c, t) for c, t in zip(baseline_curves, targets, strict=True)]
     treatment = [steps_to_target(c, t) for c, t in zip(treatment_curves, targets, strict=True)]
     improved = all(c.error[0] > t for c, t in zip(baseline_curves, targets, strict=True))

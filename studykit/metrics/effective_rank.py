@@ -6,6 +6,7 @@ the spectrum, and their values are not comparable. A figure names the one it sho
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,7 +35,8 @@ def effective_rank(features: Any, definition: str = "bertswin") -> float:
 
     None changes when the rows are permuted, when the features are rotated, or when all are scaled by one
     number; the centred two do not change when a vector is added to every row. The singular values are taken
-    of the features, not as roots of a Gram matrix's eigenvalues, which are wrong below 1e-8 of the largest.
+    of the features, as roots of a Gram matrix's eigenvalues are wrong below 1e-8 of the largest. Where λ is
+    the spectrum it is those eigenvalues: faster, and an entropy of them loses nothing.
 
     Args:
         features: (n, dim) array or tensor, a row a sample.
@@ -54,10 +56,9 @@ def effective_rank(features: Any, definition: str = "bertswin") -> float:
         return _exp_entropy(torch.linalg.svdvals(x), 1e-7 if definition == "rankme" else 0.0)
     x = _centred(x)
     if definition == "covariance":
-        return _exp_entropy(torch.linalg.svdvals(x).square(), 0.0)
-    rows = torch.nn.functional.normalize(x, dim=1)
-    spectrum = torch.zeros(x.shape[1], dtype=x.dtype)
-    spectrum[: min(x.shape)] = torch.linalg.svdvals(rows).square()
+        return _exp_entropy(_squared_singular_values(x), 0.0)
+    squares = _squared_singular_values(torch.nn.functional.normalize(x, dim=1))
+    spectrum = torch.cat([squares, squares.new_zeros(x.shape[1] - len(squares))])
     return _exp_entropy(spectrum, 1e-10)
 
 
@@ -84,6 +85,16 @@ def _centred(x: Tensor) -> Tensor:
     largest = centred.abs().max()
     rounding = x.shape[0] * torch.finfo(x.dtype).eps * x.abs().max()
     return centred / largest if largest > rounding else torch.zeros_like(x)
+
+
+def _squared_singular_values(x: Tensor) -> Tensor:
+    """(min(n, dim),), from the smaller of the two Gram matrices; off by rounding of the largest.
+
+    NumPy's product sees that it is symmetric, and does half the work.
+    """
+    rows = x.numpy()
+    gram = rows @ rows.T if rows.shape[0] < rows.shape[1] else rows.T @ rows
+    return torch.from_numpy(np.linalg.eigvalsh(gram)).clamp(min=0)
 
 
 def _exp_entropy(spectrum: Tensor, added: float) -> float:

@@ -10,7 +10,7 @@ Gradients stay in fp32 where the published code keeps bf16, so they take twice t
 the order of their names, so that the order of a dict means nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +18,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from studykit.training.conductor_memory import ConductorMemory
 from studykit.training.conflict import ConflictRule, arbiter_scores, resolve
 from studykit.training.distributed import SINGLE, World
-from studykit.training.task_gradients import (
-    TaskGradients,
-    cosines,
-    inner_products,
-    trainable_parameters,
-)
+from studykit.training.task_gradients import cosines, inner_products, trainable_parameters
 
 SAMPLINGS = ("exact", "stochastic")
 
@@ -75,6 +71,9 @@ class GradientConductor:
         accumulate: K, micro-batches a step.
         config: see :class:`ConductorConfig`.
         world: the processes that train together.
+        weighting: what resolves conflicts in place of conflict.py, None for that: from the inner products of
+            several raw gradients, float64 (tasks, tasks), to the weights (tasks,) of their sum; alike on
+            every rank. :func:`~studykit.training.peers.peer_weighting` has published ones.
 
     Raises:
         ValueError: the optimizer has no trainable parameter, has some that are not fp32 or not on one device,
@@ -88,6 +87,7 @@ class GradientConductor:
         accumulate: int = 1,
         config: ConductorConfig = PUBLISHED,
         world: World = SINGLE,
+        weighting: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         if accumulate < 1:
             raise ValueError(f"accumulate is {accumulate!r}, it must be at least 1")
@@ -98,7 +98,8 @@ class GradientConductor:
         self._accumulate = accumulate
         self._config = config
         self._world = world
-        self._memory: _Memory | None = None
+        self._weighting = weighting
+        self._memory: ConductorMemory | None = None
         self._seen = 0
         self._steps = 0
 
@@ -153,7 +154,7 @@ class GradientConductor:
         Returns:
             scalars on the parameters' device: ``grad_norm`` of the resolved sum, ``grad_norm/<loss>`` of each
             raw gradient; with several losses also ``conflict/cosine``, the smallest of a pair, and
-            ``conflict/resolutions``, how many times a pair was resolved.
+            ``conflict/resolutions``, how many times a pair was resolved, unless a ``weighting`` did it.
 
         Raises:
             RuntimeError: there were fewer than K micro-batches.
@@ -237,9 +238,9 @@ class GradientConductor:
                 f"stochastic sampling of {len(losses)} losses ({', '.join(losses)}) needs accumulate to be a "
                 f"multiple of {len(losses)}, it is {self._accumulate}"
             )
-        self._memory = _Memory.for_losses(losses, self._parameters)
+        self._memory = ConductorMemory.for_losses(losses, self._parameters)
 
-    def _conduct(self, memory: "_Memory") -> tuple[Tensor, dict[str, Tensor]]:
+    def _conduct(self, memory: ConductorMemory) -> tuple[Tensor, dict[str, Tensor]]:
         """Weights (tasks,) with which raw gradients add up to the resolved sum, and what step() tells."""
         raw, told = memory.gathered.flat, {}
         gram = inner_products(raw, raw)
@@ -248,45 +249,20 @@ class GradientConductor:
         memory.norm_average = decay * memory.norm_average + (1 - decay) * norms
         weights = torch.ones_like(norms)
         if memory.earlier is not None:
-            likeness = cosines(inner_products(raw, memory.earlier.flat), norms, memory.norms).diagonal()
-            strength = torch.where(memory.norm_average > 0, norms / memory.norm_average, 0)
-            scores = arbiter_scores(likeness, strength, self._config)
-            combination, memory.wins, count = resolve(gram, scores, memory.wins, self._config)
-            weights = combination.sum(0)
             first, second = torch.triu_indices(len(norms), len(norms), offset=1, device=norms.device)
             told["conflict/cosine"] = cosines(gram, norms, norms)[first, second].min()
-            told["conflict/resolutions"] = count
+            if self._weighting is None:
+                likeness = cosines(inner_products(raw, memory.earlier.flat), norms, memory.norms).diagonal()
+                strength = torch.where(memory.norm_average > 0, norms / memory.norm_average, 0)
+                scores = arbiter_scores(likeness, strength, self._config)
+                combination, memory.wins, count = resolve(gram, scores, memory.wins, self._config)
+                weights, told["conflict/resolutions"] = combination.sum(0), count
+            else:
+                weights = self._weighting(gram).to(gram)
         memory.norms = norms
         told["grad_norm"] = (weights @ gram @ weights).clamp(min=0).sqrt()
         told |= {f"grad_norm/{name}": norm for name, norm in zip(memory.losses, norms, strict=True)}
         return weights, {name: value.float() for name, value in told.items()}
-
-
-@dataclass
-class _Memory:
-    """What a conductor holds for N named losses; with one there is no earlier step to compare with."""
-
-    losses: list[str]
-    gathered: TaskGradients
-    earlier: TaskGradients | None
-    momentum: Tensor
-    norms: Tensor
-    norm_average: Tensor
-    wins: Tensor
-
-    @classmethod
-    def for_losses(cls, losses: list[str], parameters: list[nn.Parameter]) -> "_Memory":
-        tasks = len(losses)
-        gathered = TaskGradients(tasks, parameters)
-        earlier = TaskGradients(tasks, parameters) if tasks > 1 else None
-        momentum = torch.zeros_like(gathered.flat[0])
-        norms, averages = momentum.new_zeros(2, tasks, dtype=torch.float64)
-        return cls(losses, gathered, earlier, momentum, norms, averages, torch.zeros_like(norms).long())
-
-    def tensors(self) -> dict[str, Tensor]:
-        """What the next step depends on, by name."""
-        tensors = {name: getattr(self, name) for name in ("momentum", "norms", "norm_average", "wins")}
-        return tensors if self.earlier is None else {**tensors, "earlier": self.earlier.flat}
 
 
 def _refuse_momentum(optimizer: torch.optim.Optimizer) -> None:

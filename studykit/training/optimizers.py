@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from studykit.training.config import CONDUCTED, TrainingConfig
+from studykit.training.config import TrainingConfig
 from studykit.training.distributed import SINGLE, World
 from studykit.training.gcond import ConductorConfig, GradientConductor
+from studykit.training.peers import PEERS, peer_weighting
 from studykit.training.sign_momentum import SignMomentum
 
-PEERS = tuple(name for name in CONDUCTED if name != "gcond")
 TABLE_NAMES = ("bias", "token", "pos_", "position")
 
 
@@ -30,8 +30,6 @@ def build_optimizer(
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not parameters:
         raise ValueError(f"{type(module).__name__} has no trainable parameter")
-    from studykit.training.peers import peer_weighting
-
     momentum = config.betas[0]
     if config.optimizer == "sign-momentum":
         return SignMomentum(parameters, lr=config.lr, clip=config.trust_clip, momentum=momentum)

@@ -12,6 +12,7 @@ from studykit.metrics.convergence import (
     largest_rise,
     speedup_profile,
     steps_to_target,
+    target_of,
 )
 
 
@@ -152,3 +153,14 @@ def test_largest_rise_is_a_share_of_the_whole_improvement():
     assert largest_rise(Curve([0, 1, 2], [3.0, 2.0, 1.0])) == 0
     assert largest_rise(Curve([0, 1, 2, 3, 4], [5.0, 3.0, 4.0, 1.0, 1.5])) == pytest.approx(1 / 4)
     assert largest_rise(Curve([0, 1], [1.0, 2.0])) == float("inf")
+
+
+@pytest.mark.parametrize(("fraction", "target"), [(1.0, 0.2), (0.5, 0.6), (0.9, 0.28)])
+def test_a_target_is_a_share_of_the_way_to_the_best_error(fraction, target):
+    assert target_of(Curve([0, 1, 2, 3], [1.0, 0.4, 0.2, 0.3]), fraction) == pytest.approx(target)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.1, -1])
+def test_a_share_outside_its_range_is_refused(fraction):
+    with pytest.raises(ValueError, match="must be in"):
+        target_of(Curve([0, 1], [1.0, 0.5]), fraction)

@@ -136,6 +136,7 @@ def test_small_singular_values_are_not_lost_in_rounding():
     assert math.log(effective_rank(features, "roy_vetterli")) == pytest.approx(
         -(p * np.log(p)).sum(), abs=1e-10
     )
+    assert effective_rank(features, "covariance") == pytest.approx(exp_entropy(sigma**2), rel=1e-10)
 
 
 def test_tensors_of_any_precision_are_taken():

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 from toy_training import config
 
-from studykit.training.config import TrainingConfig
+from studykit.training.config import OPTIMIZERS, TrainingConfig
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,9 @@ from studykit.training.config import TrainingConfig
         ({"betas": (0.9, 1.0)}, "betas is"),
         ({"clip_norm": 0}, "clip_norm is 0"),
         ({"precision": "fp16"}, "precision is 'fp16', it must be one of fp32, bf16"),
+        ({"optimizer": "lion"}, "optimizer is 'lion', it must be one of adamw, sign-momentum, gcond, "),
+        ({"trust_clip": 0.0}, "trust_clip is 0.0, it must be above 0"),
+        ({"optimizer": "gcond"}, "weight_decay is 0.05, it must be 0 with gcond: only adamw has one"),
     ],
 )
 def test_impossible_values_are_named(changes: dict, message: str) -> None:
@@ -44,3 +47,22 @@ def test_unknown_and_missing_names_list_the_known() -> None:
         TrainingConfig.from_dict(
             {"steps": 1, "batch_size": 1, "learning_rate": 1.0, "eval_every": 1, "checkpoint_every": 1}
         )
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_is_taken_without_weight_decay(name: str) -> None:
+    assert config(optimizer=name, weight_decay=0.0).optimizer == name
+
+
+def test_settings_that_came_later_are_no_part_of_the_identity_at_their_default() -> None:
+    later = {"optimizer", "trust_clip"}
+    settings = config()
+    assert settings.identity() == {k: v for k, v in asdict(settings).items() if k not in later}
+    assert asdict(settings).keys() >= later
+
+
+def test_settings_that_came_later_are_part_of_it_elsewhere() -> None:
+    conducted = config(optimizer="gcond", weight_decay=0.0)
+    assert conducted.identity().keys() - config().identity().keys() == {"optimizer"}
+    assert config(trust_clip=50.0).identity()["trust_clip"] == 50.0
+    assert TrainingConfig.from_dict(conducted.identity()) == conducted

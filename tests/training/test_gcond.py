@@ -222,6 +222,72 @@ def test_goes_on_bit_equal_from_its_state(
     assert torch.equal(flat(resumed), flat(whole))
 
 
+def test_weights_of_one_are_the_plain_sum() -> None:
+    method, plain = ToyTasks(), ToyTasks()
+    optimizers = [
+        torch.optim.AdamW(module.parameters(), lr=0.01, betas=(0.0, 0.95)) for module in (method, plain)
+    ]
+    conductor = GradientConductor(
+        optimizers[0], config=ConductorConfig(momentum=0.0), weighting=lambda gram: torch.ones(len(gram))
+    )
+    cosines = []
+    for step in range(6):
+        (rows,) = micro_batches(step)
+        told = conduct(conductor, [method(rows)])
+        cosines.append(float(told["conflict/cosine"]))
+        optimizers[1].zero_grad()
+        sum(plain(rows).values()).backward()
+        norm = torch.cat([p.grad.flatten() for p in plain.parameters() if p.grad is not None]).norm()
+        torch.testing.assert_close(told["grad_norm"], norm, rtol=1e-5, atol=0)
+        optimizers[1].step()
+        torch.testing.assert_close(method.encoder.state_dict(), plain.encoder.state_dict())
+        assert "conflict/resolutions" not in told
+    assert min(cosines) < 0
+
+
+def test_a_weighting_is_asked_with_the_inner_products_of_several_gradients() -> None:
+    parameter = nn.Parameter(torch.zeros(2))
+    asked = []
+
+    def weighting(gram: Tensor) -> Tensor:
+        asked.append(gram.tolist())
+        return gram[0]
+
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    conductor = GradientConductor(optimizer, config=ConductorConfig(momentum=0.0), weighting=weighting)
+    assert feed(conductor, parameter, b=[-2.0, 1.0], a=[1.0, 0.0]).tolist() == [5.0, -2.0]
+    assert asked == [[[1.0, -2.0], [-2.0, 5.0]]]
+    parameter = nn.Parameter(torch.zeros(2))
+    conductor = GradientConductor(torch.optim.SGD([parameter], lr=1.0), weighting=weighting)
+    assert feed(conductor, parameter, a=[3.0, 0.0]).tolist() == pytest.approx([3.0, 0.0])
+    assert len(asked) == 1
+
+
+def test_with_a_weighting_it_goes_on_bit_equal_from_a_state_of_the_same_form() -> None:
+    def make(method: nn.Module) -> GradientConductor:
+        optimizer = SignMomentum(method.parameters(), lr=0.01, momentum=0.0)
+        return GradientConductor(optimizer, weighting=lambda gram: gram.diagonal().rsqrt())
+
+    whole, ours = ToyTasks(), ToyTasks()
+    conductor, resolving = make(whole), sign_momentum(ours)
+    for step in range(3):
+        conduct(conductor, [whole(*micro_batches(step))])
+        conduct(resolving, [ours(*micro_batches(step))])
+    state = copy.deepcopy(conductor.state_dict())
+    forms = [
+        {name: (t.shape, t.dtype) for name, t in saved["memory"].items()}
+        for saved in (state, resolving.state_dict())
+    ]
+    assert forms[0] == forms[1] and not torch.equal(flat(whole), flat(ours))
+    resumed = copy.deepcopy(whole)
+    other = make(resumed)
+    other.load_state_dict(state)
+    for step in range(3, 6):
+        conduct(conductor, [whole(*micro_batches(step))])
+        conduct(other, [resumed(*micro_batches(step))])
+    assert torch.equal(flat(resumed), flat(whole))
+
+
 def test_wins_in_a_row_are_part_of_the_state() -> None:
     parameter = nn.Parameter(torch.zeros(1))
     conductor = descend(parameter, win_limit=2, arbiter=(0.0, 1.0))

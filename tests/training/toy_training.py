@@ -81,6 +81,11 @@ def config(**changes: object) -> TrainingConfig:
     return TrainingConfig(**{**settings, **changes})
 
 
+def conducted(optimizer: str = "gcond", **changes: object) -> TrainingConfig:
+    """As :func:`config`, with an optimizer that has no weight decay and scales its rate by tensor."""
+    return config(**{"optimizer": optimizer, "weight_decay": 0.0, "lr": 3e-4, **changes})
+
+
 def train_toy(
     folder: Path,
     settings: TrainingConfig | None = None,
@@ -106,6 +111,15 @@ def main(task: str, folder: str) -> None:
     torch.set_num_threads(1)
     if task == "killed":
         train_toy(Path(folder), batches=ToyBatches(before=send_self(signal.SIGKILL, at_draw=7)))
+    if task == "conducted ranks":
+        with distributed_world() as world:
+            for accumulate in (1, 2):
+                train_toy(
+                    Path(folder, f"accumulate{accumulate}"),
+                    conducted(accumulate=accumulate),
+                    dropout=0.0,
+                    world=world,
+                )
     if task == "ranks":
         distributed.PATIENCE = timedelta(seconds=60)
         with distributed_world() as world:
