@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from studykit.data.anatomy import LABELLED_HEADS, LEFT_OUT, majority_class, tissue_classes
@@ -15,6 +14,7 @@ from studykit.data.sources import DEFAULT_SOURCE, open_source
 from studykit.data.volumes import VolumeSettings
 from studykit.layers.patches import patchify
 from studykit.metrics.probe import ProbeScore, linear_probe
+from studykit.tiles import tile
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,29 @@ class LabelledHead:
     tissues: Tensor
 
 
+def labelled_volumes(spacing_mm: float) -> tuple[PreparedVolume, ...]:
+    """The labelled heads among the sample volumes, whole."""
+    settings = VolumeSettings(spacing_mm=spacing_mm)
+    return prepare(open_source(DEFAULT_SOURCE), settings, subjects=tuple(LABELLED_HEADS)).volumes
+
+
+def tissue_map(volume: PreparedVolume, scheme: str) -> Tensor:
+    """Tissue of each voxel, int64 (D, H, W); -1 where none is asked for, and in the air around the head.
+
+    Raises:
+        ValueError: the volume has no labels, or its labels follow another scheme.
+    """
+    classes = tissue_classes(label_tensor(volume), scheme)
+    head = torch.from_numpy(np.array(volume.foreground.T))
+    classes[(classes == 0) & ~head] = LEFT_OUT
+    return classes
+
+
 def labelled_heads(spacing_mm: float, crop_size: int, patch_size: int) -> tuple[LabelledHead, ...]:
     """The labelled heads among the sample volumes, at a study's spacing, crop and patch size."""
-    settings = VolumeSettings(spacing_mm=spacing_mm)
-    prepared = prepare(open_source(DEFAULT_SOURCE), settings, subjects=tuple(LABELLED_HEADS))
     return tuple(
         labelled_head(volume, LABELLED_HEADS[volume.subject], crop_size, patch_size)
-        for volume in prepared.volumes
+        for volume in labelled_volumes(spacing_mm)
     )
 
 
@@ -50,11 +66,8 @@ def labelled_head(volume: PreparedVolume, scheme: str, crop_size: int, patch_siz
         ValueError: the volume has no labels, or its labels follow another scheme.
     """
     image = volume_tensor(volume)
-    classes = tissue_classes(label_tensor(volume), scheme)
-    head = torch.from_numpy(np.array(volume.foreground.T))
-    classes[(classes == 0) & ~head] = LEFT_OUT
-    crops = _tiles(image, crop_size, float(image.min()))
-    patches = patchify(_tiles(classes[None], crop_size, LEFT_OUT), patch_size)
+    crops = tile(image, crop_size, float(image.min()))
+    patches = patchify(tile(tissue_map(volume, scheme)[None], crop_size, LEFT_OUT), patch_size)
     tissues = majority_class(patches.flatten(2))
     labelled = (tissues > 0).any(dim=1)
     return LabelledHead(volume.subject, crops[labelled], tissues[labelled])
@@ -82,12 +95,3 @@ def probe_both_ways(
         heads[1].subject: linear_probe(*sides[0], *sides[1]),
         heads[0].subject: linear_probe(*sides[1], *sides[0]),
     }
-
-
-def _tiles(volume: Tensor, size: int, background: float) -> Tensor:
-    """(C, D, H, W) to (N, C, size, size, size), the volume in the middle of whole tiles."""
-    padding = []
-    for side in reversed(volume.shape[1:]):
-        missing = -side % size
-        padding += [missing // 2, missing - missing // 2]
-    return patchify(F.pad(volume, padding, value=background)[None], size)[0]
