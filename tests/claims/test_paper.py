@@ -18,6 +18,7 @@ STUDIES = {
     "nnformer-data-efficiency": ("09_nnformer_data_efficiency", "nnformer-mae"),
     "volta-transfer": ("10_volta_transfer", "volta-3d"),
     "spine-ablation": ("11_spine_ablation", "spine-adaptive"),
+    "bertswin-ablations": ("12_bertswin_ablations", "bertswin"),
 }
 
 PAPER = """
