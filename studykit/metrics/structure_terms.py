@@ -1,0 +1,104 @@
+"""The squared error's identity on sub-patches, and how hard each structure term pulls at flat ones.
+
+Source: arXiv 2512.21769 and its released code; the terms themselves are in :mod:`studykit.losses.mvc`.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from studykit.losses.mvc import VARIANCE_FLOOR, block_components
+
+RELEASED_GUARD = 1e-8
+"""Added to deviations, not to variances, before the released code divides by them."""
+
+LEAST_ERROR = 1e-10
+"""Squared error below which two sub-patches count as equal: intensities are stored as float32."""
+
+
+def identity_gaps(prediction: Tensor, target: Tensor, sub_patch: int = 8) -> Tensor:
+    """|MSE - (brightness + contrast + structure)| / MSE of each sub-patch.
+
+    Args:
+        prediction, target: (..., D, H, W), computed in their dtype.
+        sub_patch: see :func:`~studykit.losses.mvc.block_components`.
+
+    Returns:
+        (..., d, h, w); NaN where the MSE is at most ``LEAST_ERROR``, as two equal sub-patches have no error
+        to take a share of.
+    """
+    parts = block_components(prediction, target, sub_patch)
+    squared = (prediction - target).square()
+    for axis, cells in zip((-3, -2, -1), parts.structure.shape[-3:], strict=True):
+        squared = squared.unflatten(axis, (cells, -1)).mean(axis)
+    gap = (squared - parts.brightness - parts.contrast - parts.structure).abs()
+    return torch.where(squared > LEAST_ERROR, gap / squared, torch.nan)
+
+
+def deviations(volume: Tensor, sub_patch: int = 8) -> Tensor:
+    """Population deviation of each sub-patch: (..., D, H, W) to float64 (..., d, h, w), 0 where flat."""
+    volume = volume.double()
+    return block_components(torch.zeros_like(volume), volume, sub_patch).contrast.sqrt()
+
+
+def correlation_term(prediction: Tensor, target: Tensor) -> Tensor:
+    """The correlation form with our floor on the variances, of one sub-patch (s, s, s): a scalar."""
+    return block_components(prediction, target, prediction.shape[-1], "correlation").structure.sum()
+
+
+def covariance_term(prediction: Tensor, target: Tensor) -> Tensor:
+    """The paper's 2(σXσY - cov), of one sub-patch (s, s, s): a scalar."""
+    return block_components(prediction, target, prediction.shape[-1]).structure.sum()
+
+
+def guarded_term(prediction: Tensor, target: Tensor) -> Tensor:
+    """The correlation form with the released guard on the deviations, of one sub-patch (s, s, s)."""
+    scaled = []
+    for block in (prediction, target):
+        block = block - block.mean()
+        scaled.append(block / (block.square().mean().sqrt() + RELEASED_GUARD))
+    return (scaled[0] - scaled[1]).square().mean()
+
+
+TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "correlation, our floor": correlation_term,
+    "correlation, released guard": guarded_term,
+    "covariance": covariance_term,
+}
+
+
+def gradient_norms(
+    term: Callable[[Tensor, Tensor], Tensor], sigmas: Sequence[float], side: int, seed: int = 0
+) -> list[float]:
+    """Norm of a term's gradient by the prediction's voxels where both sub-patches have deviation ``sigma``.
+
+    Their textures are unrelated (ρ = 0), which is where 1 - ρ pulls hardest. float64.
+
+    Args:
+        term: of two sub-patches, a scalar.
+        sigmas: deviations, in those of the volume.
+        side: voxels an axis of a sub-patch.
+        seed: draws the two textures.
+    """
+    x, y = _unrelated(side, torch.Generator().manual_seed(seed))
+    norms = []
+    for sigma in sigmas:
+        prediction = (sigma * x).requires_grad_()
+        (gradient,) = torch.autograd.grad(term(prediction, sigma * y), prediction)
+        norms.append(float(gradient.norm()))
+    return norms
+
+
+def gradient_bound(side: int) -> float:
+    """Largest gradient norm that the floor allows, as :func:`~studykit.losses.mvc.block_components` says."""
+    return 2.7 / (side**3 * VARIANCE_FLOOR) ** 0.5
+
+
+def _unrelated(side: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Two textures (s, s, s) of mean 0, deviation 1 and correlation 0."""
+    x, y = torch.randn(2, side**3, generator=generator, dtype=torch.float64)
+    x = x - x.mean()
+    y = y - y.mean()
+    y = y - (x @ y) / (x @ x) * x
+    return tuple((t / t.square().mean().sqrt()).reshape(side, side, side) for t in (x, y))
