@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from studykit.masking import num_masked, random_patch_mask, upsample_mask
+from studykit.masking import (
+    hide_first,
+    inside_field_of_view,
+    num_masked,
+    patch_noise,
+    random_patch_mask,
+    upsample_mask,
+)
 
 
 def test_each_sample_hides_the_same_number_and_the_seed_decides_which():
@@ -39,3 +46,58 @@ def test_upsampling_repeats_each_flag_over_its_voxels():
     for d in range(4):
         for h in range(9):
             assert torch.equal(voxels[:, 0, d, h], mask[:, d // 2, h // 3])
+
+
+def test_noise_is_uniform_seeded_and_apart_for_each_sample():
+    noise = patch_noise((4, 3, 5), 200, torch.Generator().manual_seed(0))
+    assert noise.shape == (200, 4, 3, 5) and noise.min() >= 0 and noise.max() < 1
+    assert abs(noise.mean() - 0.5) < 0.02 and abs(noise.std() - 12**-0.5) < 0.02
+    assert torch.equal(noise, patch_noise((4, 3, 5), 200, torch.Generator().manual_seed(0)))
+    assert not torch.equal(noise[0], noise[1])
+
+
+def test_what_comes_first_is_hidden():
+    order = torch.tensor([[3.0, -1.0, 2.0, 7.0, 5.0, 4.0, 0.5, 6.0], range(8)]).view(2, 2, 2, 2)
+    assert hide_first(order, 0.5).flatten(1).int().tolist() == [[1, 1, 1, 0, 0, 0, 1, 0], [1] * 4 + [0] * 4]
+    assert torch.equal(hide_first(order, 0.5), hide_first(10 * order - 3, 0.5))
+
+
+def test_equal_places_still_hide_the_right_number():
+    assert hide_first(torch.zeros(3, 2, 2, 4), 0.75).flatten(1).sum(1).tolist() == [12] * 3
+
+
+def background(*inside):
+    """A (1, 1, 8, 8, 8) volume at -2, with noise above it in the given boxes of voxels."""
+    volume = torch.full((1, 1, 8, 8, 8), -2.0)
+    for box in inside:
+        noise = torch.rand(volume[0, 0][box].shape, generator=torch.Generator().manual_seed(0))
+        volume[0, 0][box] = noise - 1.9
+    return volume
+
+
+def test_patches_inside_the_field_of_view():
+    volume = background(slice(0, 4))
+    inside = inside_field_of_view(volume, 4)
+    assert inside.shape == (1, 2, 2, 2) and inside.dtype == torch.bool
+    assert inside[0, 0].all() and not inside[0, 1].any()
+
+
+@pytest.mark.parametrize(("planes", "inside"), [(3, False), (4, True)])
+def test_a_patch_is_inside_when_more_than_the_share_of_it_is(planes, inside):
+    volume = background(slice(0, planes))
+    assert inside_field_of_view(volume, 4, share=0.75)[0, 0].all() == inside
+
+
+def test_intensity_units_and_channels_do_not_decide():
+    one = background((slice(0, 4), slice(0, 4)))
+    two = torch.cat([one, background((slice(4, 8), slice(4, 8)))], dim=1)
+    expected = inside_field_of_view(one, 4)
+    assert torch.equal(inside_field_of_view(30 * one + 700, 4), expected)
+    both = inside_field_of_view(two, 4)
+    assert both[0, 0, 0].all() and both[0, 1, 1].all() and both.sum() == 2 * expected.sum()
+
+
+def test_each_sample_has_a_background_of_its_own():
+    volume = torch.cat([background(slice(0, 4)), background(slice(4, 8)) + 5])
+    inside = inside_field_of_view(volume, 4)
+    assert inside.flatten(2).all(2).tolist() == [[True, False], [False, True]]

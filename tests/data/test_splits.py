@@ -45,6 +45,28 @@ def test_impossible_shares_are_refused(share):
         split_subjects(IDS, seed=0, val=share)
 
 
+@pytest.mark.parametrize("named", [("s7",), ("s2", "s19", "s0", "s11")])
+def test_who_is_to_be_held_out_is_and_the_parts_keep_their_sizes(named):
+    split = split_subjects(IDS, seed=0, val=3, test=4, hold_out=named)
+    assert set(named) <= set(split.test)
+    assert [len(part) for part in (split.train, split.val, split.test)] == [13, 3, 4]
+    assert sorted(split.train + split.val + split.test) == sorted(IDS)
+    assert split == split_subjects([*reversed(IDS)], seed=0, val=3, test=4, hold_out=[*named, *named])
+
+
+def test_holding_out_whom_the_seed_holds_out_changes_nothing():
+    plain = split_subjects(IDS, seed=0, val=3, test=4)
+    assert split_subjects(IDS, seed=0, val=3, test=4, hold_out=plain.test[:2]) == plain
+    assert split_subjects(IDS, seed=0, val=3, test=4, hold_out=()) == plain
+
+
+def test_who_cannot_be_held_out_is_named():
+    with pytest.raises(ValueError, match=r"ann, bob cannot be held out: known are s0, s1, s10"):
+        split_subjects(IDS, seed=0, val=3, test=4, hold_out=("bob", "s1", "ann"))
+    with pytest.raises(ValueError, match="3 subjects to hold out do not fit 2 to test"):
+        split_subjects(IDS, seed=0, val=3, test=2, hold_out=("s1", "s2", "s3"))
+
+
 def test_save_and_load(tmp_path):
     split = split_subjects(IDS, seed=0, val=3, test=4)
     split.save(tmp_path / "split.json")
