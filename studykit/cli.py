@@ -108,6 +108,8 @@ def _show(options: argparse.Namespace) -> int:
     from studykit.claims.paper import load_papers
     from studykit.home import results_dir
     from studykit.report.evidence import gather
+    from studykit.report.provenance import in_words
+    from studykit.report.rule_history import rule_commit
 
     papers = load_papers()
     found = [e for e in gather(results_dir(), papers) if e.claim.study == options.study]
@@ -126,8 +128,13 @@ def _show(options: argparse.Namespace) -> int:
         for unknown in claim.unknown:
             print(f"  unknown: {unknown}")
         print(f"  rule ({claim.rule.kind}): {claim.rule.metric}")
+        if since := rule_commit(claim):
+            print(f"  rule unchanged since commit {since.commit[:12]}, {since.written:%Y-%m-%d %H:%M}")
         if evidence.record is not None:
+            facts = evidence.record.provenance
             print(f"  {evidence.profile}: {evidence.record.verdict.reason}")
+            when = facts["started"][:16].replace("T", " ")
+            print(f"  {evidence.profile}: concluded {when}, {in_words(facts)}")
     return 0
 
 

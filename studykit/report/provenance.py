@@ -95,12 +95,12 @@ def git_state(root: Path) -> dict[str, Any]:
     ignore was added to ``studykit/``, ``papers/`` or ``notebooks/``. What running writes does not count:
     ``results/``, the README's claim table, and the outputs of a notebook whose cells are unchanged.
     """
-    top = _git(root, "rev-parse", "--show-toplevel")
-    commit = _git(root, "rev-parse", "HEAD")
+    top = git(root, "rev-parse", "--show-toplevel")
+    commit = git(root, "rev-parse", "HEAD")
     if top is None or commit is None or Path(top.strip()).resolve() != root.resolve():
         return {"commit": None, "dirty": None}
-    changed = (_git(root, "diff", "--name-only", "-z", "HEAD") or "").split("\0")
-    added = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", *_SOURCES) or ""
+    changed = (git(root, "diff", "--name-only", "-z", "HEAD") or "").split("\0")
+    added = git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", *_SOURCES) or ""
     return {
         "commit": commit.strip(),
         "dirty": bool(added) or any(_source_changed(root, path) for path in filter(None, changed)),
@@ -110,7 +110,7 @@ def git_state(root: Path) -> dict[str, Any]:
 _SOURCES = ("studykit", "papers", "notebooks")
 
 
-def _git(root: Path, *arguments: str) -> str | None:
+def git(root: Path, *arguments: str) -> str | None:
     """What git prints, or None where git is absent or refuses."""
     try:
         done = subprocess.run(
@@ -126,7 +126,7 @@ def _source_changed(root: Path, path: str) -> bool:
         return False
     if not path.endswith(".ipynb") or not (root / path).is_file():
         return True
-    before = _git(root, "show", f"HEAD:{path}")
+    before = git(root, "show", f"HEAD:{path}")
     return before is None or _cells(before) != _cells((root / path).read_text(encoding="utf-8"))
 
 

@@ -1,0 +1,63 @@
+"""Since which commit a claim's rule has read as it does: what shows that it was written before its runs."""
+
+import tomllib
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from studykit.claims.paper import Claim
+from studykit.report.provenance import ROOT, git
+
+
+@dataclass(frozen=True)
+class RuleCommit:
+    """The commit that gave a rule its present form.
+
+    Attributes:
+        commit: 40 hex digits.
+        written: when it was committed.
+    """
+
+    commit: str
+    written: datetime
+
+
+def rule_commit(claim: Claim, root: Path = ROOT) -> RuleCommit | None:
+    """The oldest commit from which on, up to now, the claim's rule reads as it does.
+
+    Which study and notebook a claim belongs to is no part of its rule.
+
+    Returns:
+        None without git or its history, or where the rule was changed and not committed yet.
+    """
+    path = f"papers/{claim.paper}/paper.toml"
+    history = git(root, "log", "--format=%H %cI", "--", path)
+    file = root / path
+    if not history or not file.is_file():
+        return None
+    now = _rule(file.read_text(encoding="utf-8"), claim.id)
+    found = None
+    for line in history.splitlines():
+        commit, written = line.split()
+        then = git(root, "show", f"{commit}:{path}")
+        if now is None or then is None or _rule(then, claim.id) != now:
+            break
+        found = RuleCommit(commit, datetime.fromisoformat(written))
+    return found
+
+
+def precedes(earlier: str, later: str, root: Path = ROOT) -> bool | None:
+    """Whether one commit is the other or an ancestor of it; None where git does not know one of them."""
+    known = [git(root, "cat-file", "-e", f"{commit}^{{commit}}") is not None for commit in (earlier, later)]
+    if not all(known):
+        return None
+    return git(root, "merge-base", "--is-ancestor", earlier, later) is not None
+
+
+def _rule(text: str, claim_id: str) -> dict[str, Any] | None:
+    try:
+        claims = tomllib.loads(text).get("claims", [])
+    except tomllib.TOMLDecodeError:
+        return None
+    return next((claim.get("rule") for claim in claims if claim.get("id") == claim_id), None)
