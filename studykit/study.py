@@ -295,7 +295,7 @@ class Study:
 
         Called once the other study has its runs: verdicts then state its data, its cost and its provenance.
         """
-        self.data, self.split = other.data, other.split
+        self.source, self.data, self.split = other.source, other.data, other.split
         self._runs |= other._runs
 
     def save_figure(self, figure: "Figure", name: str, description: str) -> None:

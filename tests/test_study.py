@@ -519,10 +519,11 @@ def test_own_data_and_own_seeds_never_touch_the_evidence(tiny):
 def test_a_study_that_rests_on_another_states_its_data_and_cost(tiny, results):
     other = tiny("laptop")
     other.run(two_arms(other)[0])
-    study = open_study("effective-rank", "laptop", data=other.source)
+    study = open_study("effective-rank", "laptop")
     study.rest_on(other)
     study.conclude("bertswin/effective-rank-contrast", Estimate(1.5, 1.2, 1.9, 5, "reduced-scale"))
     (record,) = read_verdicts(study.folder)
     assert record.cost == other.cost() and record.cost.flops > 0
-    assert record.n_cases == len(other.split.test) and "held-out subjects" in record.data
+    assert record.n_cases == len(other.split.test)
+    assert record.data.startswith("folder:heads at ") and "held-out subjects" in record.data
     assert not (study.folder / "split.json").exists()
