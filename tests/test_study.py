@@ -525,5 +525,5 @@ def test_a_study_that_rests_on_another_states_its_data_and_cost(tiny, results):
     (record,) = read_verdicts(study.folder)
     assert record.cost == other.cost() and record.cost.flops > 0
     assert record.n_cases == len(other.split.test)
-    assert record.data.startswith("folder:heads at ") and "held-out subjects" in record.data
+    assert other.source.endswith(record.data.partition(" at ")[0].removeprefix("folder:")) and "held-out subjects" in record.data
     assert not (study.folder / "split.json").exists()
