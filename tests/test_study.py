@@ -525,5 +525,6 @@ def test_a_study_that_rests_on_another_states_its_data_and_cost(tiny, results):
     (record,) = read_verdicts(study.folder)
     assert record.cost == other.cost() and record.cost.flops > 0
     assert record.n_cases == len(other.split.test)
-    assert other.source.endswith(record.data.partition(" at ")[0].removeprefix("folder:")) and "held-out subjects" in record.data
+    source, _, words = record.data.partition(" at ")
+    assert other.source.endswith(source.removeprefix("folder:")) and "held-out subjects" in words
     assert not (study.folder / "split.json").exists()
