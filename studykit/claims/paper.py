@@ -100,7 +100,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class Claim:
-    """One assertion of a paper, the study that can settle it, and the rule it is settled by."""
+    """One assertion of a paper, the study that can settle it, and the rule it is settled by.
+
+    ``figure`` names the figure of its notebook that shows the answer, without its ending; None for the first.
+    """
 
     paper: str
     id: str
@@ -110,6 +113,7 @@ class Claim:
     reported: tuple[Reported, ...]
     unknown: tuple[str, ...]
     rule: Rule
+    figure: str | None = None
 
     @property
     def key(self) -> str:
@@ -245,6 +249,7 @@ def _read_claim(table: Table, paper: str) -> Claim:
         reported=tuple(_read_reported(entry) for entry in table.tables("reported", optional=True)),
         unknown=table.texts("unknown"),
         rule=_read_rule(Table(f"{table.where}: rule", table.take("rule", dict))),
+        figure=table.take("figure", str, optional=True),
     )
     table.done()
     return claim

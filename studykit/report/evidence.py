@@ -61,6 +61,13 @@ class Evidence:
         estimate = None if self.record is None else self.record.verdict.estimate
         return ABSENT if estimate is None else estimate.kind
 
+    @property
+    def figure(self) -> str | None:
+        """File of the figure that shows the answer: the claim's own, else the record's first, if it has any."""
+        files = [file for file, _ in self.record.figures] if self.record else []
+        own = [file for file in files if file.rpartition(".")[0] == self.claim.figure]
+        return next(iter(own + files), None)
+
     def file(self, name: str) -> str:
         """Path of one of the record's files, relative to ``results/``, with forward slashes."""
         return f"{self.claim.study}/{self.profile}/{name}"

@@ -110,6 +110,6 @@ def _links(evidence: Evidence, prefix: str) -> str:
     record = evidence.record
     if record is None:
         return ABSENT
-    named = [("notebook", record.notebook), *(("figure", file) for file, _ in record.figures[:1])]
+    named = [("notebook", record.notebook), ("figure", evidence.figure)]
     links = [f"[{name}]({prefix}{evidence.file(file)})" for name, file in named if file]
     return ", ".join(links) or ABSENT

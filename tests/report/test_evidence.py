@@ -1,9 +1,12 @@
 import json
+from dataclasses import replace
 
 import pytest
 from toy_paper import ratio
 
 from studykit.claims.estimate import Estimate
+from studykit.claims.paper import load_papers
+from studykit.home import results_dir
 from studykit.report.evidence import gather, summary_frame
 
 
@@ -84,3 +87,19 @@ def test_evidence_at_odds_with_its_claim_is_refused(conclude, papers, change, re
     with pytest.raises(ValueError, match=reason) as error:
         gather(conclude.results, papers)
     assert str(path) in str(error.value)
+
+
+def test_a_claim_is_shown_by_its_own_figure_or_else_by_the_first(conclude, papers):
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    (evidence,) = (e for e in gather(conclude.results, papers) if e.claim.id == "steps")
+    shown = replace(evidence, record=replace(evidence.record, figures=(("a.svg", "one"), ("b.svg", "two"))))
+    assert shown.figure == "a.svg"
+    assert replace(shown, claim=replace(shown.claim, figure="b")).figure == "b.svg"
+    assert replace(shown, claim=replace(shown.claim, figure="c")).figure == "a.svg"
+    assert replace(shown, record=None).figure is None
+
+
+def test_every_figure_that_a_claim_names_is_among_its_evidence():
+    for evidence in gather(results_dir(), load_papers()):
+        if evidence.record and evidence.claim.figure:
+            assert evidence.figure == f"{evidence.claim.figure}.svg", evidence.claim.key
