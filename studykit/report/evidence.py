@@ -63,7 +63,7 @@ class Evidence:
 
     @property
     def figure(self) -> str | None:
-        """File of the figure that shows the answer: the claim's own, else the record's first, if it has any."""
+        """File of the figure that shows the answer: the claim's own, else the record's first, or None."""
         files = [file for file, _ in self.record.figures] if self.record else []
         own = [file for file in files if file.rpartition(".")[0] == self.claim.figure]
         return next(iter(own + files), None)
