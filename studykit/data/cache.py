@@ -8,6 +8,7 @@ written last; an entry that lacks it, or whose arrays do not have the size it st
 import json
 import shutil
 import warnings
+from collections.abc import Callable
 from collections.abc import Collection as Ids
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +127,14 @@ def prepare(
 
 def _prepare_one(subject: Subject, settings: VolumeSettings, cache: Path) -> PreparedVolume:
     key = _entry_key(subject, settings, cache)
+    found = cached_arrays(cache, key, lambda: _decode(subject, settings))
+    return PreparedVolume(
+        subject.id, found.image, found.foreground, found.labels, found.affine, subject.modality, key
+    )
+
+
+def cached_arrays(cache: Path, key: str, make: Callable[[], PreparedArrays]) -> PreparedArrays:
+    """The entry ``key``, mapped from disk; made first where it is missing or damaged, by one process."""
     entry = cache / "volumes" / key
     entry.parent.mkdir(parents=True, exist_ok=True)
     found = _open_entry(entry)
@@ -133,12 +142,10 @@ def _prepare_one(subject: Subject, settings: VolumeSettings, cache: Path) -> Pre
         with FileLock(entry.with_suffix(".lock")):
             found = _open_entry(entry)
             if found is None:
-                _write_entry(entry, _decode(subject, settings))
+                _write_entry(entry, make())
                 found = _open_entry(entry)
     assert found is not None
-    return PreparedVolume(
-        subject.id, found.image, found.foreground, found.labels, found.affine, subject.modality, key
-    )
+    return found
 
 
 def _entry_key(subject: Subject, settings: VolumeSettings, cache: Path) -> str:

