@@ -5,8 +5,8 @@ from timing import compared, device, is_quick, race, write_result
 
 from studykit.arms import Arm, training_of
 from studykit.data.loading import RandomCrops
+from studykit.data.prepared import prepared_source
 from studykit.data.sources import DEFAULT_SOURCE
-from studykit.experiment import prepared_source
 from studykit.methods import build_method
 from studykit.profiles import Profile, pretraining_profile
 from studykit.training.distributed import SINGLE

@@ -28,6 +28,9 @@ class Arm:
             does not divide by the gradient's size needs other rates than AdamW.
         tuned_by: held-out values with their weights, whose sum picks the learning rate: the arm's own loss.
         starts_as: name of the arm whose initial weights it has, empty for weights of its own.
+        starts_from: name of the arm whose trained weights it takes over, empty for none.
+        parts: of the model, which it takes over.
+        subjects: that it trains on, empty for all of the study's training subjects.
     """
 
     name: str
@@ -37,6 +40,9 @@ class Arm:
     rate_scale: float = 1.0
     tuned_by: Mapping[str, float] = field(default_factory=lambda: {"error": 1.0})
     starts_as: str = ""
+    starts_from: str = ""
+    parts: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
 
     def at_rate(self, learning_rate: float) -> "Arm":
         """The arm at another peak learning rate."""

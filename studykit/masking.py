@@ -1,6 +1,8 @@
 """Masks over the patch grid: explicit generators in, explicit boolean tensors out, ``True`` = masked."""
 
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -53,9 +55,131 @@ def patch_noise(grid: Sequence[int], batch: int, generator: torch.Generator) -> 
 
 def hide_first(order: Tensor, mask_ratio: float) -> Tensor:
     """Hide the patches that come first: float (B, d, h, w) to bool (B, d, h, w), the same number a sample."""
-    masked = num_masked(order.shape[1:], mask_ratio)
+    return hide_count(order, num_masked(order.shape[1:], mask_ratio))
+
+
+def hide_count(order: Tensor, count: int) -> Tensor:
+    """Hide the ``count`` patches that come first: float (B, d, h, w) to bool (B, d, h, w)."""
     ranks = order.flatten(1).argsort(dim=1).argsort(dim=1)
-    return (ranks < masked).view(order.shape)
+    return (ranks < count).view(order.shape)
+
+
+class HierarchicalMask(NamedTuple):
+    """Two nested masks on one patch grid, bool (B, d, h, w): ``fine`` hides a part of what ``coarse`` hides.
+
+    ``coarse`` covers whole blocks of patches, the large missing regions; ``fine`` says which patches of these
+    regions stay hidden where the others are opened again as clues.
+    """
+
+    coarse: Tensor
+    fine: Tensor
+
+
+def hierarchical_counts(
+    grid: Sequence[int], coarse_block: int | Sequence[int], coarse_ratio: float, fine_ratio: float
+) -> tuple[int, int]:
+    """Patches a sample that :func:`hierarchical_mask` has in its coarse and in its fine mask.
+
+    Raises:
+        ValueError: the grid does not divide into blocks, or a ratio is outside (0, 1).
+    """
+    block = _triple(coarse_block)
+    if any(n % b for n, b in zip(grid, block, strict=True)):
+        raise ValueError(
+            f"A grid of {tuple(grid)} patches does not divide into blocks of {block}; choose a coarse_block "
+            "that divides it."
+        )
+    blocks = num_masked([n // b for n, b in zip(grid, block, strict=True)], coarse_ratio)
+    coarse = blocks * math.prod(block)
+    return coarse, num_masked([coarse], fine_ratio)
+
+
+def hierarchical_mask(
+    grid: Sequence[int],
+    coarse_block: int | Sequence[int],
+    coarse_ratio: float,
+    fine_ratio: float,
+    batch: int,
+    generator: torch.Generator,
+) -> HierarchicalMask:
+    """Blocks drawn uniformly, then patches drawn uniformly inside them (RSNA 2025 blueprint, section 3.1).
+
+    With blocks of one patch both levels have the same grain, as in the blueprint's own code.
+
+    Args:
+        grid: patches an axis, (d, h, w).
+        coarse_block: patches of a coarse block along each axis, one number or three.
+        coarse_ratio: share of the blocks in ``coarse``, in (0, 1).
+        fine_ratio: share of their patches in ``fine``, in (0, 1).
+        batch: number of samples B.
+        generator: source of all randomness; the masks live on its device.
+
+    Raises:
+        ValueError: the grid does not divide into blocks, or a ratio is outside (0, 1).
+    """
+    block = _triple(coarse_block)
+    _, count = hierarchical_counts(grid, block, coarse_ratio, fine_ratio)
+    coarse_grid = [n // b for n, b in zip(grid, block, strict=True)]
+    coarse = upsample_mask(random_patch_mask(coarse_grid, coarse_ratio, batch, generator), block).squeeze(1)
+    order = patch_noise(grid, batch, generator) + ~coarse
+    return HierarchicalMask(coarse, hide_count(order, count))
+
+
+def weighted_block_mask(
+    weights: Tensor, mask_ratio: float, generator: torch.Generator, strength: float = 1.0
+) -> Tensor:
+    """Mask the same number of patches in each sample, those of large weight with a larger probability.
+
+    Patches are drawn one after the other without replacement, each with a probability that is proportional
+    to its weight to the power ``strength`` (Gumbel top-k, Kool et al. 2019). The blocks of VasoMIM
+    (arXiv 2508.10794) are drawn by vesselness; here any weight serves.
+
+    Args:
+        weights: (B, d, h, w), not negative; see :func:`weighted_order` for zeros.
+        mask_ratio: share of patches to hide, in (0, 1).
+        generator: source of all randomness, on the weights' device.
+        strength: 0 draws uniformly.
+
+    Returns:
+        bool (B, d, h, w), ``True`` where the patch is hidden.
+    """
+    noise = patch_noise(weights.shape[1:], weights.shape[0], generator)
+    return hide_first(weighted_order(noise, weights, strength), mask_ratio)
+
+
+def weighted_order(noise: Tensor, weights: Tensor, strength: float) -> Tensor:
+    """Order in which patches are hidden, float (B, d, h, w): of uniform ``noise``, biased by ``weights``.
+
+    A weight counts as at least a thousandth of the sample's largest, so that no patch is always visible and
+    a sample without any weight is drawn uniformly.
+    """
+    largest = weights.flatten(1).amax(dim=1).clamp(min=torch.finfo(weights.dtype).tiny)
+    relative = (weights / largest[:, None, None, None]).clamp(min=1e-3)
+    gumbel = -torch.log(-torch.log(noise))
+    return -(strength * relative.log() + gumbel)
+
+
+def mask_on(mask: Tensor, grid: Sequence[int]) -> Tensor:
+    """A mask on the grid of a feature map: repeated over a finer one; over a coarser one, a cell is hidden
+    where any of its patches is.
+
+    Args:
+        mask: bool (B, d, h, w), ``True`` = hidden.
+        grid: cells an axis; a multiple of the mask's grid or a divisor of it.
+
+    Returns:
+        bool (B, *grid).
+
+    Raises:
+        ValueError: neither grid divides into the other.
+    """
+    old = mask.shape[1:]
+    if all(n % m == 0 for n, m in zip(grid, old, strict=True)):
+        return upsample_mask(mask, [n // m for n, m in zip(grid, old, strict=True)]).squeeze(1)
+    if all(m % n == 0 for n, m in zip(grid, old, strict=True)):
+        cell = [m // n for n, m in zip(grid, old, strict=True)]
+        return F.max_pool3d(mask[:, None].float(), cell).squeeze(1).bool()
+    raise ValueError(f"A mask of {tuple(old)} patches does not fit a feature map of {tuple(grid)} cells.")
 
 
 def inside_field_of_view(volume: Tensor, patch_size: int, share: float = 0.95) -> Tensor:
@@ -82,7 +206,11 @@ def upsample_mask(mask: Tensor, patch_size: int | Sequence[int]) -> Tensor:
     Returns:
         bool (B, 1, d·pd, h·ph, w·pw).
     """
-    pd, ph, pw = (patch_size,) * 3 if isinstance(patch_size, int) else tuple(patch_size)
+    pd, ph, pw = _triple(patch_size)
     batch, d, h, w = mask.shape
     blocks = mask.view(batch, d, 1, h, 1, w, 1).expand(batch, d, pd, h, ph, w, pw)
     return blocks.reshape(batch, 1, d * pd, h * ph, w * pw)
+
+
+def _triple(size: int | Sequence[int]) -> tuple[int, int, int]:
+    return (size, size, size) if isinstance(size, int) else tuple(size)

@@ -108,6 +108,79 @@ MANY_ARMS = {
 """Sizes of the studies that compare so many arms that each has to be smaller."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class TransferProfile(Profile):
+    """Sizes of a study that trains with labels, after pre-training or without.
+
+    ``patch_size`` is the side of a mask's blocks in pre-training; ``embed_dim``, ``depth`` and ``num_heads``
+    are those of a transformer's first stage.
+
+    Attributes:
+        train, val, test: subjects.
+        pretraining_steps: optimizer steps of a pre-training; ``steps`` are those with labels.
+        label_fractions: shares of the training subjects whose labels are used, growing.
+    """
+
+    train: int
+    val: int
+    test: int
+    pretraining_steps: int
+    label_fractions: tuple[float, ...]
+
+    @property
+    def subjects(self) -> int:
+        """Subjects of the three parts together."""
+        return self.train + self.val + self.test
+
+
+SEGMENTATION = {
+    "smoke": TransferProfile(
+        name="smoke", spacing_mm=6.0, crop_size=16, patch_size=4, embed_dim=12, depth=1, num_heads=1,
+        window_size=2, batch_size=2, steps=4, warmup_steps=1, eval_every=2, checkpoint_every=2,
+        snapshot_every=4, crops_per_subject=2, repetitions=2, learning_rates=(1e-3, 3e-3), tuning_steps=2,
+        tuning_extensions=0, train=4, val=2, test=2, pretraining_steps=4, label_fractions=(0.25, 1.0),
+    ),
+    "laptop": TransferProfile(
+        name="laptop", spacing_mm=3.0, crop_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=2,
+        window_size=4, batch_size=4, steps=400, warmup_steps=40, eval_every=25, checkpoint_every=200,
+        snapshot_every=600, crops_per_subject=4, repetitions=5, learning_rates=(1e-3, 3e-3), tuning_steps=600,
+        tuning_extensions=1, train=40, val=4, test=16, pretraining_steps=600,
+        label_fractions=(0.05, 0.1, 0.2, 0.4, 1.0), evidence="mechanism",
+    ),
+    "gpu": TransferProfile(
+        name="gpu", spacing_mm=1.5, crop_size=64, patch_size=16, embed_dim=96, depth=2, num_heads=3,
+        window_size=4, batch_size=8, steps=4000, warmup_steps=200, eval_every=200, checkpoint_every=400,
+        snapshot_every=4000, crops_per_subject=4, repetitions=5, learning_rates=(3e-4, 1e-3),
+        tuning_steps=4000, tuning_extensions=1, train=160, val=16, test=64, pretraining_steps=8000,
+        label_fractions=(0.05, 0.1, 0.2, 0.4, 1.0), precision="bf16", compile=True, evidence="mechanism",
+    ),
+}  # fmt: skip
+SEGMENTATION["paper"] = replace(
+    SEGMENTATION["gpu"], name="paper", spacing_mm=1.0, crop_size=128, patch_size=32, batch_size=2,
+    steps=250_000, warmup_steps=2_500, eval_every=2_500, checkpoint_every=1_000, snapshot_every=250_000,
+    tuning_steps=25_000, pretraining_steps=250_000,
+)  # fmt: skip
+"""None of the papers states its sizes: ``paper`` takes nnFormer's own (crops of 128³, 1000 × 250 steps)."""
+
+DETECTION = {
+    "smoke": replace(
+        SEGMENTATION["smoke"], spacing_mm=4.5, patch_size=8, train=8, val=4, test=4, label_fractions=(1.0,),
+    ),
+    "laptop": replace(
+        SEGMENTATION["laptop"], spacing_mm=2.25, batch_size=4, train=80, val=40, test=160,
+        label_fractions=(1.0,),
+    ),
+    "gpu": replace(
+        SEGMENTATION["gpu"], spacing_mm=0.75, crop_size=96, train=400, val=100, test=400,
+        label_fractions=(1.0,),
+    ),
+}  # fmt: skip
+DETECTION["paper"] = replace(DETECTION["gpu"], name="paper", spacing_mm=0.5, crop_size=144)
+"""Crops are whole fields of view."""
+
+TRANSFER = {"segmentation": SEGMENTATION, "detection": DETECTION}
+
+
 def check_profile(name: str) -> None:
     """Refuse a name that is no profile.
 
@@ -126,3 +199,13 @@ def pretraining_profile(name: str, *, many_arms: bool = False) -> Profile:
     """
     check_profile(name)
     return (MANY_ARMS if many_arms else PRETRAINING)[name]
+
+
+def transfer_profile(name: str, task: str) -> TransferProfile:
+    """Sizes of a study with labels of a ``task``, ``segmentation`` or ``detection``, at profile ``name``.
+
+    Raises:
+        ValueError: unknown profile; the message lists the known ones.
+    """
+    check_profile(name)
+    return TRANSFER[task][name]

@@ -7,6 +7,7 @@ data order, the masks, the held-out crops and the number of steps; each is tuned
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +22,7 @@ from studykit.claims.estimate import Estimate
 from studykit.claims.paper import Claim, claims_of_study, find_claim, load_papers
 from studykit.claims.verdict import Verdict, judge
 from studykit.data.cache import Prepared
+from studykit.data.prepared import prepared_source
 from studykit.data.sources import check_source_name
 from studykit.data.splits import Split, split_subjects
 from studykit.effort import (
@@ -32,25 +34,18 @@ from studykit.effort import (
     provenance_of,
     seconds_a_step,
 )
-from studykit.experiment import (
-    DataRecipe,
-    held_out_crops,
-    held_out_masks,
-    new_method,
-    prepared_source,
-    run_config,
-    trained_method,
-    work,
-)
+from studykit.experiment import new_method, run_config, trained_method, work
 from studykit.metrics.compute import Flops
 from studykit.metrics.convergence import Curve
-from studykit.profiles import Profile, pretraining_profile
+from studykit.profiles import Profile
 from studykit.report.cost import Cost, total
 from studykit.report.provenance import provenance
 from studykit.report.record import Record, write_verdicts
 from studykit.report.tables import write_table
 from studykit.runs import Run, RunStore, derive_seed
-from studykit.setups import setup_of
+from studykit.setups import profile_of, setup_of
+from studykit.tasks.reconstruction import Recipe, held_out_crops, held_out_masks
+from studykit.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,6 +67,7 @@ def open_study(
     seeds: Sequence[int] | None = None,
     *,
     data: str | None = None,
+    spacing_mm: float | None = None,
     nproc: int = 1,
 ) -> "Study":
     """Open a study and check its settings. Its volumes are decoded when they are first asked for.
@@ -81,6 +77,7 @@ def open_study(
         profile: ``smoke``, ``laptop``, ``gpu`` or ``paper``.
         seeds: repetitions, by default as many as the profile has.
         data: source of volumes, by default the study's own, see :mod:`studykit.setups`.
+        spacing_mm: voxel size after resampling, by default the profile's.
         nproc: processes a training runs in, one for each GPU.
 
     Raises:
@@ -91,8 +88,10 @@ def open_study(
     if name not in known:
         raise ValueError(f"Unknown study {name!r}. Known: {', '.join(known)}.")
     setup = setup_of(name)
-    sizes = pretraining_profile(profile, many_arms=setup.many_arms)
-    source = setup.source if data is None else data
+    sizes = profile_of(setup, profile)
+    if spacing_mm is not None:
+        sizes = replace(sizes, spacing_mm=spacing_mm)
+    source = setup.source_at(sizes) if data is None else data
     check_source_name(source)
     if profile == "paper" and source.startswith("sample-"):
         raise ValueError(
@@ -101,7 +100,12 @@ def open_study(
         )
     if nproc < 1 or sizes.batch_size % nproc:
         raise ValueError(f"nproc must be at least 1 and divide the batch of {sizes.batch_size}, got {nproc}.")
-    return Study(name, sizes, _checked_seeds(seeds, sizes.repetitions), source, nproc)
+    checked = _checked_seeds(seeds, sizes.repetitions)
+    if setup.labels:
+        from studykit.transfer_study import TransferStudy
+
+        return TransferStudy(name, sizes, checked, source, nproc)
+    return Study(name, sizes, checked, source, nproc)
 
 
 def _checked_seeds(seeds: Sequence[int] | None, repetitions: int) -> tuple[int, ...]:
@@ -124,7 +128,7 @@ class Study:
         self.nproc = nproc
         self.setup = setup_of(name)
         self.arms: dict[str, Arm] = {}
-        own = source != self.setup.source or seeds != tuple(range(profile.repetitions))
+        own = source != self.setup.source_at(profile) or seeds != tuple(range(profile.repetitions))
         self.folder = home.evidence_dir(name, profile.name, own=own)
         self._store = RunStore(home.runs_dir())
         self._provenance = provenance()
@@ -149,15 +153,15 @@ class Study:
                 f"{self.source} has {len(ids)} usable subject(s); a study needs at least 3: to train, to "
                 "tune and to hold out."
             )
-        hold_out = self.setup.hold_out if self.source == self.setup.source else ()
+        hold_out = self.setup.hold_out if self.source == self.setup.source_at(self.profile) else ()
         split = split_subjects(ids, seed=derive_seed(self.name, "split"), val=1, test=0.3, hold_out=hold_out)
         split.save(self.folder / "split.json")
         return split
 
-    def recipe(self, held_out: Sequence[str] | None = None) -> DataRecipe:
+    def recipe(self, held_out: Sequence[str] | None = None) -> Recipe:
         """The data of a run, scored on ``held_out`` subjects (default: the test subjects)."""
         sizes = self.profile
-        return DataRecipe(
+        return Recipe(
             source=self.source,
             fingerprint=self.data.fingerprint,
             spacing_mm=sizes.spacing_mm,
@@ -195,10 +199,7 @@ class Study:
         """
         sizes = {"img_size": self.profile.crop_size, "patch_size": self.profile.patch_size}
         arm = Arm(name, method, sizes | options, dict(training or {}), rate_scale, dict(tuned_by), starts_as)
-        training_of(arm, self.profile, tuning=False)
-        new_method({"method": {"name": method, "options": arm.options}, "seeds": {"init": 0}})
-        self.arms[name] = arm
-        return arm
+        return self._register(arm)
 
     def run(self, arm: Arm | str, seed: int | None = None) -> Run:
         """Train one repetition of an arm, resume it, or find it done; one that diverged is said so.
@@ -361,6 +362,13 @@ class Study:
             )
         return self.arms[name]
 
+    def _register(self, arm: Arm) -> Arm:
+        """Build an arm once, so that a wrong option shows before any work."""
+        self._training_of(arm, tuning=False)
+        new_method({"method": {"name": arm.method, "options": arm.options}, "seeds": {"init": 0}})
+        self.arms[arm.name] = arm
+        return arm
+
     def _chosen(self, arms: Iterable[Arm | str] | None) -> list[Arm]:
         return [self._arm(arm) for arm in (self.arms.values() if arms is None else arms)]
 
@@ -369,11 +377,23 @@ class Study:
         return run_config(
             arm.method,
             arm.options,
-            self.recipe(self.split.val if tuning else None),
-            training_of(arm, self.profile, tuning=tuning),
+            self._recipe_of(arm, tuning=tuning),
+            self._training_of(arm, tuning=tuning),
             init_seed=derive_seed(self.name, arm.starts_as or arm.name, repetition),
             training_seed=derive_seed(self.name, "data order and masks", repetition),
+            **self._start_of(arm, repetition),
         )
+
+    def _recipe_of(self, arm: Arm, *, tuning: bool) -> Any:
+        """The data that an arm trains on and is scored on while it does."""
+        return self.recipe(self.split.val if tuning else None)
+
+    def _training_of(self, arm: Arm, *, tuning: bool) -> TrainingConfig:
+        return training_of(arm, self.profile, tuning=tuning)
+
+    def _start_of(self, arm: Arm, repetition: int | str) -> dict[str, Any]:
+        """Which run's weights an arm starts from, as :func:`run_config` takes it."""
+        return {}
 
     def _tuning_runs(self, arm: Arm, get: Callable[[Mapping[str, Any], str], Run]) -> list[Run]:
         """An arm's tuning run at each learning rate, as ``get`` makes or finds it."""

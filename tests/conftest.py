@@ -1,5 +1,6 @@
 """A study on small heads, in folders of its own."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,14 @@ import pytest
 from tiny_study import STUDY, tiny_profile, write_heads
 
 from studykit import profiles
+from studykit.layers import minkowski
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What needs MinkowskiEngine is skipped without it, unless ``STUDYKIT_REQUIRE_MINKOWSKI`` is set."""
+    wanted = item.get_closest_marker("minkowski") and not os.environ.get("STUDYKIT_REQUIRE_MINKOWSKI")
+    if wanted and not minkowski.available():
+        pytest.skip("MinkowskiEngine is not installed: make minkowski")
 
 
 @pytest.fixture(scope="session")

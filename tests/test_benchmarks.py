@@ -108,3 +108,24 @@ def test_every_contestant_of_the_conductor_trains(timing):
         turn()
         for place, parameter in method.named_parameters():
             assert parameter.isfinite().all() and not torch.equal(parameter, before[place]), (name, place)
+
+
+@pytest.mark.minkowski
+def test_every_contestant_of_the_sparse_convolution_finds_the_same_gradients(timing):
+    bench = importlib.import_module("bench_sparse_conv")
+    first, *others = [bench.turns(name, 16, 0.25)() for name in bench.CONTESTANTS]
+    for gradients in others:
+        for ours, theirs in zip(first, gradients, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.network
+def test_the_cohorts_peer_makes_labelled_heads_of_the_same_regions(timing):
+    bench = importlib.import_module("bench_cohort")
+    labels = bench.label_map(6.0)
+    assert labels.shape == (1, *bench.DESIGN.shape(6.0)) and len(labels.unique()) > 10
+    pytest.importorskip("torchio")
+    made = bench.by_torchio(labels, 6.0)()
+    image, regions = made["image"].data, made["labels"].data
+    assert image.shape == regions.shape == labels.shape and image.std() > 0.5
+    assert set(regions.unique().tolist()) <= set(labels.unique().tolist())

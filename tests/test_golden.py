@@ -20,10 +20,11 @@ from tiny_study import BERTSWIN, MAE, STUDY, tiny_profile, write_heads
 
 from studykit import atomic, profiles
 from studykit.data.loading import RandomCrops, fixed_crops
+from studykit.data.prepared import prepared_source
 from studykit.data.volumes import PREPARATION_VERSION
-from studykit.experiment import DataRecipe, prepared_source
 from studykit.methods import METHODS, build_method, method_versions
 from studykit.study import open_study
+from studykit.tasks.reconstruction import Recipe
 from studykit.training.config import TrainingConfig
 from studykit.training.loop import train
 from studykit.training.records import METRICS, read_records
@@ -32,7 +33,7 @@ STORED = Path(__file__).with_name("golden.json")
 TOLERANCE = {"rel_tol": 1e-4, "abs_tol": 1e-6}
 PLACES = {
     "preparation": "PREPARATION_VERSION in studykit/data/volumes.py",
-    "recipe": "DataRecipe.version in studykit/experiment.py",
+    "recipe": "Recipe.version in studykit/tasks/reconstruction.py",
     "training": "TrainingConfig.version in studykit/training/config.py",
     "method": "`version` of the method in studykit/methods/",
     "model": "`version` of the model in studykit/models/",
@@ -66,7 +67,7 @@ def crops_case(heads: Path) -> Case:
     volumes = prepared_source(f"folder:{heads}", 4.0).volumes
     random = RandomCrops(volumes, 16, 4).draw(torch.Generator().manual_seed(0))
     fixed = fixed_crops(volumes, 16, 2, torch.Generator().manual_seed(0))
-    versions = {"preparation": PREPARATION_VERSION, "recipe": DataRecipe.version}
+    versions = {"preparation": PREPARATION_VERSION, "recipe": Recipe.version}
     return versions, {"random": summary(random), "fixed": summary(fixed)}
 
 

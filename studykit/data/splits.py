@@ -1,6 +1,7 @@
 """Which subjects train, which validate, which test."""
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -82,3 +83,44 @@ def _count(share: int | float, total: int, name: str) -> int:
     if not 0 <= share < 1:
         raise ValueError(f"{name} must be a number of subjects or a share below 1, got {share}")
     return max(1, round(share * total)) if share > 0 else 0
+
+
+def nested_subsets(ids: Iterable[str], fractions: Iterable[float], seed: int) -> dict[float, tuple[str, ...]]:
+    """Fraction → its subjects, so that each smaller subset lies in each larger one.
+
+    A fraction f of n subjects has f · n of them, halves rounded up. As in :func:`split_subjects` the same ids
+    give the same subsets in any order, on any machine.
+
+    Raises:
+        ValueError: no subjects, a fraction outside 0 to 1, or one so small that no subject is left.
+    """
+    ranked = sorted(set(ids), key=lambda entry: text_sha256(f"{seed}:subset:{entry}"))
+    return {fraction: tuple(sorted(ranked[: _part_of(fraction, len(ranked))])) for fraction in fractions}
+
+
+def refuse_overlap(pretraining: Iterable[str], test: Iterable[str]) -> None:
+    """Make sure that pre-training saw no subject of the test split.
+
+    Raises:
+        ValueError: it saw some; the message names them.
+    """
+    if seen := sorted(set(pretraining) & set(test)):
+        raise ValueError(
+            f"pre-training saw {len(seen)} subject(s) of the test split: {', '.join(seen)}. "
+            "Leave them out of pre-training, or test on others."
+        )
+
+
+def _part_of(fraction: float, total: int) -> int:
+    if not total:
+        raise ValueError("there are no subjects to choose a fraction of")
+    if not 0 < fraction <= 1:
+        raise ValueError(f"a fraction of the subjects lies above 0 and up to 1, got {fraction}")
+    # Rounding first: 0.29 · 50 is a little less than 14.5 in binary numbers.
+    count = math.floor(round(fraction * total, 9) + 0.5)
+    if count < 1:
+        raise ValueError(
+            f"{100 * fraction:g} % of {total} subjects is none: the smallest fraction that has one is "
+            f"{50 / total:g} %. Take a larger fraction or more subjects."
+        )
+    return count

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from studykit.layers.biased_attention import biased_attention
+from studykit.layers.drop_path import DropPath
 from studykit.layers.linear import Linear
 
 Size = tuple[int, int, int]
@@ -42,18 +43,24 @@ class Windows(nn.Module):
         self.size: Size = tuple(min(g, w) for g, w in zip(grid, window_size, strict=True))
         self.shift: Size = tuple(s if g > w else 0 for g, w, s in zip(grid, window_size, shift, strict=True))
         self.tokens = self.size[0] * self.size[1] * self.size[2]
+        with torch.device("cpu"):
+            order, inverse, mask = self._layout()
+        self.count = order.numel() // self.tokens
+        device = torch.get_default_device()
+        self.register_buffer("order", order.to(device), persistent=False)
+        self.register_buffer("inverse", inverse.to(device), persistent=False)
+        self.register_buffer("mask", mask.to(device) if bool(mask.any()) else None, persistent=False)
+
+    def _layout(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Token of each slot, slot of each token, and mask; found by values, which the meta device lacks."""
         place, region, real = self._slots()
-        self.count = place.shape[0]
         order = place.flatten()
         inverse = torch.empty(self.grid[0] * self.grid[1] * self.grid[2], dtype=torch.long)
         slots = torch.arange(order.numel())[real.flatten()]
         inverse[order[real.flatten()]] = slots
-        self.register_buffer("order", order, persistent=False)
-        self.register_buffer("inverse", inverse, persistent=False)
         seen = (region[:, :, None] == region[:, None, :]) & real[:, None, :]
         seen |= torch.eye(self.tokens, dtype=torch.bool)
-        mask = torch.zeros(seen.shape).masked_fill(~seen, float("-inf")).unsqueeze(1)
-        self.register_buffer("mask", mask if bool(mask.any()) else None, persistent=False)
+        return order, inverse, torch.zeros(seen.shape).masked_fill(~seen, float("-inf")).unsqueeze(1)
 
     def _slots(self) -> tuple[Tensor, Tensor, Tensor]:
         """For each (window, slot): its token, its side of the shift's seam, and whether it is no padding."""
@@ -238,17 +245,21 @@ class SwinBlock(nn.Module):
     Args:
         dim, num_heads, windows: see :class:`WindowAttention`.
         mlp_ratio: hidden width of the MLP over ``dim``.
+        drop_path: how often a sample goes without a branch in training.
     """
 
-    def __init__(self, dim: int, num_heads: int, windows: Windows, mlp_ratio: float = 4.0) -> None:
+    def __init__(
+        self, dim: int, num_heads: int, windows: Windows, mlp_ratio: float = 4.0, drop_path: float = 0.0
+    ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
         self.attn = WindowAttention(dim, num_heads, windows)
         self.norm2 = nn.LayerNorm(dim)
         hidden = int(dim * mlp_ratio)
         self.mlp = nn.Sequential(Linear(dim, hidden), nn.GELU(), Linear(hidden, dim))
+        self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor, visible: Tensor | None = None) -> Tensor:
         """(B, D, H, W, C), or (B, K, C) at the places ``visible``, to the same shape."""
-        x = x + self.attn(self.norm1(x), visible)
-        return x + self.mlp(self.norm2(x))
+        x = x + self.drop_path(self.attn(self.norm1(x), visible))
+        return x + self.drop_path(self.mlp(self.norm2(x)))

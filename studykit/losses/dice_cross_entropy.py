@@ -45,3 +45,29 @@ def dice_cross_entropy(logits: Tensor, classes: Tensor, weights: Tensor) -> Tens
     dice = (2 * overlap / (predicted + present).clamp(min=1e-6))[present > 0].mean()
     cross_entropy = -(weights * (log_probability * truth).sum(voxels)).sum() / (weights * present).sum()
     return 1 - dice + cross_entropy
+
+
+def dice_and_cross_entropy(logits: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+    """Dice loss and cross-entropy, each a mean over the samples, whatever part of a batch they come in.
+
+    Dice is taken in each sample and averaged over the classes but the background that are in it; where there
+    is none, its loss is 0. Cross-entropy is the mean over a sample's voxels, background included. Where every
+    class is in every sample, their sum is MONAI's ``DiceCELoss(include_background=False)`` without smoothing.
+
+    Args:
+        logits: (B, K, D, H, W), class 0 the background; taken to float32.
+        classes: (B, D, H, W) whole numbers, -1 where a voxel is left out.
+    """
+    known = (classes != LEFT_OUT)[:, None]
+    labels = torch.arange(logits.shape[1], device=classes.device).view(-1, 1, 1, 1)
+    truth = classes[:, None] == labels
+    log_probability = logits.float().log_softmax(dim=1)
+    likelihood = torch.where(truth, log_probability, 0.0).sum(dim=(1, 2, 3, 4))
+    cross_entropy = -likelihood / known.sum(dim=(1, 2, 3, 4)).clamp(min=1)
+    probability, truth = log_probability[:, 1:].exp() * known, truth[:, 1:]
+    voxels = (2, 3, 4)
+    present = truth.sum(voxels)
+    overlap, predicted = (probability * truth).sum(voxels), probability.sum(voxels)
+    missed = 1 - 2 * overlap / (predicted + present).clamp(min=1)
+    dice = torch.where(present > 0, missed, 0.0).sum(dim=1) / (present > 0).sum(dim=1).clamp(min=1)
+    return dice.mean(), cross_entropy.mean()

@@ -7,27 +7,51 @@ from torch import nn
 
 from studykit.losses import LOSSES
 from studykit.methods.bertswin import BertsWin
+from studykit.methods.detection import Detector
 from studykit.methods.masked_autoencoder import MaskedAutoencoder
+from studykit.methods.masked_volume import MaskedVolume
+from studykit.methods.mim import Mim
+from studykit.methods.spark import Spark
+from studykit.methods.supervised import Supervised
 from studykit.models import MODELS
 
-METHODS: dict[str, type[nn.Module]] = {"mae": MaskedAutoencoder, "bertswin": BertsWin}
+METHODS: dict[str, type[nn.Module]] = {
+    "mae": MaskedAutoencoder,
+    "bertswin": BertsWin,
+    "supervised": Supervised,
+    "masked-volume": MaskedVolume,
+    "spark": Spark,
+    "mim": Mim,
+    "detection": Detector,
+}
 
 
 def method_versions(name: str, options: Mapping[str, Any]) -> dict[str, int]:
     """Versions of the code that decides what ``build_method(name, **options)`` computes, without building it.
 
     Raises:
-        ValueError: unknown method or loss; the message lists the known ones.
+        ValueError: unknown method, model or loss; the message lists the known ones.
     """
     method = _known(name)
+    model = options.get("model", method.architecture)
+    if model not in MODELS:
+        raise ValueError(f"Unknown model {model!r}. Known: {', '.join(sorted(MODELS))}.")
+    versions = {"method": method.version, "model": MODELS[model].version}
+    if not getattr(method, "takes_loss", False):
+        return versions
     loss = options.get("loss", "l2")
     if loss not in LOSSES:
         raise ValueError(f"Unknown loss {loss!r}. Known: {', '.join(sorted(LOSSES))}.")
-    return {
-        "method": method.version,
-        "model": MODELS[method.architecture].version,
-        "loss": LOSSES[loss].version,
-    }
+    return versions | {"loss": LOSSES[loss].version}
+
+
+def task_of(name: str) -> str:
+    """What a method is trained for, see :mod:`studykit.tasks`.
+
+    Raises:
+        ValueError: unknown name; the message lists the known ones.
+    """
+    return _known(name).task
 
 
 def build_method(name: str, **overrides: Any) -> nn.Module:

@@ -28,6 +28,8 @@ class MaskedReconstruction(nn.Module):
     """
 
     version = 1
+    task = "reconstruction"
+    takes_loss = True
 
     def __init__(
         self,

@@ -6,9 +6,22 @@ from torch import nn
 
 from studykit.models.bertswin import BertsWinNet
 from studykit.models.mae_vit import MaskedAutoencoderViT
+from studykit.models.nnformer import NnFormer
+from studykit.models.residual_cnn import ResidualUNet
+from studykit.models.unet import UNet
+from studykit.models.wave_unet import WaveUNet
+from studykit.models.waveformer import WaveFormer
 from studykit.registry import build
 
-MODELS: dict[str, type[nn.Module]] = {"mae-vit": MaskedAutoencoderViT, "bertswin": BertsWinNet}
+MODELS: dict[str, type[nn.Module]] = {
+    "mae-vit": MaskedAutoencoderViT,
+    "bertswin": BertsWinNet,
+    "nnformer": NnFormer,
+    "unet": UNet,
+    "residual-unet": ResidualUNet,
+    "waveformer": WaveFormer,
+    "wave-unet": WaveUNet,
+}
 
 
 def build_model(name: str, **overrides: Any) -> nn.Module:

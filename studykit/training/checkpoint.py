@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from studykit.atomic import replace_into
 
 CHECKPOINT = "checkpoint.pt"
+BEST = "best.safetensors"
 SNAPSHOTS = "snapshots"
 FORMAT = 1
 

@@ -51,6 +51,8 @@ class TrainingConfig:
     ``upgrad`` reconciles them by a peer's rule instead. β₁ is the momentum of all."""
     trust_clip: float = 10.0
     """Largest trust ratio of sign momentum."""
+    keep_best: bool = False
+    """Whether the weights of the smallest validation ``error`` so far are kept, beside the last ones."""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainingConfig":
@@ -73,7 +75,7 @@ class TrainingConfig:
 
         Settings that came later are left out at their default, so that trainings from before keep theirs.
         """
-        later = {"optimizer": "adamw", "trust_clip": 10.0}
+        later = {"optimizer": "adamw", "trust_clip": 10.0, "keep_best": False}
         return {k: v for k, v in asdict(self).items() if k not in later or v != later[k]}
 
     def __post_init__(self) -> None:

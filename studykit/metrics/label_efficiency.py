@@ -1,0 +1,141 @@
+"""What pre-training brings by the share of labels: gains, where they end, how soon and how steadily.
+
+Dice is better where it is higher; a :class:`~studykit.metrics.convergence.Curve` holds 1 - Dice as its error.
+Resampling seeds and subjects at once is the pigeonhole bootstrap of Owen (Annals of Applied Statistics 2007).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from studykit.claims.estimate import Estimate
+from studykit.claims.stats import mean_interval, paired_log_ratio
+from studykit.metrics.convergence import CensoredTime, Curve, best_so_far, steps_to_target
+
+RESAMPLES = 4999
+
+
+def paired_gain(baseline: ArrayLike, treatment: ArrayLike, *, kind: str = "reduced-scale") -> Estimate:
+    """Mean of ``treatment - baseline`` (n,) over seeds, with the interval of :func:`mean_interval`.
+
+    Raises:
+        ValueError: scores that are not paired, none at all, or one that is NaN or infinite.
+    """
+    first, second = np.asarray(baseline, float), np.asarray(treatment, float)
+    if first.shape != second.shape:
+        raise ValueError(f"scores are paired by seed, got shapes {first.shape} and {second.shape}")
+    return mean_interval(second - first, kind=kind)
+
+
+def gain_ends(gains: Mapping[float, Estimate]) -> float | None:
+    """The smallest share of labels at which the interval of the gain does not lie above 0; None if none."""
+    return min((share for share, gain in gains.items() if gain.low <= 0), default=None)
+
+
+def crossed_bootstrap(
+    baseline: ArrayLike,
+    treatment: ArrayLike,
+    confidence: float = 0.95,
+    *,
+    kind: str = "reduced-scale",
+    seed: int = 0,
+) -> Estimate:
+    """Mean gain over seeds and subjects, with a percentile bootstrap that draws both at once.
+
+    Where the interval over seeds asks what other trainings would give on these subjects, this one asks what
+    other trainings would give on other subjects. With few seeds it is too narrow; one seed bounds nothing.
+
+    Args:
+        baseline, treatment: (seeds, subjects), the same of both in the same order.
+
+    Raises:
+        ValueError: tables that are not two-dimensional and of one shape, are empty, or hold a NaN.
+    """
+    first, second = np.asarray(baseline, float), np.asarray(treatment, float)
+    if first.ndim != 2 or first.shape != second.shape or not first.size:
+        raise ValueError(f"scores must be (seeds, subjects) twice, got {first.shape} and {second.shape}")
+    gain = second - first
+    if not np.isfinite(gain).all():
+        seed_at, subject_at = np.argwhere(~np.isfinite(gain))[0]
+        raise ValueError(f"the gain of seed {seed_at}, subject {subject_at} is not finite")
+    seeds, subjects = gain.shape
+    low, high, method = -math.inf, math.inf, "one seed, unbounded"
+    if seeds > 1:
+        rng = np.random.default_rng(seed)
+        of_seeds, of_subjects = (rng.multinomial(n, [1 / n] * n, RESAMPLES) / n for n in (seeds, subjects))
+        means = np.einsum("rs,sn,rn->r", of_seeds, gain, of_subjects, optimize=True)
+        tail = (1 - confidence) / 2
+        low, high = map(float, np.quantile(means, [tail, 1 - tail]))
+        method = f"percentile bootstrap of {seeds} seeds and {subjects} subjects"
+    return Estimate(float(gain.mean()), low, high, seeds, kind, confidence, method=method)
+
+
+def largest_fall(curve: Curve) -> float:
+    """The deepest fall of Dice below its best so far; 0 where it only rises."""
+    return float((curve.error - best_so_far(curve).error).max())
+
+
+def error_at_share(curve: Curve, share: float) -> float:
+    """The error 1 - Dice at which a run has ``share`` of the best Dice that it ever reaches.
+
+    Raises:
+        ValueError: a share outside (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"a share of the best Dice must be in (0, 1], got {share}")
+    return 1 - share * (1 - float(curve.error.min()))
+
+
+def times_to_share(
+    baselines: Sequence[Curve], curves: Sequence[Curve], share: float, *, head_start: float = 0.0
+) -> list[CensoredTime]:
+    """When each curve reaches ``share`` of the best Dice of the baseline of its own seed.
+
+    Args:
+        head_start: what was spent before the curves begin, such as a pre-training, in units of their x.
+
+    Raises:
+        ValueError: curves that are not paired, or a share outside (0, 1].
+    """
+    if len(baselines) != len(curves) or not curves:
+        raise ValueError(
+            f"curves are paired by seed, got {len(baselines)} baselines and {len(curves)} curves"
+        )
+    reached = [
+        steps_to_target(curve, error_at_share(baseline, share))
+        for baseline, curve in zip(baselines, curves, strict=True)
+    ]
+    return [CensoredTime(head_start + time.time, time.censored) for time in reached]
+
+
+def sooner(
+    baselines: Sequence[Curve],
+    treatments: Sequence[Curve],
+    share: float,
+    *,
+    head_start: float = 0.0,
+    kind: str = "reduced-scale",
+) -> Estimate | None:
+    """Baseline time over treatment time to ``share`` of the baseline's best Dice, paired by seed.
+
+    A treatment that never gets there is censored, see :func:`~studykit.claims.stats.paired_log_ratio`; a
+    baseline always does. None where a curve is there at x = 0: then no ratio exists.
+
+    Args:
+        head_start: what the treatment spent before its curves begin.
+
+    Raises:
+        ValueError: curves that are not paired, or a share outside (0, 1].
+    """
+    first = times_to_share(baselines, baselines, share)
+    second = times_to_share(baselines, treatments, share, head_start=head_start)
+    if min(time.time for time in first + second) <= 0:
+        return None
+    return paired_log_ratio(
+        [time.time for time in first],
+        [time.time for time in second],
+        treatment_censored=[time.censored for time in second],
+        kind=kind,
+    )

@@ -1,0 +1,91 @@
+"""Aneurysm detection: whole fields of view train, the area under the ROC curve validates."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from studykit.data.aneurysm_sites import LABELS, PRESENT
+from studykit.data.angiography import ANEURYSM, AngiographyRow, open_angiography
+from studykit.data.cache import PreparedVolume
+from studykit.data.detection_crops import DetectionCrops, detection_volume
+from studykit.metrics.detection import auc, weighted_auc
+from studykit.tasks.reconstruction import check_fingerprint
+from studykit.training.config import TrainingConfig
+from studykit.training.distributed import World
+
+VOLUMES_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which fields of view train, and which validate.
+
+    Attributes:
+        source: name for :func:`studykit.data.angiography.open_angiography`.
+        fingerprint: of the prepared volumes; work on others is refused.
+        spacing_mm: voxel size.
+        crop_size: voxels an axis of the field of view.
+        train, held_out: subject ids.
+    """
+
+    version: ClassVar[int] = 1
+    """Raised when one recipe gives other training batches or validation scores than before."""
+
+    source: str
+    fingerprint: str
+    spacing_mm: float
+    crop_size: int
+    train: tuple[str, ...]
+    held_out: tuple[str, ...]
+
+    def identity(self) -> dict[str, Any]:
+        """Plain values that decide the data."""
+        return asdict(self)
+
+
+def ground(
+    recipe: Recipe, method: nn.Module, training: TrainingConfig, world: World
+) -> tuple[DetectionCrops, Callable[[nn.Module], dict[str, float]]]:
+    """Training batches on the device, and the validation.
+
+    Raises:
+        ValueError: the source holds other volumes than the recipe was made for, or training subjects that all
+            have an aneurysm, or none.
+    """
+    data, rows = open_angiography(recipe.source, recipe.spacing_mm)
+    check_fingerprint(recipe, data)
+    train, held_out = (batch_of(data.select(ids), rows) for ids in (recipe.train, recipe.held_out))
+    truth = labels_of(data.select(recipe.held_out), rows)
+    images = held_out[:, :1].to(world.device)
+
+    def validate(method: nn.Module) -> dict[str, float]:
+        """``error``, which is 1 - AUC of "aneurysm present", and the challenge's weighted AUC."""
+        scores = scores_of(method, images)
+        present = LABELS.index(PRESENT)
+        return {
+            "error": 1 - auc(scores[:, present].numpy(), truth[:, present].numpy()),
+            "weighted_auc": weighted_auc(scores.numpy(), truth.numpy()),
+        }
+
+    return DetectionCrops(list(train), training.batch_size, world.device), validate
+
+
+def batch_of(volumes: Sequence[PreparedVolume], rows: Sequence[AngiographyRow]) -> Tensor:
+    """Images and sites of whole fields of view, float32 (N, 2, D, H, W)."""
+    sites = {row.id: row.site_number for row in rows}
+    return torch.stack([detection_volume(volume, ANEURYSM, sites[volume.subject]) for volume in volumes])
+
+
+def labels_of(volumes: Sequence[PreparedVolume], rows: Sequence[AngiographyRow]) -> Tensor:
+    """The challenge's labels of each volume, int64 (N, 14)."""
+    labels = {row.id: row.labels for row in rows}
+    return torch.tensor([labels[volume.subject] for volume in volumes])
+
+
+@torch.no_grad()
+def scores_of(method: nn.Module, images: Tensor) -> Tensor:
+    """Probabilities of the fourteen labels for images (N, 1, D, H, W): (N, 14) on the CPU."""
+    return torch.cat([method.score(part).float().cpu() for part in images.split(VOLUMES_AT_ONCE)])

@@ -1,0 +1,155 @@
+"""Masked reconstruction: which crops train, which are held out, and the error over their hidden patches."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from studykit.data.cache import Prepared
+from studykit.data.loading import RandomCrops, fixed_crops
+from studykit.data.prepared import prepared_source
+from studykit.layers.patches import patchify, split_mask, take_tokens
+from studykit.losses.mvc import block_components
+from studykit.masking import upsample_mask
+from studykit.training.config import TrainingConfig
+from studykit.training.distributed import World
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which volumes train, which are held out, how they are prepared and how crops are cut from them.
+
+    Attributes:
+        source: name for :func:`studykit.data.sources.open_source`.
+        fingerprint: of the prepared volumes; work on other volumes is refused.
+        spacing_mm: voxel size after resampling.
+        crop_size: voxels an axis.
+        train, held_out: subject ids.
+        crops_per_subject: fixed crops of each held-out subject.
+        validation_seed: decides those crops and their masks.
+        intensity: see :class:`studykit.data.volumes.VolumeSettings`.
+        constant_background: whether all that is outside the foreground has one value, the smallest.
+    """
+
+    version: ClassVar[int] = 1
+    """Raised when one recipe gives other training crops, held-out crops or errors than before."""
+
+    source: str
+    fingerprint: str
+    spacing_mm: float
+    crop_size: int
+    train: tuple[str, ...]
+    held_out: tuple[str, ...]
+    crops_per_subject: int
+    validation_seed: int
+    intensity: str = "auto"
+    constant_background: bool = False
+
+    def identity(self) -> dict[str, Any]:
+        """Plain values that decide the data; those that came later are left out at their default."""
+        later = {"intensity": "auto", "constant_background": False}
+        return {k: v for k, v in asdict(self).items() if k not in later or v != later[k]}
+
+
+def check_fingerprint(recipe: Any, data: Prepared) -> None:
+    """Refuse volumes that are not those of the recipe.
+
+    Raises:
+        ValueError: the source holds other volumes than the recipe was made for.
+    """
+    if data.fingerprint != recipe.fingerprint:
+        raise ValueError(
+            f"{recipe.source} holds other volumes than this run was configured for; open the study again."
+        )
+
+
+def held_out_crops(data: Prepared, recipe: Recipe) -> tuple[Tensor, list[str]]:
+    """Fixed crops (N, 1, D, H, W) of the held-out subjects, and the subject of each."""
+    volumes = data.select(recipe.held_out)
+    generator = torch.Generator().manual_seed(recipe.validation_seed)
+    crops = fixed_crops(
+        volumes,
+        recipe.crop_size,
+        recipe.crops_per_subject,
+        generator,
+        constant_background=recipe.constant_background,
+    )
+    return crops, [volume.subject for volume in volumes for _ in range(recipe.crops_per_subject)]
+
+
+def held_out_masks(method: nn.Module, recipe: Recipe, count: int) -> Tensor:
+    """Fixed masks (N, d, h, w) for :func:`held_out_crops`, the same for every arm of the same patch grid."""
+    return method.draw_masks(count, torch.Generator().manual_seed(recipe.validation_seed + 1))
+
+
+@torch.no_grad()
+def paint(method: nn.Module, crops: Tensor, masks: Tensor, batch_size: int) -> Tensor:
+    """Crops (N, 1, D, H, W) with their hidden patches as the method paints them, ``batch_size`` at a time."""
+    parts = zip(crops.split(batch_size), masks.split(batch_size), strict=True)
+    return torch.cat([method.reconstruct(volume, mask) for volume, mask in parts])
+
+
+def hidden_error(painted: Tensor, crops: Tensor, masks: Tensor) -> Tensor:
+    """Mean squared error over the hidden voxels of each crop, in standardised intensities: (N,).
+
+    The measure is the same for every arm, whatever loss it was trained with.
+    """
+    hidden = upsample_mask(masks, crops.shape[-1] // masks.shape[-1])
+    squared = (painted - crops).square() * hidden
+    return squared.sum(dim=(1, 2, 3, 4)) / hidden.sum(dim=(1, 2, 3, 4))
+
+
+def hidden_parts(painted: Tensor, crops: Tensor, masks: Tensor) -> dict[str, float]:
+    """What the error over hidden patches is made of, as means over all of them.
+
+    ``brightness``, ``contrast`` and ``structure`` add up to the mean squared error; ``decorrelation`` is
+    1 - ρ, the released structure term halved. Sub-patches are 8³ voxels, or the patch where that is smaller.
+    """
+    patch_size = crops.shape[-1] // masks.shape[-1]
+    _, hidden = split_mask(masks)
+    ours, truth = (take_tokens(patchify(volume, patch_size), hidden) for volume in (painted, crops))
+    parts = asdict(block_components(ours, truth))
+    parts["decorrelation"] = block_components(ours, truth, structure="correlation").structure / 2
+    return {name: float(values.mean()) for name, values in parts.items()}
+
+
+def ground(
+    recipe: Recipe, method: nn.Module, training: TrainingConfig, world: World
+) -> tuple[RandomCrops, Callable[[nn.Module], dict[str, float]]]:
+    """Training batches on the device, and the validation.
+
+    Raises:
+        ValueError: the source holds other volumes than the recipe was made for.
+    """
+    data = prepared_source(recipe.source, recipe.spacing_mm, recipe.intensity)
+    check_fingerprint(recipe, data)
+    batches = RandomCrops(
+        data.select(recipe.train),
+        recipe.crop_size,
+        training.batch_size,
+        world.device,
+        constant_background=recipe.constant_background,
+    )
+    return batches, _validation(method, data, recipe, training, world)
+
+
+def _validation(
+    method: nn.Module, data: Prepared, recipe: Recipe, training: TrainingConfig, world: World
+) -> Callable[[nn.Module], dict[str, float]]:
+    """The held-out error, that of each held-out subject, and what it is made of."""
+    crops, subjects = held_out_crops(data, recipe)
+    crops, masks = crops.to(world.device), held_out_masks(method, recipe, len(crops)).to(world.device)
+    of_subject = {name: [i for i, s in enumerate(subjects) if s == name] for name in sorted(set(subjects))}
+    part = training.batch_size // (world.size * training.accumulate)
+
+    def evaluate(method: nn.Module) -> dict[str, float]:
+        painted = paint(method, crops, masks, part)
+        errors = hidden_error(painted, crops, masks)
+        means = {name: float(errors[index].mean()) for name, index in of_subject.items()}
+        by_subject = {f"error/{name}": error for name, error in means.items()}
+        parts = hidden_parts(painted, crops, masks)
+        return {"error": sum(means.values()) / len(means), **by_subject, **parts}
+
+    return evaluate

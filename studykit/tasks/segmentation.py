@@ -1,0 +1,113 @@
+"""Segmentation: labelled crops train, whole held-out volumes validate through sliding windows."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from studykit.data.cache import PreparedVolume
+from studykit.data.labelled import open_labelled
+from studykit.data.labelled_crops import LabelledCrops
+from studykit.data.loading import label_tensor, volume_tensor
+from studykit.sliding_window import score_volumes, segment_volume
+from studykit.tasks.reconstruction import check_fingerprint
+from studykit.training.config import TrainingConfig
+from studykit.training.distributed import World
+
+SURFACE_TOLERANCE_VOXELS = 1.0
+"""Tolerance of the surface Dice, in voxels: a border cannot be placed better than that."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which labelled volumes train, which validate, and how crops are cut from them.
+
+    Attributes:
+        source: name for :func:`studykit.data.labelled.open_labelled`.
+        fingerprint: of the prepared volumes and their labels; work on others is refused.
+        spacing_mm: voxel size after resampling.
+        crop_size: voxels an axis of a crop, and of a window.
+        train, held_out: subject ids.
+        classes: names of the labels 1, 2, …
+        constant_background: whether all that is outside the foreground has one value, the smallest.
+    """
+
+    version: ClassVar[int] = 1
+    """Raised when one recipe gives other training crops or validation scores than before."""
+
+    source: str
+    fingerprint: str
+    spacing_mm: float
+    crop_size: int
+    train: tuple[str, ...]
+    held_out: tuple[str, ...]
+    classes: tuple[str, ...]
+    constant_background: bool = False
+
+    def identity(self) -> dict[str, Any]:
+        """Plain values that decide the data."""
+        return asdict(self)
+
+
+def ground(
+    recipe: Recipe, method: nn.Module, training: TrainingConfig, world: World
+) -> tuple[LabelledCrops, Callable[[nn.Module], dict[str, float]]]:
+    """Training batches on the device, and the validation.
+
+    Raises:
+        ValueError: the source holds other volumes than the recipe was made for, or a label that is none of
+            the classes.
+    """
+    data = open_labelled(recipe.source, recipe.spacing_mm).prepared
+    check_fingerprint(recipe, data)
+    batches = LabelledCrops(
+        data.select(recipe.train),
+        recipe.crop_size,
+        training.batch_size,
+        world.device,
+        classes=1 + len(recipe.classes),
+        constant_background=recipe.constant_background,
+    )
+    volumes = data.select(recipe.held_out)
+    images = [volume_tensor(v, constant_background=recipe.constant_background) for v in volumes]
+    truths = [label_tensor(volume) for volume in volumes]
+
+    def validate(method: nn.Module) -> dict[str, float]:
+        """``error``, which is 1 - Dice meant over classes and then subjects, and Dice by class."""
+        device = next(method.parameters()).device
+        found = [segment_volume(method, image.to(device), recipe.crop_size).cpu() for image in images]
+        dice = torch.stack(
+            [dice_of_classes(*pair, len(recipe.classes)) for pair in zip(found, truths, strict=True)]
+        )
+        by_class = dict(zip(recipe.classes, dice.nanmean(dim=0).tolist(), strict=True))
+        error = 1 - float(dice.nanmean(dim=1).nanmean())
+        return {"error": error, **{f"dice/{name}": value for name, value in by_class.items()}}
+
+    return batches, validate
+
+
+def dice_of_classes(found: Tensor, truth: Tensor, classes: int) -> Tensor:
+    """Dice of the labels 1 to ``classes``, float64 (classes,); NaN where neither map has one.
+
+    Args:
+        found, truth: int64 (D, H, W); voxels of ``truth`` below 0 are left out.
+    """
+    known = truth >= 0
+    found, truth = found[known], truth[known]
+    both = torch.bincount(truth[found == truth], minlength=classes + 1)
+    sides = torch.bincount(found, minlength=classes + 1) + torch.bincount(truth, minlength=classes + 1)
+    return (2 * both.double() / sides)[1 : classes + 1]
+
+
+def test_rows(method: nn.Module, volumes: Sequence[PreparedVolume], recipe: Recipe) -> list[dict[str, Any]]:
+    """Dice, HD95 and surface Dice of every volume and class: rows with ``subject`` and ``class``."""
+    return score_volumes(
+        method,
+        volumes,
+        dict(enumerate(recipe.classes, start=1)),
+        recipe.crop_size,
+        constant_background=recipe.constant_background,
+        tolerance_mm=SURFACE_TOLERANCE_VOXELS * recipe.spacing_mm,
+    )
