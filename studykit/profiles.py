@@ -144,7 +144,7 @@ SEGMENTATION = {
         name="laptop", spacing_mm=3.0, crop_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=2,
         window_size=4, batch_size=4, steps=400, warmup_steps=40, eval_every=25, checkpoint_every=200,
         snapshot_every=600, crops_per_subject=4, repetitions=5, learning_rates=(1e-3, 3e-3), tuning_steps=600,
-        tuning_extensions=1, train=40, val=4, test=16, pretraining_steps=600,
+        tuning_extensions=2, train=40, val=4, test=16, pretraining_steps=600,
         label_fractions=(0.05, 0.1, 0.2, 0.4, 1.0), evidence="mechanism",
     ),
     "gpu": TransferProfile(
