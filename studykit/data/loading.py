@@ -93,9 +93,11 @@ class RandomCrops:
         rotate_degrees: largest angle, either way.
         scale: smallest and largest number of volume voxels that one crop voxel spans.
         constant_background: see :func:`volume_tensor`.
+        companions: for each volume an image (D, H, W) of its size, such as its vesselness, that is cut and
+            warped with it into a second channel; 0 outside the volume.
 
     Raises:
-        ValueError: no volumes, or a setting out of range.
+        ValueError: no volumes, a setting out of range, or companions of other sizes.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class RandomCrops:
         rotate_degrees: float = 10.0,
         scale: tuple[float, float] = (0.9, 1.1),
         constant_background: bool = False,
+        companions: Sequence[Tensor] | None = None,
     ) -> None:
         if not volumes:
             raise ValueError("random crops need at least one volume")
@@ -124,11 +127,15 @@ class RandomCrops:
         self.flip, self.rotate_degrees, self.scale = flip, rotate_degrees, scale
         self._centres = [_Centres(volume) for volume in volumes]
         images = [volume_tensor(v, constant_background=constant_background)[0] for v in volumes]
-        self._background = [float(image.min()) for image in images]
-        self._images = [image.to(self.device) for image in images]
+        layers = [(images, [float(image.min()) for image in images])]
+        if companions is not None:
+            if [image.shape for image in companions] != [image.shape for image in images]:
+                raise ValueError("companions need the sizes of their volumes")
+            layers.append((list(companions), [0.0] * len(images)))
+        self._layers = [([image.to(self.device) for image in own], outside) for own, outside in layers]
 
     def draw(self, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
-        """The next batch (B, 1, D, H, W) float32 on the device, or some ``rows`` of it.
+        """The next batch (B, 1 or 2, D, H, W) float32 on the device, or some ``rows`` of it.
 
         Args:
             generator: CPU generator; it advances by the same amount whatever ``rows`` is, so the ranks of a
@@ -136,9 +143,12 @@ class RandomCrops:
         """
         draws = torch.rand(self.batch_size, 8, generator=generator, dtype=torch.float64)
         warps = [self._warp(row) for row in draws[rows].tolist()]
-        batch = torch.empty(len(warps), 1, *self.crop_size, device=self.device)
+        batch = torch.empty(len(warps), len(self._layers), *self.crop_size, device=self.device)
         for group in self._groups(warps):
-            self._sample([warps[index] for index in group], [batch[index, 0] for index in group])
+            for layer in range(len(self._layers)):
+                self._sample(
+                    [warps[index] for index in group], [batch[index, layer] for index in group], layer
+                )
         return batch
 
     def _groups(self, warps: list["_Warp"]) -> list[list[int]]:
@@ -150,19 +160,20 @@ class RandomCrops:
 
     def _warp(self, draws: list[float]) -> "_Warp":
         pick, place, *mirror, axis, turn, grow = draws
-        volume = int(pick * len(self._images))
+        volume = int(pick * len(self._centres))
         scale = self.scale[0] + grow * (self.scale[1] - self.scale[0])
         centre = self._centres[volume].place(place, self.crop_size, scale)
         signs = tuple(-1.0 if self.flip and value < 0.5 else 1.0 for value in mirror)
         angle = math.radians(self.rotate_degrees) * (2 * turn - 1)
         return _Warp(volume, centre, signs, int(axis * 3), angle, scale)
 
-    def _sample(self, warps: list["_Warp"], crops: list[Tensor]) -> None:
-        """Fill ``crops`` (D, H, W), all of them turned about the same axis.
+    def _sample(self, warps: list["_Warp"], crops: list[Tensor], layer: int) -> None:
+        """Fill ``crops`` (D, H, W) of one layer, all of them turned about the same axis.
 
         Such a warp is linear interpolation along the axis followed by bilinear interpolation across it,
         which is trilinear interpolation at a fraction of its cost.
         """
+        images, outside = self._layers[layer]
         axis = warps[0].axis
         order = (axis, *(other for other in range(3) if other != axis))
         size = [self.crop_size[other] for other in order]
@@ -175,8 +186,8 @@ class RandomCrops:
             signs = [warp.signs[other] for other in order]
             starts = [math.floor(c) - math.ceil(r) - 1 for c, r in zip(centre, reach, strict=True)]
             local = [c - s for c, s in zip(centre, starts, strict=True)]
-            windows[index].fill_(self._background[warp.volume])
-            _copy_inside(windows[index], self._images[warp.volume].permute(order), starts)
+            windows[index].fill_(outside[warp.volume])
+            _copy_inside(windows[index], images[warp.volume].permute(order), starts)
             places.append(local[0])
             steps.append(warp.scale * signs[0])
             planes.append(_plane_matrix(warp, local[1:], signs[1:], window[1:]))

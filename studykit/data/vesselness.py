@@ -1,9 +1,19 @@
 """How much a voxel looks like a bright vessel: scikit-image's ridge filters at scales in millimetres."""
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from studykit.data.cache import PreparedVolume, cached_arrays
+from studykit.data.digests import text_sha256
+from studykit.data.grids import spacing
+from studykit.data.volumes import PreparedArrays
+from studykit.home import data_dir
+
+VESSELNESS_VERSION = 1
+"""Raised when the same volume gives other values than before."""
 
 FILTERS = ("sato", "frangi")
 ISOTROPY = 0.05
@@ -51,3 +61,14 @@ def vesselness(
         image.astype(np.float32), sigmas=[scale / spacing.mean() for scale in scales_mm], black_ridges=False
     )
     return (response / max(response.max(), np.finfo(np.float32).tiny)).astype(np.float32)
+
+
+def vesselness_of(volume: PreparedVolume) -> NDArray[np.float32]:
+    """:func:`vesselness` of a prepared volume, (X, Y, Z): worked out once, mapped from the cache then."""
+    key = text_sha256(json.dumps(["vesselness", VESSELNESS_VERSION, volume.key]))[:32]
+
+    def work_out() -> PreparedArrays:
+        image = vesselness(np.asarray(volume.array), spacing(volume.affine))
+        return PreparedArrays(image, np.asarray(volume.foreground), None, volume.affine, "vesselness")
+
+    return cached_arrays(data_dir(), key, work_out).image

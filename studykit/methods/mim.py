@@ -20,6 +20,7 @@ from studykit.layers.visibility import hide, visible_at
 from studykit.losses import build_loss
 from studykit.losses.alignment import CrossLevelAlignment
 from studykit.losses.nested import block_mean_error
+from studykit.masking import random_patch_mask
 from studykit.methods.mim_masks import MASKINGS, NestedMasks, ThreeLevels, VesselMasks
 from studykit.methods.mim_views import (
     ThreeLevelMasks,
@@ -31,6 +32,9 @@ from studykit.methods.mim_views import (
 from studykit.models import build_model
 from studykit.models.light_decoder import LightDecoder
 from studykit.registry import build
+
+FIXED_RATIO = 0.6
+"""Share of the patches that :meth:`Mim.fixed_masks` hides."""
 
 
 class Mim(nn.Module):
@@ -127,6 +131,10 @@ class Mim(nn.Module):
                 weights from their channel 1, and without volumes it draws uniformly.
         """
         return self.masking.draw(self.grid, batch_size, generator, volumes, rows)
+
+    def fixed_masks(self, count: int, crop_size: int, generator: torch.Generator) -> Tensor:
+        """Random masks of whole crops, alike for every masking: bool (count, d, h, w)."""
+        return random_patch_mask((crop_size // self.patch_size,) * 3, FIXED_RATIO, count, generator)
 
     def forward(self, volume: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Weighted loss terms.

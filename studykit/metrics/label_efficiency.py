@@ -85,7 +85,8 @@ def error_at_share(curve: Curve, share: float) -> float:
     """
     if not 0 < share <= 1:
         raise ValueError(f"a share of the best Dice must be in (0, 1], got {share}")
-    return 1 - share * (1 - float(curve.error.min()))
+    best = float(curve.error.min())
+    return best + (1 - share) * (1 - best)
 
 
 def times_to_share(

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from studykit.data.cache import Prepared
+from studykit.data.cache import Prepared, PreparedVolume
 from studykit.data.loading import RandomCrops, fixed_crops
 from studykit.data.prepared import prepared_source
+from studykit.data.vesselness import vesselness_of
 from studykit.layers.patches import patchify, split_mask, take_tokens
 from studykit.losses.mvc import block_components
 from studykit.masking import upsample_mask
@@ -80,8 +82,14 @@ def held_out_crops(data: Prepared, recipe: Recipe) -> tuple[Tensor, list[str]]:
 
 
 def held_out_masks(method: nn.Module, recipe: Recipe, count: int) -> Tensor:
-    """Fixed masks (N, d, h, w) for :func:`held_out_crops`, the same for every arm of the same patch grid."""
-    return method.draw_masks(count, torch.Generator().manual_seed(recipe.validation_seed + 1))
+    """Fixed masks (N, d, h, w) for :func:`held_out_crops`, the same for every arm of the same patch grid.
+
+    A method whose training masks are not plain ones has ``fixed_masks`` for it.
+    """
+    generator = torch.Generator().manual_seed(recipe.validation_seed + 1)
+    if hasattr(method, "fixed_masks"):
+        return method.fixed_masks(count, recipe.crop_size, generator)
+    return method.draw_masks(count, generator)
 
 
 @torch.no_grad()
@@ -125,14 +133,22 @@ def ground(
     """
     data = prepared_source(recipe.source, recipe.spacing_mm, recipe.intensity)
     check_fingerprint(recipe, data)
+    volumes = data.select(recipe.train)
+    wants_vesselness = getattr(method, "batch_channels", 1) == 2
     batches = RandomCrops(
-        data.select(recipe.train),
+        volumes,
         recipe.crop_size,
         training.batch_size,
         world.device,
         constant_background=recipe.constant_background,
+        companions=[_vesselness(volume) for volume in volumes] if wants_vesselness else None,
     )
     return batches, _validation(method, data, recipe, training, world)
+
+
+def _vesselness(volume: PreparedVolume) -> Tensor:
+    """(D, H, W), what a method that masks by vesselness reads in its second channel."""
+    return torch.from_numpy(np.array(vesselness_of(volume).T, order="C"))
 
 
 def _validation(

@@ -253,3 +253,15 @@ def test_draws_on_a_gpu_are_those_of_the_cpu_and_never_wait():
 def test_settings_are_checked(wrong, match):
     with pytest.raises(ValueError, match=match):
         RandomCrops(**{"volumes": [volume()], "crop_size": 8, "batch_size": 2, **wrong})
+
+
+def test_companions_are_cut_and_warped_with_their_volumes():
+    ball = ball_in_noise()
+    image = volume_tensor(ball)[0]
+    companion = 2.0 * image + 3.0
+    crops = RandomCrops([ball], 16, 6, companions=[companion]).draw(seeded())
+    alone = RandomCrops([ball], 16, 6).draw(seeded())
+    assert crops.shape == (6, 2, 16, 16, 16) and torch.equal(crops[:, :1], alone)
+    torch.testing.assert_close(crops[:, 1], 2.0 * crops[:, 0] + 3.0)
+    with pytest.raises(ValueError, match="sizes of their volumes"):
+        RandomCrops([ball], 16, 6, companions=[companion[1:]])

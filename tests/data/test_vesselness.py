@@ -49,3 +49,22 @@ def test_bad_input_is_refused():
         vesselness(np.full((8, 8, 8), np.nan), 1.0)
     with pytest.raises(ValueError, match="positive numbers"):
         vesselness(image, 1.0, scales_mm=())
+
+
+def test_the_vesselness_of_a_prepared_volume_is_kept(tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    import studykit.data.vesselness as module
+    from studykit.data.cache import PreparedVolume
+
+    monkeypatch.setenv("STUDYKIT_DATA", str(tmp_path))
+    grid = np.stack(np.meshgrid(*[np.arange(16.0)] * 3, indexing="ij"))
+    image = np.exp(-((grid[1] - 8) ** 2 + (grid[2] - 8) ** 2) / 4).astype(np.float32)
+    whole = np.ones(image.shape, bool)
+    volume = PreparedVolume("a", image, whole, None, np.eye(4), "MR", "key of a")
+    first = np.array(module.vesselness_of(volume))
+    np.testing.assert_array_equal(first, module.vesselness(image, 1.0))
+    monkeypatch.setattr(module, "vesselness", None)
+    np.testing.assert_array_equal(module.vesselness_of(volume), first)
+    with pytest.raises(TypeError):
+        module.vesselness_of(replace(volume, key="key of another"))
