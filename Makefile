@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PROFILE ?= smoke
 
-.PHONY: study test unit notebooks volumes benchmarks report lab clean
+.PHONY: study test unit notebooks volumes minkowski benchmarks report lab clean
 
 study: $(READY) volumes
 	$(BIN)/studykit run --profile $(PROFILE)
@@ -19,6 +19,11 @@ unit: $(READY) volumes
 
 volumes: $(READY)
 	$(BIN)/studykit data fetch
+
+# The optional third backend of the sparse convolution: compiled once for this torch, kept, installed, tested.
+minkowski: $(READY)
+	$(BIN)/python scripts/minkowski_wheel.py
+	STUDYKIT_REQUIRE_MINKOWSKI=1 $(BIN)/python -m pytest tests/layers -m minkowski -q
 
 # Executes the notebooks in place, as they are committed: with their smoke outputs.
 notebooks: $(READY) volumes

@@ -86,6 +86,23 @@ def check_source_name(name: str) -> None:
         raise ValueError(f"unknown data source {name!r}; known: {', '.join(known)}")
 
 
+def describe_source(name: str) -> Source:
+    """The line of the registry that a source's name falls under.
+
+    Raises:
+        ValueError: unknown name; the message lists the known ones.
+    """
+    check_source_name(name)
+
+    def stem(text: str) -> str:
+        """What stands before the parts that a user chooses."""
+        return text.partition("/")[0] if text.startswith(COHORT) else text.partition(":")[0]
+
+    sources = list_sources()
+    exact = [source for source in sources if source.name == name]
+    return (exact or [source for source in sources if stem(source.name) == stem(name)])[0]
+
+
 def open_source(name: str, *, cache: str | Path | None = None) -> Collection:
     """Open a source of files by name and fetch what it lacks.
 

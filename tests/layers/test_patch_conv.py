@@ -5,7 +5,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from studykit.layers.minkowski import available
 from studykit.layers.packed_patches import PackedPatches
 from studykit.layers.patch_conv import BACKENDS, PatchSparseConv3d
 from studykit.masking import upsample_mask
@@ -13,12 +12,7 @@ from studykit.masking import upsample_mask
 GRID = (2, 3, 2)
 MASKS = ("ragged", "none", "all")
 NATIVE = ("halo", "masked_dense")
-ALL = [
-    *NATIVE,
-    pytest.param(
-        "minkowski", marks=pytest.mark.skipif(not available(), reason="MinkowskiEngine is not installed")
-    ),
-]
+ALL = [*NATIVE, pytest.param("minkowski", marks=pytest.mark.minkowski)]
 
 
 def mask(kind="ragged"):
@@ -89,7 +83,7 @@ def test_what_hidden_voxels_hold_reaches_nothing(backend, stride):
     hidden = ~upsample_mask(visible, 4)
     spoilt = x.masked_fill(hidden, float("nan")).requires_grad_()
     y = conv(spoilt, visible)
-    assert torch.equal(y, conv(x.masked_fill(hidden, 0), visible))
+    torch.testing.assert_close(y, conv(x.masked_fill(hidden, 0), visible), atol=1e-6, rtol=1e-5)
     assert y[(~upsample_mask(visible, 4 // stride)).expand_as(y)].eq(0).all()
     y.square().sum().backward()
     assert all(p.grad.isfinite().all() for p in conv.parameters())
@@ -127,6 +121,14 @@ def test_layers_in_a_row_may_stay_packed():
     packed = PackedPatches(visible)
     stayed = packed.unpack(second(first(packed.pack(x), packed), packed))
     torch.testing.assert_close(stayed, second(first(x, visible), visible))
+
+
+def test_compiled_it_computes_the_same():
+    conv = layer()
+    plain, gradients = outputs(conv, conv, mask())
+    compiled, others = outputs(conv, torch.compile(conv, backend="eager"), mask())
+    torch.testing.assert_close(compiled, plain)
+    assert_rounding_apart(others, gradients)
 
 
 def test_bfloat16_autocast():

@@ -8,6 +8,7 @@ from torch import nn
 
 from studykit.masking import upsample_mask
 from studykit.methods import build_method, method_versions
+from studykit.metrics.compute import count_flops
 from studykit.models import MODELS, build_model
 
 SIZES = {
@@ -173,13 +174,17 @@ def test_works_under_bfloat16_autocast(arm):
     torch.testing.assert_close(loss, exact, atol=0.02, rtol=0.02)
 
 
-def test_compiled_it_computes_the_same():
-    net, x = method(widths=(4, 6)), volume()
-    net(x, masks(net))["l2"].backward()
-    plain = {n: p.grad.clone() for n, p in net.named_parameters()}
-    net.zero_grad()
-    torch.compile(net, backend="aot_eager")(x, masks(net))["l2"].backward()
-    torch.testing.assert_close({n: p.grad for n, p in net.named_parameters()}, plain)
+def test_a_sparse_arm_counts_the_operations_of_the_dense_one(architecture):
+    sparse, dense = method(architecture), method(architecture, sparse=False)
+    for backward in (False, True):
+        counted, as_dense = (
+            count_flops(net, (1, 1, 16, 16, 16), backward=backward, mask=masks(net)[:1])
+            for net in (sparse, dense)
+        )
+        assert counted == as_dense
+    alone = build_model(architecture, **SIZES[architecture])
+    whole = count_flops(alone, (1, 1, 16, 16, 16)).by_module["encoder"]
+    assert counted.by_module["model.encoder"] == whole > 0
 
 
 class DenseOnly(nn.Module):
