@@ -24,7 +24,7 @@ def test_each_subject_is_seen_from_the_front_and_from_above_with_its_aneurysm_ri
     assert [len(axis.patches) for axis in axes] == [1, 0, 1, 0]
     for axis, above in ((axes[0], 6.75), (axes[2], -3.75)):
         picture = axis.images[0]
-        left, right, bottom, top = picture.get_extent()
+        left, _, _, top = picture.get_extent()
         row, column = np.unravel_index(int(picture.get_array().argmax()), picture.get_array().shape)
         step = 1.5
         where = (left + step * (column + 0.5), top - step * (row + 0.5))
