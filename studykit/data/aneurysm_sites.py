@@ -1,4 +1,4 @@
-"""The labels of RSNA 2025 Intracranial Aneurysm Detection: thirteen places, and whether there is any aneurysm.
+"""The labels of RSNA 2025 Intracranial Aneurysm Detection: thirteen places, and whether there is any at all.
 
 Order and spelling are those of the challenge's ``train.csv``. Everywhere in the kit a site's number is
 1 + its place in :data:`SITES`, and 0 means no aneurysm.

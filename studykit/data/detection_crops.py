@@ -33,7 +33,7 @@ def detection_volume(volume: PreparedVolume, aneurysm_label: int, site_number: i
 
 
 class DetectionCrops:
-    """Whole volumes, half of each batch with an aneurysm, shifted, mirrored left to right and re-scaled in intensity.
+    """Whole volumes, half of each batch with an aneurysm: shifted, mirrored left to right, other intensities.
 
     A mirrored volume has its sites on the other side too. All random numbers of a batch come from a CPU
     generator and are the same on every device.
@@ -79,7 +79,7 @@ class DetectionCrops:
         self._mirrored = torch.tensor(MIRRORED, dtype=torch.float32, device=self.device)
 
     def draw(self, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
-        """The next batch (B, 2, D, H, W) float32 on the device, or some ``rows`` of it; even rows are positive.
+        """The next batch (B, 2, D, H, W) float32 on the device, or some ``rows``; even rows are positive.
 
         Args:
             generator: CPU generator; it advances by the same amount whatever ``rows`` is.

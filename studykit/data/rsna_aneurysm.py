@@ -1,7 +1,7 @@
 """The layout of RSNA 2025 Intracranial Aneurysm Detection: series, their 14 labels, and points on aneurysms.
 
-    root/train.csv               SeriesInstanceUID, PatientAge, PatientSex, Modality, 13 places, Aneurysm Present
-    root/train_localizers.csv    SeriesInstanceUID, SOPInstanceUID, coordinates, location
+    root/train.csv              SeriesInstanceUID, PatientAge, PatientSex, Modality, then the 14 labels
+    root/train_localizers.csv   SeriesInstanceUID, SOPInstanceUID, coordinates, location
     root/series/<SeriesInstanceUID>/*.dcm
 
 The data need a registration with the challenge, so they are a folder of one's own here. A series is read when
@@ -81,7 +81,7 @@ class AneurysmCase:
 
 @dataclass(frozen=True)
 class RsnaAneurysm:
-    """The opened challenge data: ``collection`` for :func:`studykit.data.cache.prepare`, ``cases`` in its order."""
+    """The opened data: ``collection`` for :func:`studykit.data.cache.prepare`, ``cases`` in its order."""
 
     collection: Collection
     cases: tuple[AneurysmCase, ...]
@@ -131,8 +131,8 @@ def localizers_mm(case: AneurysmCase) -> NDArray[np.float64]:
     """The points of a case in RAS mm, (n, 3), from the position of their slices.
 
     Raises:
-        BadVolume: a file of another series, slices of several sizes, spacings or orientations, a slice without
-            a position (one file with all frames), or a point on a slice that the folder has not.
+        BadVolume: a file of another series, slices of several sizes, spacings or orientations, a slice
+            without a position (one file with all frames), or a point on a slice that the folder has not.
     """
     grids = _slice_grids(case)
     points = []

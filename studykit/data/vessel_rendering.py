@@ -1,4 +1,4 @@
-"""Vessels and aneurysms as shares of voxels: distance to the wall on a fine grid, then the mean of each voxel."""
+"""Vessels and aneurysms as shares of voxels: distance to the wall on a fine grid, then means of voxels."""
 
 import itertools
 import math
@@ -20,7 +20,7 @@ FAR = 1e3
 def vessel_distance(
     vessels: Iterable[Vessel], shape: Sequence[int], spacing_mm: float
 ) -> NDArray[np.float32]:
-    """Distance to the nearest vessel's wall, negative inside: (X, Y, Z) in voxels, ``FAR`` where none is near.
+    """Distance to the nearest wall, negative inside: (X, Y, Z) in voxels, ``FAR`` where none is near.
 
     Args:
         vessels: in mm from the grid's middle.

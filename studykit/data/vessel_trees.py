@@ -1,17 +1,18 @@
-"""Arteries of the brain's base as centre lines with radii: the ring of Willis, what feeds it, and its branches.
+"""Arteries of the brain's base as centre lines with radii: the ring of Willis, its feeders and its branches.
 
 Four arteries come from below, join in a ring and leave it as pairs of anterior, middle and posterior cerebral
-arteries, which split until their branches are thin. Where an artery splits or two join, the cubes of the radii
-on both sides have the same sum, and branches of the outer tree leave at the angles of least work (Murray 1926,
-PNAS 12:207 and J Gen Physiol 9:835). The places follow textbook anatomy to a few millimetres; they are drawn,
-not measured.
+arteries, which split until their branches are thin. Where an artery splits or two join, the cubes of the
+radii on both sides have the same sum, and branches outside the ring leave at the angles of least work (Murray
+1926, PNAS 12:207 and J Gen Physiol 9:835). The places follow textbook anatomy to a few millimetres; they are
+drawn, not measured. Two arteries of each subject have a wide place, as those of the elderly do: what is wide
+is not therefore an aneurysm.
 
-Coordinates are millimetres from the middle of the ring: x to the subject's right, y to anterior, z to superior.
+Coordinates are mm from the middle of the ring: x to the subject's right, y to anterior, z to superior.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,9 @@ LENGTH_RADII = (9.0, 15.0)
 LEAST_LENGTH_MM = 3.0
 PULL = 0.3
 """How much a branch of the outer tree turns towards its territory where it starts."""
+
+WIDENED, WIDENING, WIDENED_MM = 2, (1.2, 1.7), 3.5
+"""Arteries of a subject with a wide place, the factor there, and the standard deviation of its length."""
 
 SIDES = {"Left": -1.0, "Right": 1.0}
 
@@ -70,11 +74,23 @@ _COMMUNICATING = (12.5, 5, -3)
 _TERMINUS = (11, 3, 1)
 _A1, _A2 = ((7, 7, 3), (2.2, 12, 3)), ((2, 17, 6), (2, 21, 13), (2, 20, 20))
 _M1 = ((16, 4.5, 0), (22.5, 2, -1))
-_PCOM, _P1 = ((11, -3, -3), (9, -13, -2)), ((5, -13, -1), (9, -13, -2))
+_PCOM = ((11, -3, -3), (9, -13, -2))
 _P2 = ((16, -18, 0), (19, -25, 3), (16, -31, 5))
 _VERTEBRAL = ((9, -28, -60), (10, -26, -46), (6, -22, -36), (0, -17, -28))
 _BASILAR = ((0, -15, -20), (0, -15, -9), (0, -13, -3))
-_SCA, _AICA = ((10, -19, -6), (17, -27, -5)), ((9, -19, -21), (17, -24, -23))
+_OF_BASILAR = {
+    "AICA": ((9, -19, -21), (17, -24, -23)),
+    "SCA": ((10, -19, -6), (17, -27, -5)),
+    "P1": ((5, -13, -1), (9, -13, -2)),
+}
+
+
+_WIDE = (
+    "Basilar lower",
+    *(f"{side} {name}" for side in SIDES for name in ("ICA infraclinoid", "M1", "vertebral")),
+)
+_TERRITORIES = {"A2": (0.1, 0.3, 1.0), "M1": (0.3, -0.7, 0.8), "P2": (0.3, -1.0, 0.4)}
+"""Where the branches of an artery turn to, on the right side."""
 
 
 def unit(vector: Points) -> Points:
@@ -86,22 +102,29 @@ def split_radii(radius: float, shares: Sequence[float]) -> list[float]:
     return [radius * share ** (1 / 3) for share in shares]
 
 
-def grow_tree(rng: np.random.Generator) -> Tree:
-    """One subject's arteries, all pieces by name, those of the outer tree last."""
+def grow_ring(rng: np.random.Generator) -> Tree:
+    """One subject's ring of Willis with its feeders, and the beginnings of the arteries that leave it."""
     tree: Tree = {}
-    anterior = {side: _carotid(tree, side, rng) for side in SIDES}
+    for side in SIDES:
+        _carotid(tree, side, rng)
     _bridge(tree, rng)
     _basilar(tree, rng)
-    for side, sign in SIDES.items():
-        ends = {f"{side} A2": (0.1, 0.3, 1.0), f"{side} P2": (0.3, -1.0, 0.4)}
-        for name, pull in ends.items():
-            _grow(tree, name, _mirror(pull, sign), rng)
-        _grow(tree, anterior[side], _mirror((0.3, -0.7, 0.8), sign), rng)
+    for place in rng.choice(len(_WIDE), WIDENED, replace=False):
+        tree[_WIDE[place]] = _widened(tree[_WIDE[place]], rng)
     return tree
 
 
-def _carotid(tree: Tree, side: str, rng: np.random.Generator) -> str:
-    """One internal carotid artery with what it splits into; the name of its middle cerebral artery."""
+def grow_branches(ring: Tree, rng: np.random.Generator) -> Tree:
+    """What the six cerebral arteries of a ring split into, without the ring."""
+    tree: Tree = {}
+    for side, sign in SIDES.items():
+        for name, territory in _TERRITORIES.items():
+            _grow(tree, ring[f"{side} {name}"], _mirror(territory, sign), rng)
+    return tree
+
+
+def _carotid(tree: Tree, side: str, rng: np.random.Generator) -> None:
+    """One internal carotid artery and what it splits into."""
     sign, radius = SIDES[side], rng.uniform(1.95, 2.2)
     clinoid, origin, terminus = (_landmark(p, sign, rng) for p in (_CLINOID, _COMMUNICATING, _TERMINUS))
     siphon = [_landmark(p, sign, rng) for p in _CAROTID]
@@ -117,18 +140,17 @@ def _carotid(tree: Tree, side: str, rng: np.random.Generator) -> str:
     _path(tree, f"{side} M1", terminus, _M1, middle, (communicating,), rng)
     _path(tree, f"{side} A1", terminus, _A1, anterior, (communicating,), rng)
     _path(tree, f"{side} A2", tree[f"{side} A1"].points[-1], _A2, anterior, (f"{side} A1",), rng)
-    return f"{side} M1"
 
 
 def _bridge(tree: Tree, rng: np.random.Generator) -> None:
     """The anterior communicating artery, which joins both sides and has no flow of its own."""
     ends = [tree[f"{side} A1"].points[-1] for side in SIDES]
-    middle = np.mean(ends, axis=0) + [0, rng.uniform(0.2, 1.0), 0]
+    middle = np.mean(ends, axis=0) + np.array([0, rng.uniform(0.2, 1.0), 0])
     _add(tree, "ACom", [ends[0], middle, ends[1]], rng.uniform(0.65, 0.95), (), rng)
 
 
 def _basilar(tree: Tree, rng: np.random.Generator) -> None:
-    """Two vertebral arteries become one, which gives pairs of branches and ends in the posterior cerebral ones."""
+    """Two vertebral arteries become one, which ends in the posterior cerebral ones."""
     start = _landmark(_VERTEBRAL[-1], 1.0, rng)
     radii = {side: rng.uniform(1.1, 1.5) for side in SIDES}
     for side, sign in SIDES.items():
@@ -137,19 +159,15 @@ def _basilar(tree: Tree, rng: np.random.Generator) -> None:
     radius = sum(r**3 for r in radii.values()) ** (1 / 3)
     upstream = tuple(f"{side} vertebral" for side in SIDES)
     stops = [_landmark(p, 1.0, rng) for p in _BASILAR]
-    for name, end, branch, share in zip(
-        ("lower", "middle", "upper"), stops, ("AICA", "SCA", "P1"), (0.1, 0.15, None), strict=True
-    ):
+    pieces = (("lower", "AICA", 0.1), ("middle", "SCA", 0.15), ("upper", "P1", 1.0))
+    for (name, branch, share), end in zip(pieces, stops, strict=True):
         _add(tree, f"Basilar {name}", [start, end], radius, upstream, rng)
         start, upstream = end, (f"Basilar {name}",)
         lesser = rng.uniform(0.42, 0.58)
-        if share is None:
-            left, right = split_radii(radius, (lesser, 1 - lesser))
-        else:
-            radius, left, right = split_radii(radius, (1 - share, share * lesser, share * (1 - lesser)))
-        landmarks = {"AICA": _AICA, "SCA": _SCA, "P1": _P1}[branch]
-        for side, own in (("Left", left), ("Right", right)):
-            _path(tree, f"{side} {branch}", end, landmarks, own, upstream, rng)
+        radius, *pair = split_radii(radius, (1 - share, share * lesser, share * (1 - lesser)))
+        for side, own in zip(SIDES, pair, strict=True):
+            goal = tree[f"{side} PCom"].points[-1] if branch == "P1" else None
+            _path(tree, f"{side} {branch}", end, _OF_BASILAR[branch], own, upstream, rng, goal)
     for side in SIDES:
         one, other = tree[f"{side} P1"], tree[f"{side} PCom"]
         joined = (one.radii[-1] ** 3 + other.radii[-1] ** 3) ** (1 / 3)
@@ -164,18 +182,27 @@ def _path(
     radius: float,
     parents: tuple[str, ...],
     rng: np.random.Generator,
+    goal: Points | None = None,
 ) -> None:
-    """Add one of a pair along its landmarks; it ends where another piece of that place has ended already."""
+    """Add one of a pair along its landmarks, to ``goal`` in place of the last one where that is known."""
     side = name.partition(" ")[0]
     points = [start, *(_landmark(p, SIDES[side], rng) for p in landmarks)]
-    if name.endswith("P1"):
-        points[-1] = tree[f"{side} PCom"].points[-1]
+    if goal is not None:
+        points[-1] = goal
     _add(tree, name, points, radius, parents, rng)
 
 
-def _grow(tree: Tree, name: str, pull: Points, rng: np.random.Generator) -> None:
+def _widened(vessel: Vessel, rng: np.random.Generator) -> Vessel:
+    """A vessel with a wide place in its last half; its ends stay as they are."""
+    along = STEP_MM * np.arange(len(vessel.points))
+    place = along[-1] * rng.uniform(0.5, 0.85)
+    swelling = np.exp(-(((along - place) / WIDENED_MM) ** 2) / 2)
+    swelling *= np.clip(np.minimum(along, along[-1] - along) / WIDENED_MM, 0, 1)
+    return replace(vessel, radii=vessel.radii * (1 + (rng.uniform(*WIDENING) - 1) * swelling))
+
+
+def _grow(tree: Tree, parent: Vessel, pull: Points, rng: np.random.Generator) -> None:
     """Split the end of a vessel again and again until its branches are thin."""
-    parent = tree[name]
     radius, heading = float(parent.radii[-1]), parent.heading
     share = rng.uniform(0.4, 0.75)
     radii = split_radii(radius, (share, 1 - share))
@@ -187,9 +214,9 @@ def _grow(tree: Tree, name: str, pull: Points, rng: np.random.Generator) -> None
         way = unit(turned + PULL * unit(pull))
         length = LEAST_LENGTH_MM + own * rng.uniform(*LENGTH_RADII)
         start = parent.points[-1]
-        branch = f"{name}{'ab'[place]}"
-        _add(tree, branch, [start, start + length * way], own, (name,), rng)
-        _grow(tree, branch, pull, rng)
+        branch = f"{parent.name}{'ab'[place]}"
+        _add(tree, branch, [start, start + length * way], own, (parent.name,), rng)
+        _grow(tree, tree[branch], pull, rng)
 
 
 def _angles(radius: float, one: float, two: float) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Aneurysm detection: an encoder, a light top that marks cells of a coarse grid, and a soft maximum over them.
+"""Aneurysm detection: an encoder, a light top that marks cells of a coarse grid, a soft maximum over them.
 
 Source of the task: RSNA 2025 Intracranial Aneurysm Detection, 13 places and "aneurysm present" a series, with
 a point for each aneurysm; the points supervise the cells, the largest cell is the volume's score.

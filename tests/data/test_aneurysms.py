@@ -5,14 +5,14 @@ import pytest
 
 from studykit.data.aneurysm_sites import SITES
 from studykit.data.aneurysms import place_aneurysm
-from studykit.data.vessel_trees import grow_tree
+from studykit.data.vessel_trees import grow_ring
 
 
 @pytest.mark.parametrize("site", SITES)
 def test_a_sac_touches_its_tree_and_stands_out_of_it(site):
     for seed in range(4):
         rng = np.random.default_rng(seed)
-        tree = grow_tree(rng)
+        tree = grow_ring(rng)
         sac = place_aneurysm(tree, site, 8.0, rng)
         assert sac.diameter_mm == pytest.approx(8.0)
         assert sac.site == site
@@ -27,8 +27,8 @@ def test_a_sac_touches_its_tree_and_stands_out_of_it(site):
 
 def test_a_bad_site_or_diameter_is_refused():
     rng = np.random.default_rng(0)
-    tree = grow_tree(rng)
+    tree = grow_ring(rng)
     with pytest.raises(ValueError, match="unknown aneurysm site 'Aorta'; known: Left Infra"):
         place_aneurysm(tree, "Aorta", 5.0, rng)
-    with pytest.raises(ValueError, match="diameter must be positive, got 0.0 mm"):
+    with pytest.raises(ValueError, match=r"diameter must be positive, got 0\.0 mm"):
         place_aneurysm(tree, "Basilar Tip", 0.0, rng)

@@ -34,7 +34,7 @@ def test_a_sac_has_its_volume(diameter):
     far = tube(0.6, length=4.0)
     sac = sphere(diameter, (8.3, -7.1, 5.2))
     _, share = blood_shares([far], sac, (32, 32, 32), 1.5)
-    assert share.sum() * 1.5**3 == pytest.approx(np.pi / 6 * diameter**3, rel=0.03)
+    assert share.sum() * 1.5**3 == pytest.approx(np.pi / 6 * diameter**3, rel=0.05)
     centre = (np.argwhere(share > 0) * share[share > 0][:, None]).sum(axis=0) / share.sum()
     assert np.allclose((centre - 15.5) * 1.5, sac.centre, atol=0.1)
 

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from studykit.data.vessel_trees import LEAST_RADIUS_MM, STEP_MM, grow_tree, split_radii
+from studykit.data.vessel_trees import LEAST_RADIUS_MM, STEP_MM, grow_branches, grow_ring, split_radii
+
+
+def grow_tree(rng):
+    ring = grow_ring(rng)
+    return ring | grow_branches(ring, rng)
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +22,7 @@ def branches(tree, name):
 
 def test_cubes_of_radii_are_the_same_before_and_after_every_junction(tree):
     checked = 0
-    for name, parent in tree.items():
+    for name in tree:
         after = branches(tree, name)
         before = {other for vessel in after for other in vessel.parents}
         if not after:
@@ -55,7 +60,15 @@ def test_centre_lines_are_smooth_and_radii_in_range(tree):
         turns = (steps[1:] * steps[:-1]).sum(axis=1) / (lengths[1:] * lengths[:-1])
         assert turns.min() > 0.5, f"{vessel.name} has a kink"
         assert LEAST_RADIUS_MM <= vessel.radii.min() or vessel.name.endswith(("PCom", "AICA", "SCA"))
-        assert vessel.radii.max() < 2.3
+        assert vessel.radii.max() < 3.8
+
+
+def test_two_arteries_have_a_wide_place_between_ends_as_before(tree):
+    wide = [vessel for vessel in tree.values() if np.ptp(vessel.radii) > 0.01]
+    assert len(wide) == 2
+    for vessel in wide:
+        assert vessel.radii[0] == pytest.approx(vessel.radii[-1])
+        assert 1.05 < vessel.radii.max() / vessel.radii[0] <= 1.7
 
 
 def test_the_seed_decides():
