@@ -16,14 +16,19 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_labelled import write_labelled_heads
 from tiny_study import BERTSWIN, MAE, STUDY, tiny_profile, write_heads
 
 from studykit import atomic, profiles
+from studykit.data.labelled import open_labelled
+from studykit.data.labelled_crops import LabelledCrops
 from studykit.data.loading import RandomCrops, fixed_crops
 from studykit.data.prepared import prepared_source
 from studykit.data.volumes import PREPARATION_VERSION
 from studykit.methods import METHODS, build_method, method_versions
+from studykit.models import MODELS
 from studykit.study import open_study
+from studykit.tasks import segmentation
 from studykit.tasks.reconstruction import Recipe
 from studykit.training.config import TrainingConfig
 from studykit.training.loop import train
@@ -34,6 +39,7 @@ TOLERANCE = {"rel_tol": 1e-4, "abs_tol": 1e-6}
 PLACES = {
     "preparation": "PREPARATION_VERSION in studykit/data/volumes.py",
     "recipe": "Recipe.version in studykit/tasks/reconstruction.py",
+    "segmentation recipe": "Recipe.version in studykit/tasks/segmentation.py",
     "training": "TrainingConfig.version in studykit/training/config.py",
     "method": "`version` of the method in studykit/methods/",
     "model": "`version` of the model in studykit/models/",
@@ -50,6 +56,34 @@ LOSSES = {
         "loss_options": {"hu_mean": 100.0, "hu_deviation": 250.0, "sub_patch": 2, "dilate": 1, "erode": 1},
     },
 }
+LABELLED = {"num_classes": 3}
+NNFORMER = {
+    "model": "nnformer", "embed_dim": 8, "num_heads": [1, 1, 2, 2], "window_size": [2, 2, 2, 2],
+    "stem_stride": 2,
+}  # fmt: skip
+WAVE_UNET = {"model": "wave-unet", "widths": [8, 16, 16], "depth": 1, "head_dim": 8}
+RESIDUAL = {"model": "residual-unet", "widths": [8, 8, 16]}
+FURTHER: dict[str, tuple[str, dict[str, Any]]] = {
+    "supervised, nnformer": ("supervised", {**LABELLED, **NNFORMER}),
+    "supervised, unet": ("supervised", {**LABELLED, "model": "unet", "channels": [4, 8, 8]}),
+    "supervised, wave-unet": ("supervised", {**LABELLED, **WAVE_UNET}),
+    "supervised, wave-unet, gate": ("supervised", {**LABELLED, **WAVE_UNET, "details": "gate"}),
+    "supervised, wave-unet, off": ("supervised", {**LABELLED, **WAVE_UNET, "details": "off"}),
+    "supervised, residual-unet": ("supervised", {**LABELLED, **RESIDUAL}),
+    "supervised, waveformer": (
+        "supervised", {**LABELLED, "model": "waveformer", "widths": [8, 8, 16, 16], "depth": 1, "head_dim": 8,
+                       "img_size": 32},
+    ),
+    "masked-volume, nnformer": ("masked-volume", {**NNFORMER, "mask_block": 4, "loss": "l1"}),
+    "masked-volume, unet": (
+        "masked-volume", {"model": "unet", "channels": [4, 8, 8], "mask_block": 4, "skips": "zero"},
+    ),
+    "spark, sparse": ("spark", RESIDUAL),
+    "spark, mask token": ("spark", {**RESIDUAL, "sparse": False, "fill": "mask-token"}),
+    "mim, nested, aligned": ("mim", {**WAVE_UNET, "masking": "nested", "alignment": 0.1, "img_size": 32}),
+    "mim, vessel": ("mim", {**WAVE_UNET, "masking": "vessel"}),
+    "detection": ("detection", WAVE_UNET),
+}  # fmt: skip
 Case = tuple[dict[str, int], dict[str, Any]]
 
 
@@ -71,6 +105,15 @@ def crops_case(heads: Path) -> Case:
     return versions, {"random": summary(random), "fixed": summary(fixed)}
 
 
+def labelled_crops_case(scratch: Path) -> Case:
+    """Crops with labels, balanced over the classes and augmented."""
+    data = open_labelled(f"folder:{write_labelled_heads(scratch, count=2)}", 4.0).prepared
+    batches = LabelledCrops(data.volumes, 16, 4, classes=3)
+    batch = batches.draw(torch.Generator().manual_seed(0))
+    versions = {"preparation": PREPARATION_VERSION, "segmentation recipe": segmentation.Recipe.version}
+    return versions, {"images": summary(batch[:, 0]), "labels": summary(batch[:, 1])}
+
+
 def method_case(name: str, options: Mapping[str, Any]) -> Case:
     """Masks, loss terms and gradient of a fresh method."""
     torch.manual_seed(0)
@@ -83,6 +126,22 @@ def method_case(name: str, options: Mapping[str, Any]) -> Case:
     hidden = torch.arange(masks.numel())[masks.flatten()].float()
     numbers = {"hidden places": summary(hidden), "terms": {n: t.item() for n, t in terms.items()}}
     return method_versions(name, options), numbers | {"gradient": gradient.item()}
+
+
+def further_case(name: str, options: Mapping[str, Any]) -> Case:
+    """Loss terms and gradient of a fresh method on architectures that are exchangeable."""
+    torch.manual_seed(0)
+    sizes = {"img_size": 16} | dict(options)
+    method = build_method(name, **sizes)
+    generator = torch.Generator().manual_seed(1)
+    volumes = smooth_volumes(generator, sizes["img_size"])
+    if getattr(method, "batch_channels", 1) == 2:
+        volumes = torch.cat([volumes, (volumes > 0.5).float() + (volumes > 1.5)], dim=1)
+    terms = method(volumes, method.draw_masks(2, generator, volumes))
+    sum(terms.values()).backward()
+    gradient = torch.stack([p.grad.norm() for p in method.parameters() if p.grad is not None]).norm()
+    numbers = {"terms": {n: t.item() for n, t in terms.items()}, "gradient": gradient.item()}
+    return method_versions(name, options), numbers
 
 
 def training_case(folder: Path) -> Case:
@@ -115,12 +174,15 @@ def measured(name: str, heads: Path, scratch: Path) -> Case:
 CASES: dict[str, Callable[[Path, Path], Case]] = {
     "prepared volume": lambda heads, scratch: volume_case(heads),
     "crops": lambda heads, scratch: crops_case(heads),
+    "labelled crops": lambda heads, scratch: labelled_crops_case(scratch),
     "training loop": lambda heads, scratch: training_case(scratch),
 }
 for _method in SIZES:
     CASES[f"{_method}, a run"] = lambda heads, scratch, m=_method: run_case(m, heads)
     for _loss, _options in LOSSES.items():
         CASES[f"{_method}, {_loss}"] = lambda heads, scratch, m=_method, o=_options: method_case(m, o)
+for _case, (_method, _options) in FURTHER.items():
+    CASES[_case] = lambda heads, scratch, m=_method, o=_options: further_case(m, o)
 
 
 class Linear(torch.nn.Module):
@@ -141,10 +203,10 @@ class Noise:
         return torch.randn(4, 1, 2, 2, 2, generator=generator)[rows]
 
 
-def smooth_volumes(generator: torch.Generator) -> torch.Tensor:
-    """(2, 1, 16, 16, 16) standardised, with air, soft tissue and bone for the losses that look at HU."""
+def smooth_volumes(generator: torch.Generator, size: int = 16) -> torch.Tensor:
+    """(2, 1, size³) standardised, with air, soft tissue and bone for the losses that look at HU."""
     coarse = torch.randn(2, 1, 4, 4, 4, generator=generator)
-    return 1.5 * torch.nn.functional.interpolate(coarse, size=(16, 16, 16), mode="trilinear")
+    return 1.5 * torch.nn.functional.interpolate(coarse, size=(size,) * 3, mode="trilinear")
 
 
 def summary(values: torch.Tensor) -> dict[str, float]:
@@ -196,7 +258,9 @@ def test_numbers_move_only_with_a_version(name, stored, tiny, heads, tmp_path):
 
 
 def test_every_method_and_every_stored_case_is_held(stored):
-    assert set(SIZES) == set(METHODS)
+    assert set(SIZES) | {method for method, _ in FURTHER.values()} == set(METHODS)
+    models = {options["model"] for _, options in FURTHER.values()}
+    assert models | {METHODS[name].architecture for name in SIZES} == set(MODELS)
     assert stored.keys() == CASES.keys(), "a case was removed: run `python tests/test_golden.py`"
 
 
