@@ -21,7 +21,7 @@ from toy_training import ToyBatches, ToyMethod, config, send_self, train_toy
 
 from studykit.runs import Run, RunStore
 from studykit.training import loop
-from studykit.training.checkpoint import SNAPSHOTS, CheckpointError, load_weights, snapshot_name
+from studykit.training.checkpoint import BEST, SNAPSHOTS, CheckpointError, load_weights, snapshot_name
 from studykit.training.config import TrainingConfig
 from studykit.training.records import read_records
 from studykit.training.step import OutOfMemoryError
@@ -105,6 +105,32 @@ def test_signal_saves_at_the_step_boundary(
     assert outcome.state == "done"
     assert_same_weights(method, whole[1])
     assert untimed(tmp_path) == untimed(whole[0])
+
+
+def test_the_best_weights_are_kept_and_a_resumed_training_keeps_the_same(tmp_path: Path) -> None:
+    """The error is made to be least in the middle, at step 8, before and after a stop at step 10."""
+    errors = {0: 1.0, 4: 0.6, 8: 0.3, 12: 0.5}
+    settings = config(keep_best=True)
+    step_of = {}
+
+    def evaluate(method: nn.Module) -> dict[str, float]:
+        step = len(step_of) * 4
+        step_of[step] = {name: value.clone() for name, value in method.state_dict().items()}
+        return {"error": errors[step]}
+
+    shared = dict(seed=1, evaluate=evaluate, device="cpu", folder=tmp_path)
+    torch.manual_seed(0)
+    stopping = ToyBatches(before=send_self(signal.SIGTERM, 9))
+    assert loop.train(ToyMethod(), stopping, settings, **shared).state == "interrupted"
+    torch.manual_seed(0)
+    assert loop.train(ToyMethod(), ToyBatches(), settings, **shared).state == "done"
+    weights, told = load_weights(tmp_path / BEST)
+    assert told == {"step": 8, "error": 0.3}
+    assert all(torch.equal(weights[name], value) for name, value in step_of[8].items())
+
+
+def test_no_best_weights_are_kept_unless_asked_for(whole: tuple[Path, ToyMethod]) -> None:
+    assert not (whole[0] / BEST).exists()
 
 
 def test_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
