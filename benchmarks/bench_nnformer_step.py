@@ -94,7 +94,7 @@ def main(quick: bool) -> None:
     on_gpu = device().type == "cuda"
     case = SMALL if quick else LARGE if on_gpu else MEDIUM
     names = (OURS, *PEERS)
-    rounds, warm_up = (1, 1) if quick else (25, 2)
+    rounds, warm_up = (1, 1) if quick else (9, 1)
     times = race({name: step(name, case) for name in names}, rounds, warm_up=warm_up)
     costs = {name: {**cost(name, case), "peak (MB)": peak(name, case, quick)} for name in names}
     rows = []
