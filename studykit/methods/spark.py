@@ -134,7 +134,8 @@ class Spark(nn.Module):
         """
         paint = 0.0 if self.input_token is None else self.input_token.to(volume.dtype)[:, None, None, None]
         seen = torch.where(upsample_mask(mask, self.patch_size), paint, volume)
-        return self.model.encoder(seen, ~mask) if self.sparse else self.model.encoder(seen)
+        visible = self._told(mask)
+        return self.model.encoder(seen) if visible is None else self.model.encoder(seen, visible)
 
     @torch.no_grad()
     def reconstruct(self, volume: Tensor, mask: Tensor) -> Tensor:
@@ -151,7 +152,14 @@ class Spark(nn.Module):
         return torch.where(hidden, prediction.to(volume.dtype), volume)
 
     def _predict(self, volume: Tensor, mask: Tensor) -> Tensor:
-        return self.decoder(self.masked_maps(volume, mask), ~mask if self.sparse else None)
+        return self.decoder(self.masked_maps(volume, mask), self._told(mask))
+
+    def _told(self, mask: Tensor) -> Tensor | None:
+        """What encoder and decoder are told to be visible; None: they compute densely.
+
+        On the meta device masks have no values, and operations are counted as if everything were visible.
+        """
+        return ~mask if self.sparse and not mask.is_meta else None
 
     def _blocks(self, volume: Tensor) -> Tensor:
         """(B, C, D, H, W) to (B, d, h, w, C·pd·ph·pw)."""
