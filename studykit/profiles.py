@@ -164,7 +164,8 @@ SEGMENTATION["paper"] = replace(
 
 DETECTION = {
     "smoke": replace(
-        SEGMENTATION["smoke"], spacing_mm=4.5, patch_size=8, train=8, val=4, test=4, label_fractions=(1.0,),
+        SEGMENTATION["smoke"], spacing_mm=2.25, crop_size=32, patch_size=8, crops_per_subject=1, train=8,
+        val=4, test=4, label_fractions=(1.0,),
     ),
     "laptop": replace(
         SEGMENTATION["laptop"], spacing_mm=2.25, batch_size=4, train=80, val=40, test=160,

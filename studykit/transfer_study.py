@@ -6,9 +6,10 @@ once, with the weights that validated best.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -16,6 +17,7 @@ import pandas as pd
 
 from studykit import atomic
 from studykit.arms import Arm, training_of
+from studykit.data.angiography import AngiographyRow, open_angiography
 from studykit.data.cache import Prepared
 from studykit.data.labelled import Labelled, open_labelled
 from studykit.data.prepared import prepared_source
@@ -205,7 +207,27 @@ class TransferStudy(Study):
         """Mean test Dice of each run: over the classes of a subject, then over subjects."""
         return [mean_dice(self.test_scores(run, which)) for run in runs]
 
+    def detection_scores(self, run: Run) -> pd.DataFrame:
+        """What a detection run's best weights say of each test subject, see :func:`detection.test_rows`.
+
+        Worked out once and kept with the run.
+
+        Returns:
+            ``subject``, ``diameter_mm`` (NaN without an aneurysm), and ``score NAME`` and ``label NAME`` for
+            each NAME of :data:`studykit.data.aneurysm_sites.LABELS`.
+        """
+        volumes = self.data.select(self.split.test)
+        key = [self.data.fingerprint, list(self.split.test), detection.Recipe.version]
+        path = run.folder / f"{SCORES}-detection.json"
+        kept = _kept_rows(path, key, lambda: detection.test_rows(best_method(run), volumes, self._truth))
+        return kept[list(detection.TEST_COLUMNS)].astype({"subject": str, "diameter_mm": float})
+
     # ---- inside
+
+    @cached_property
+    def _truth(self) -> tuple[AngiographyRow, ...]:
+        """What is known of each subject of a detection study."""
+        return open_angiography(self.source, self.profile.spacing_mm)[1]
 
     def _recipe_of(self, arm: Arm, *, tuning: bool) -> Recipe:
         sizes, train = self.profile, arm.subjects or self.split.train
@@ -235,14 +257,13 @@ class TransferStudy(Study):
 
     def _scores(self, run: Run, which: str, data: Prepared) -> pd.DataFrame:
         key = [data.fingerprint, [volume.subject for volume in data.volumes], segmentation.Recipe.version]
-        path = run.folder / f"{SCORES}-{which.replace(' ', '-')}.json"
-        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        if kept.get("of") != key:
-            recipe = segmentation.Recipe(**run.config["data"])
-            table = pd.DataFrame(segmentation.test_rows(best_method(run), data.volumes, recipe))
-            kept = {"of": key, "rows": json.loads(table.to_json(orient="records", double_precision=15))}
-            atomic.write_json(path, kept)
-        return pd.DataFrame(kept["rows"])[list(COLUMNS)].astype(COLUMNS)
+        path, recipe = run.folder / f"{SCORES}-{which.replace(' ', '-')}.json", run.config["data"]
+        kept = _kept_rows(
+            path,
+            key,
+            lambda: segmentation.test_rows(best_method(run), data.volumes, segmentation.Recipe(**recipe)),
+        )
+        return kept[list(COLUMNS)].astype(COLUMNS)
 
     def _training_of(self, arm: Arm, *, tuning: bool) -> TrainingConfig:
         sizes, own = self.profile, dict(arm.training)
@@ -265,3 +286,13 @@ class TransferStudy(Study):
 def mean_dice(scores: pd.DataFrame) -> float:
     """Mean over the classes of a subject, then over subjects; NaN scores are left out."""
     return float(scores.groupby("subject")["dice"].mean().mean())
+
+
+def _kept_rows(path: Path, key: Sequence[Any], work_out: Callable[[], list[dict[str, Any]]]) -> pd.DataFrame:
+    """Rows that stand in a file under ``key``; else they are worked out and kept there."""
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if kept.get("of") != key:
+        table = pd.DataFrame(work_out())
+        kept = {"of": key, "rows": json.loads(table.to_json(orient="records", double_precision=15))}
+        atomic.write_json(path, kept)
+    return pd.DataFrame(kept["rows"])

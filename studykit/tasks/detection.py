@@ -17,6 +17,12 @@ from studykit.training.config import TrainingConfig
 from studykit.training.distributed import World
 
 VOLUMES_AT_ONCE = 8
+TEST_COLUMNS = (
+    "subject",
+    "diameter_mm",
+    *(f"{kind} {name}" for kind in ("score", "label") for name in LABELS),
+)
+"""Of :func:`test_rows`."""
 
 
 @dataclass(frozen=True)
@@ -89,3 +95,21 @@ def labels_of(volumes: Sequence[PreparedVolume], rows: Sequence[AngiographyRow])
 def scores_of(method: nn.Module, images: Tensor) -> Tensor:
     """Probabilities of the fourteen labels for images (N, 1, D, H, W): (N, 14) on the CPU."""
     return torch.cat([method.score(part).float().cpu() for part in images.split(VOLUMES_AT_ONCE)])
+
+
+def test_rows(
+    method: nn.Module, volumes: Sequence[PreparedVolume], rows: Sequence[AngiographyRow]
+) -> list[dict[str, Any]]:
+    """A row for each volume: ``subject``, ``diameter_mm`` of its aneurysm, ``score NAME`` and ``label NAME``.
+
+    NAME is each of :data:`studykit.data.aneurysm_sites.LABELS`. The diameter is NaN without an aneurysm; a
+    score is a probability, a label 0 or 1.
+    """
+    diameters = {row.id: row.diameter_mm for row in rows}
+    scores = scores_of(method, batch_of(volumes, rows)[:, :1])
+    return [
+        {"subject": volume.subject, "diameter_mm": diameters[volume.subject]}
+        | {f"score {name}": float(value) for name, value in zip(LABELS, score, strict=True)}
+        | {f"label {name}": int(value) for name, value in zip(LABELS, label, strict=True)}
+        for volume, score, label in zip(volumes, scores, labels_of(volumes, rows), strict=True)
+    ]
