@@ -46,9 +46,7 @@ def test_every_part_can_be_exchanged_and_the_encoder_goes_over(results, folder, 
     assert told["method"] == done.card["method"] and told["method"]["options"]["masking"] == plan.masking
 
 
-def test_a_finished_pre_training_is_found_again_and_told(
-    results, folder, tmp_path, monkeypatch
-):
+def test_a_finished_pre_training_is_found_again_and_told(results, folder, tmp_path, monkeypatch):
     plan = PretrainingPlan(data=f"folder:{folder}", backbone_options=SIZES, **SMALL)
     first = pretrain(plan, tmp_path / "one")
     monkeypatch.setattr("studykit.pretraining.work", None)
