@@ -55,7 +55,7 @@ def test_every_optimizer_is_taken_without_weight_decay(name: str) -> None:
 
 
 def test_settings_that_came_later_are_no_part_of_the_identity_at_their_default() -> None:
-    later = {"optimizer", "trust_clip"}
+    later = {"optimizer", "trust_clip", "keep_best"}
     settings = config()
     assert settings.identity() == {k: v for k, v in asdict(settings).items() if k not in later}
     assert asdict(settings).keys() >= later
@@ -65,4 +65,5 @@ def test_settings_that_came_later_are_part_of_it_elsewhere() -> None:
     conducted = config(optimizer="gcond", weight_decay=0.0)
     assert conducted.identity().keys() - config().identity().keys() == {"optimizer"}
     assert config(trust_clip=50.0).identity()["trust_clip"] == 50.0
+    assert config(keep_best=True).identity()["keep_best"] is True
     assert TrainingConfig.from_dict(conducted.identity()) == conducted
