@@ -47,6 +47,36 @@ def random_patch_mask(
     return hide_first(patch_noise(grid, batch, generator), mask_ratio)
 
 
+def draw_patch_masks(
+    grid: Sequence[int],
+    mask_ratio: float,
+    batch: int,
+    generator: torch.Generator,
+    volumes: Tensor | None,
+    rows: slice = slice(None),
+) -> Tensor:
+    """:func:`random_patch_mask` for ``rows`` of a batch, where its volumes are.
+
+    The generator moves on alike whatever the rows are, so that workers which share a batch draw the same.
+
+    Args:
+        grid, mask_ratio, batch, generator: see :func:`random_patch_mask`.
+        volumes: those rows of the batch; None leaves the masks on the generator's device.
+
+    Returns:
+        bool (b, d, h, w).
+    """
+    return hide_first(move_to(patch_noise(grid, batch, generator)[rows], volumes), mask_ratio)
+
+
+def move_to(drawn: Tensor, volumes: Tensor | None) -> Tensor:
+    """What a generator drew, on the device of ``volumes`` (None: where it is), without waiting for a GPU."""
+    if volumes is None:
+        return drawn
+    pinned = drawn.pin_memory() if volumes.device.type == "cuda" else drawn
+    return pinned.to(volumes.device, non_blocking=True)
+
+
 def patch_noise(grid: Sequence[int], batch: int, generator: torch.Generator) -> Tensor:
     """Uniform numbers in [0, 1), float (B, d, h, w), that decide in which order patches are hidden."""
     patches = grid[0] * grid[1] * grid[2]

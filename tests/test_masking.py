@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from studykit.masking import (
+    draw_patch_masks,
     hide_first,
     hierarchical_counts,
     hierarchical_mask,
@@ -64,6 +65,19 @@ def test_what_comes_first_is_hidden():
     order = torch.tensor([[3.0, -1.0, 2.0, 7.0, 5.0, 4.0, 0.5, 6.0], range(8)]).view(2, 2, 2, 2)
     assert hide_first(order, 0.5).flatten(1).int().tolist() == [[1, 1, 1, 0, 0, 0, 1, 0], [1] * 4 + [0] * 4]
     assert torch.equal(hide_first(order, 0.5), hide_first(10 * order - 3, 0.5))
+
+
+def test_rows_of_a_batch_are_drawn_as_if_all_were():
+    def drawn(rows, volumes=None):
+        generator = torch.Generator().manual_seed(0)
+        masks = draw_patch_masks((3, 4, 2), 0.5, 6, generator, volumes, rows)
+        return masks, torch.rand(1, generator=generator)
+
+    whole, after = drawn(slice(None))
+    assert torch.equal(whole, random_patch_mask((3, 4, 2), 0.5, 6, torch.Generator().manual_seed(0)))
+    part, after_part = drawn(slice(2, 4), torch.empty(2, 1, 6, 8, 4))
+    assert torch.equal(part, whole[2:4]) and torch.equal(after, after_part)
+    assert drawn(slice(None), torch.empty(6, 1, 6, 8, 4, device="meta"))[0].is_meta
 
 
 def test_equal_places_still_hide_the_right_number():

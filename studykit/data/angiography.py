@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import cache as remembered
+from functools import lru_cache
 from pathlib import Path
 
 import nibabel as nib
@@ -112,7 +113,13 @@ def open_angiography(
     """Volumes and truth of a source by name, see :func:`angiography_settings`."""
     settings = angiography_settings(source, spacing_mm)
     prepared = make_angiographies(settings, cache=cache)
-    return replace(prepared, name=source), draw_angiographies(settings)
+    return replace(prepared, name=source), _truth(settings)
+
+
+@lru_cache(maxsize=4)
+def _truth(settings: AngiographySettings) -> tuple[AngiographyRow, ...]:
+    """Each training of a study opens its cohort, and arteries take longer to grow than volumes to map."""
+    return draw_angiographies(settings)
 
 
 def _make_one(

@@ -4,10 +4,8 @@ Untrusted bytes are data: nothing is unpickled and no header leads out of its fo
 """
 
 import gzip
-import locale
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from studykit.data.dicom_headers import keep_locale, read_header, tag
 from studykit.data.refs import RawGrid, VolumeRef, detached_data
 
 Decoded = tuple[NDArray[Any], NDArray[np.float64]]
@@ -70,17 +69,7 @@ def decode(ref: VolumeRef) -> Decoded:
     return array, affine if ref.affine is None else np.asarray(ref.affine, dtype=np.float64)
 
 
-@contextmanager
-def _locale_kept() -> Iterator[None]:
-    """ITK leaves the process in the C locale, where Python reads text files as ASCII; undo that."""
-    before = locale.setlocale(locale.LC_ALL)
-    try:
-        yield
-    finally:
-        locale.setlocale(locale.LC_ALL, before)
-
-
-@_locale_kept()
+@keep_locale()
 def dicom_series(folder: Path) -> list[tuple[tuple[str, ...], str, str]]:
     """Every DICOM series of one folder: its file names, PatientID and modality (CT, MR, …)."""
     import SimpleITK as sitk
@@ -88,9 +77,9 @@ def dicom_series(folder: Path) -> list[tuple[tuple[str, ...], str, str]]:
     found = []
     for series in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)):
         files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series)
-        header = _dicom_header(Path(files[0]))
+        header = read_header(Path(files[0]))
         names = tuple(Path(file).name for file in files)
-        found.append((names, _tag(header, "0010|0020"), _tag(header, "0008|0060")))
+        found.append((names, tag(header, "0010|0020"), tag(header, "0008|0060")))
     return found
 
 
@@ -130,7 +119,7 @@ def _read_raw(data: bytes, grid: RawGrid) -> NDArray[np.float32]:
     return stored.reshape(grid.shape).astype(np.float32) * np.float32(grid.slope) + np.float32(grid.intercept)
 
 
-@_locale_kept()
+@keep_locale()
 def _read_itk(ref: VolumeRef) -> Decoded:
     import SimpleITK as sitk
 
@@ -144,19 +133,19 @@ def _read_itk(ref: VolumeRef) -> Decoded:
     return _from_itk(sitk.ReadImage(str(ref.path)))
 
 
-@_locale_kept()
+@keep_locale()
 def _read_series(name: str, files: list[Path]) -> Decoded:
     """A DICOM series in order of slice position; gaps and doubled slices are refused."""
     import SimpleITK as sitk
 
     if len(files) > 1:
-        headers = {file: _dicom_header(file) for file in files}
-        if not all(_tag(header, "0020|0032") and _tag(header, "0020|0037") for header in headers.values()):
+        headers = {file: read_header(file) for file in files}
+        if not all(tag(header, "0020|0032") and tag(header, "0020|0037") for header in headers.values()):
             raise BadVolume(name, "a slice has no position or orientation (ImagePositionPatient)")
-        axes = np.array(_tag(headers[files[0]], "0020|0037").split("\\"), dtype=float)
+        axes = np.array(tag(headers[files[0]], "0020|0037").split("\\"), dtype=float)
         normal = np.cross(axes[:3], axes[3:])
         places = {
-            f: float(normal @ np.array(_tag(h, "0020|0032").split("\\"), float)) for f, h in headers.items()
+            f: float(normal @ np.array(tag(h, "0020|0032").split("\\"), float)) for f, h in headers.items()
         }
         files = sorted(files, key=places.__getitem__)
         steps = np.diff([places[file] for file in files])
@@ -188,19 +177,6 @@ def _from_itk(image: Any) -> Decoded:
         affine[:3, :3] = direction * np.array(image.GetSpacing()[:3])
         affine[:3, 3] = image.GetOrigin()[:3]
     return array, LPS_TO_RAS @ affine
-
-
-def _dicom_header(file: Path) -> Any:
-    import SimpleITK as sitk
-
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(file))
-    reader.ReadImageInformation()
-    return reader
-
-
-def _tag(header: Any, key: str) -> str:
-    return header.GetMetaData(key).strip() if header.HasMetaDataKey(key) else ""
 
 
 def _first_line(error: Exception) -> str:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from studykit.data.augmentation import NUMBERS, Change, change_from, change_intensities, warp
 from studykit.data.cache import PreparedVolume
-from studykit.data.loading import _Centres, _copy_inside, _triple, label_tensor, volume_tensor
+from studykit.data.loading import label_tensor, volume_tensor
+from studykit.data.windows import centre_inside, copy_inside, foreground_voxels, window_size
 
 MOST_OF_A_CLASS = 10_000
 UNLABELLED = -1
@@ -60,7 +61,7 @@ class LabelledCrops:
             raise ValueError(f"classes counts the background and at least one more, got {classes}")
         if not 0 <= foreground_share <= 1:
             raise ValueError(f"foreground_share must lie in 0 to 1, got {foreground_share}")
-        self.crop_size = _triple(crop_size)
+        self.crop_size = window_size(crop_size)
         self.batch_size = batch_size
         self.device = torch.device(device)
         self.foreground_share, self.augment, self.flip = foreground_share, augment, flip
@@ -85,7 +86,7 @@ class LabelledCrops:
     def _fill(self, crop: Tensor, place: list[float], change: Change) -> None:
         volume = self._volumes[int(place[0] * len(self._volumes))]
         voxel = volume.centre(place[1:], self.foreground_share)
-        centre = _inside(voxel, volume.shape, self.crop_size, change.scale)
+        centre = centre_inside(voxel, volume.shape, self.crop_size, change.scale)
         if change.turn is None:
             volume.copy_window(
                 crop, [round(c - (n - 1) / 2) for c, n in zip(centre, self.crop_size, strict=True)]
@@ -96,7 +97,7 @@ class LabelledCrops:
             crop.copy_(crop.flip([1 + axis for axis in range(3) if change.mirrored[axis]]))
         crop[0] = change_intensities(crop[0], change)
 
-    def _turned(self, volume: "_Labelled", centre: list[float], turn: list[list[float]]) -> Tensor:
+    def _turned(self, volume: "_Labelled", centre: Sequence[float], turn: list[list[float]]) -> Tensor:
         """The crop from a window that is large enough for all of it."""
         half = [(side - 1) / 2 for side in self.crop_size]
         reach = [sum(abs(step) * h for step, h in zip(row, half, strict=True)) for row in turn]
@@ -124,7 +125,7 @@ class _Labelled:
         self.shape = tuple(labels.shape)
         self._background = float(image.min())
         self._both = torch.stack([image, labels.float()]).to(device)
-        self._foreground = _Centres(volume).flat
+        self._foreground = foreground_voxels(volume)
         flat = labels.numpy().ravel()
         found = (np.flatnonzero(flat == label) for label in range(1, int(labels.max()) + 1))
         self._of_class = [voxels[:: 1 + len(voxels) // MOST_OF_A_CLASS] for voxels in found if len(voxels)]
@@ -142,20 +143,4 @@ class _Labelled:
         """Fill ``window`` (2, d, h, w) with what lies at ``starts``, background beyond the volume."""
         for target, source, background in zip(window, self._both, (self._background, 0.0), strict=True):
             target.fill_(background)
-            _copy_inside(target, source, starts)
-
-
-def _inside(voxel: Sequence[int], shape: Sequence[int], size: Sequence[int], scale: float) -> list[float]:
-    """The centre nearest to ``voxel`` of a crop that lies in the volume; the volume's middle where none does.
-
-    At scale 1 the crop's voxels fall on the volume's.
-    """
-    centre = []
-    for place, side, count in zip(voxel, shape, size, strict=True):
-        half = scale * (count - 1) / 2
-        if 2 * half > side - 1:
-            centre.append((side - count) // 2 + (count - 1) / 2)
-        else:
-            even = 0.5 if count % 2 == 0 else 0.0
-            centre.append(min(max(place + even, half), side - 1 - half))
-    return centre
+            copy_inside(target, source, starts)

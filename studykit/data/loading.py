@@ -15,10 +15,9 @@ from torch import Tensor
 
 from studykit.data.cache import PreparedVolume
 from studykit.data.splits import Split, split_subjects
+from studykit.data.windows import centre_inside, copy_inside, foreground_voxels, window_size
 
 __all__ = ["RandomCrops", "Split", "as_ras", "fixed_crops", "label_tensor", "split_subjects", "volume_tensor"]
-
-MOST_CENTRES = 200_000
 
 
 def volume_tensor(volume: PreparedVolume, *, constant_background: bool = False) -> Tensor:
@@ -63,7 +62,7 @@ def fixed_crops(
     volume; where a volume is smaller than the crop, it is centred on its own minimum (the background).
     ``constant_background``: see :func:`volume_tensor`.
     """
-    size = _triple(crop_size)
+    size = window_size(crop_size)
     crops = []
     for volume in volumes:
         centres = _Centres(volume)
@@ -72,7 +71,7 @@ def fixed_crops(
             centre = centres.place(draw, size, scale=1.0)
             starts = [round(c - (n - 1) / 2) for c, n in zip(centre, size, strict=True)]
             crop = image.new_full((1, *size), float(image.min()))
-            _copy_inside(crop[0], image, starts)
+            copy_inside(crop[0], image, starts)
             crops.append(crop)
     return torch.stack(crops)
 
@@ -121,7 +120,7 @@ class RandomCrops:
             raise ValueError(f"scale must be two rising positive numbers, got {scale}")
         if not 0 <= rotate_degrees <= 180:
             raise ValueError(f"rotate_degrees must lie in 0 to 180, got {rotate_degrees}")
-        self.crop_size = _triple(crop_size)
+        self.crop_size = window_size(crop_size)
         self.batch_size = batch_size
         self.device = torch.device(device)
         self.flip, self.rotate_degrees, self.scale = flip, rotate_degrees, scale
@@ -187,7 +186,7 @@ class RandomCrops:
             starts = [math.floor(c) - math.ceil(r) - 1 for c, r in zip(centre, reach, strict=True)]
             local = [c - s for c, s in zip(centre, starts, strict=True)]
             windows[index].fill_(outside[warp.volume])
-            _copy_inside(windows[index], images[warp.volume].permute(order), starts)
+            copy_inside(windows[index], images[warp.volume].permute(order), starts)
             places.append(local[0])
             steps.append(warp.scale * signs[0])
             planes.append(_plane_matrix(warp, local[1:], signs[1:], window[1:]))
@@ -235,29 +234,16 @@ class _Warp:
 
 
 class _Centres:
-    """Foreground voxels of one volume as (d, h, w), thinned to at most ``MOST_CENTRES``."""
+    """Where crops of one volume may be centred: its foreground voxels."""
 
     def __init__(self, volume: PreparedVolume) -> None:
-        mask = np.asarray(volume.foreground).T
-        self.shape = mask.shape
-        flat = np.flatnonzero(mask) if mask.any() else np.arange(mask.size)
-        self.flat = flat[:: 1 + len(flat) // MOST_CENTRES]
+        self.shape = volume.foreground.shape[::-1]
+        self.flat = foreground_voxels(volume)
 
-    def place(self, draw: float, size: tuple[int, int, int], scale: float) -> tuple[float, float, float]:
-        """The crop's centre for ``draw`` in [0, 1): inside where the volume is large enough, else its middle.
-
-        At scale 1 the crop's voxels fall on the volume's.
-        """
+    def place(self, draw: float, size: tuple[int, int, int], scale: float) -> tuple[float, ...]:
+        """The crop's centre for ``draw`` in [0, 1)."""
         voxel = np.unravel_index(self.flat[int(draw * len(self.flat))], self.shape)
-        centre = []
-        for place, side, count in zip(voxel, self.shape, size, strict=True):
-            half = scale * (count - 1) / 2
-            if 2 * half > side - 1:
-                centre.append((side - count) // 2 + (count - 1) / 2)
-            else:
-                even = 0.5 if count % 2 == 0 else 0.0
-                centre.append(min(max(float(place) + even, half), side - 1 - half))
-        return tuple(centre)
+        return centre_inside(voxel, self.shape, size, scale)
 
 
 def _plane_matrix(
@@ -282,22 +268,3 @@ def _plane_grid(planes: Tensor, rows: int, columns: int) -> Tensor:
     column = torch.arange(columns, device=planes.device) - (columns - 1) / 2
     along, down, shift = planes[:, None, None].unbind(-1)
     return along * column[:, None] + (down * row[:, None, None] + shift)
-
-
-def _copy_inside(target: Tensor, source: Tensor, starts: Sequence[int]) -> None:
-    """Copy the part of ``source`` (3-D) that a window of ``target``'s shape at ``starts`` covers."""
-    into, outof = [], []
-    for start, count, side in zip(starts, target.shape, source.shape, strict=True):
-        low, high = max(start, 0), min(start + count, side)
-        if high <= low:
-            return
-        into.append(slice(low - start, high - start))
-        outof.append(slice(low, high))
-    target[tuple(into)] = source[tuple(outof)]
-
-
-def _triple(size: int | tuple[int, int, int]) -> tuple[int, int, int]:
-    triple = tuple(size) if isinstance(size, tuple | list) else (size, size, size)
-    if len(triple) != 3 or any(not isinstance(side, int) or side < 1 for side in triple):
-        raise ValueError(f"crop_size must be a positive integer or three of them, got {size}")
-    return triple

@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from studykit.data.aneurysm_sites import LABELS, SITES, site_number
-from studykit.data.formats import LPS_TO_RAS, BadVolume, _dicom_header, _locale_kept, _tag
+from studykit.data.dicom_headers import keep_locale, read_header, tag
+from studykit.data.formats import LPS_TO_RAS, BadVolume
 from studykit.data.refs import Subject, VolumeRef
 from studykit.data.sources import Collection
 from studykit.home import data_dir
@@ -126,7 +127,7 @@ def open_rsna_aneurysm(root: str | Path, *, cache: str | Path | None = None) -> 
     return RsnaAneurysm(collection, cases)
 
 
-@_locale_kept()
+@keep_locale()
 def localizers_mm(case: AneurysmCase) -> NDArray[np.float64]:
     """The points of a case in RAS mm, (n, 3), from the position of their slices.
 
@@ -245,21 +246,21 @@ def _slice_grids(case: AneurysmCase) -> dict[str, NDArray[np.float64]]:
     grids: dict[str, NDArray[np.float64]] = {}
     seen: set[tuple[str, ...]] = set()
     for path in sorted(case.folder.glob("[!.]*.dcm")):
-        header = _dicom_header(path)
-        if _tag(header, "0020|000e") != case.uid:
-            raise BadVolume(str(path), f"is of series {_tag(header, '0020|000e')}, not of its folder's")
+        header = read_header(path)
+        if tag(header, "0020|000e") != case.uid:
+            raise BadVolume(str(path), f"is of series {tag(header, '0020|000e')}, not of its folder's")
         position, axes, spacing = (_numbers(header, key) for key in ("0020|0032", "0020|0037", "0028|0030"))
         if (len(position), len(axes), len(spacing)) != (3, 6, 2):
             raise BadVolume(
                 str(path), "has no position, orientation or pixel spacing of its own (several frames?)"
             )
-        seen.add(tuple(_tag(header, key) for key in ("0028|0010", "0028|0011", "0020|0037", "0028|0030")))
+        seen.add(tuple(tag(header, key) for key in ("0028|0010", "0028|0011", "0020|0037", "0028|0030")))
         lps = np.stack([axes[:3] * spacing[1], axes[3:] * spacing[0], position], axis=1)
-        grids[_tag(header, "0008|0018")] = LPS_TO_RAS[:3, :3] @ lps
+        grids[tag(header, "0008|0018")] = LPS_TO_RAS[:3, :3] @ lps
     if len(seen) > 1:
         raise BadVolume(str(case.folder), f"has slices of {len(seen)} sizes, spacings or orientations")
     return grids
 
 
 def _numbers(header: Any, key: str) -> NDArray[np.float64]:
-    return np.array([float(value) for value in _tag(header, key).split("\\") if value])
+    return np.array([float(value) for value in tag(header, key).split("\\") if value])

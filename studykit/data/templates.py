@@ -6,7 +6,7 @@ space. Bodies: two CTs with TotalSegmentator's labels.
 
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -141,8 +141,17 @@ def load_template(name: str, cache: Path | None = None) -> Template:
         regions = _build(source, *refs)
         with atomic.replace_into(file) as temporary, open(temporary, "wb") as out:
             np.savez_compressed(out, regions=regions)
+    return _read(name, file, key)
+
+
+@lru_cache(maxsize=4)
+def _read(name: str, file: Path, key: str) -> Template:
+    """A template that is made. Trainings open their cohort one by one, and each counts its voxels."""
+    source = template_source(name)
     with np.load(file, allow_pickle=False) as held:
-        return Template(name, source.anatomy, held["regions"], VOXEL_MM[source.anatomy] * source.shrink, key)
+        regions = held["regions"]
+    regions.setflags(write=False)
+    return Template(name, source.anatomy, regions, VOXEL_MM[source.anatomy] * source.shrink, key)
 
 
 def _build(source: TemplateSource, image_ref: VolumeRef, labels_ref: VolumeRef) -> NDArray[np.uint8]:

@@ -62,7 +62,7 @@ class PackedPatches:
         channels, *patch = values.shape[1:]
         size = [n * p for n, p in zip(self.grid, patch, strict=True)]
         shape = (self.visible.shape[0], channels, *size)
-        return _put_runs(values, self._runs(channels, tuple(patch)), shape)
+        return _Unpack.apply(values, self._runs(channels, tuple(patch)), shape)
 
     def window_rows(self, patch: Size, kernel_size: int, stride: int = 1) -> Tensor:
         """What a convolution of padding ``kernel_size // 2`` reads for each patch: its window.
@@ -78,15 +78,7 @@ class PackedPatches:
         """
         key = ("windows", patch, kernel_size, stride)
         if key not in self._indices:
-            before = kernel_size // 2
-            after = kernel_size - stride - before
-            count = len(self) * math.prod(patch)
-            own = torch.arange(count, device=self.samples.device).view(len(self), 1, *patch)
-            dense = self.unpack(own + 1) - 1
-            dense = F.pad(dense.masked_fill(dense < 0, count), (before, max(after, 0)) * 3, value=count)
-            for axis, p in enumerate(patch):
-                dense = dense.unfold(2 + axis, p + before + after, p)
-            self._indices[key] = dense[:, 0][self.cells]
+            self._indices[key] = self._new_window_rows(patch, kernel_size // 2, kernel_size - stride)
         return self._indices[key]
 
     def sample_means(self, patch_means: Tensor) -> Tensor:
@@ -96,6 +88,27 @@ class PackedPatches:
         share = share / share.sum(dim=1, keepdim=True).clamp(min=1)
         with torch.autocast(patch_means.device.type, enabled=False):
             return share @ patch_means
+
+    def _new_window_rows(self, patch: Size, before: int, more: int) -> Tensor:
+        """Rows of windows that begin ``before`` voxels before the patch and are ``more`` voxels larger.
+
+        The grid is numbered by packed patch, with a rim of cells that are not there. A window's voxel lies a
+        number of cells from its own patch and at a place within that cell, the same for every patch.
+        """
+        device, count = self.samples.device, len(self)
+        rim = [math.ceil(max(before, more - before) / p) for p in patch]
+        numbers = torch.full(self.visible.shape, count, device=device)
+        numbers[self.cells] = torch.arange(count, device=device)
+        numbers = F.pad(numbers, [n for r in reversed(rim) for n in (r, r)], value=count)
+        own, away, within = self.samples, 0, 0
+        for axis, (p, r) in enumerate(zip(patch, rim, strict=True)):
+            along = torch.arange(-before, p + more - before, device=device)[(...,) + (None,) * (2 - axis)]
+            own = own * numbers.shape[1 + axis] + self.cells[1 + axis]
+            away = away * numbers.shape[1 + axis] + along.div(p, rounding_mode="floor") + r
+            within = within * p + along.remainder(p)
+        found = numbers.flatten()[own[:, None, None, None] + away]
+        voxels = math.prod(patch)
+        return found.mul_(voxels).add_(within).clamp_(max=count * voxels)
 
     def _runs(self, channels: int, patch: Size) -> Tensor:
         """Places of the packed voxels in the dense volume, counted in runs of ``pw`` neighbours along W."""
@@ -148,13 +161,30 @@ class _Pack(torch.autograd.Function):
     def forward(ctx, x: Tensor, runs: Tensor, patch: Size) -> Tensor:
         ctx.save_for_backward(runs)
         ctx.shape = x.shape
-        taken = x.reshape(-1, patch[2]).index_select(0, runs).view(-1, x.shape[1], *patch)
-        return taken.contiguous(memory_format=torch.channels_last_3d)
+        return _take_runs(x, runs, patch)
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (runs,) = ctx.saved_tensors
-        return _put_runs(gradient, runs, ctx.shape), None, None
+        return _put_runs(gradient, *ctx.saved_tensors, ctx.shape), None, None
+
+
+class _Unpack(torch.autograd.Function):
+    """The inverse of :class:`_Pack`; its gradient comes packed channels last, as convolutions like it."""
+
+    @staticmethod
+    def forward(ctx, values: Tensor, runs: Tensor, shape: tuple[int, ...]) -> Tensor:
+        ctx.save_for_backward(runs)
+        ctx.patch = values.shape[2:]
+        return _put_runs(values, runs, shape)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return _take_runs(gradient, *ctx.saved_tensors, ctx.patch), None, None
+
+
+def _take_runs(x: Tensor, runs: Tensor, patch: Size) -> Tensor:
+    taken = x.reshape(-1, patch[2]).index_select(0, runs).view(-1, x.shape[1], *patch)
+    return taken.contiguous(memory_format=torch.channels_last_3d)
 
 
 def _put_runs(values: Tensor, runs: Tensor, shape: tuple[int, ...]) -> Tensor:

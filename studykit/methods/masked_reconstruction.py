@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from studykit.layers.patches import patchify, split_mask, take_tokens, unpatchify
 from studykit.losses import build_loss
-from studykit.masking import hide_first, inside_field_of_view, num_masked, patch_noise
+from studykit.masking import hide_first, inside_field_of_view, move_to, num_masked, patch_noise
 from studykit.models import build_model
 
 
@@ -65,12 +65,9 @@ class MaskedReconstruction(nn.Module):
             volumes: the training volumes of those rows, (b, C, D, H, W), on whose device the masks come;
                 without them masks are on the generator's, and know no field of view.
         """
-        order = patch_noise(self.grid, batch_size, generator)[rows]
-        if volumes is not None:
-            pinned = order.pin_memory() if volumes.device.type == "cuda" else order
-            order = pinned.to(volumes.device, non_blocking=True)
-            if self.fov_aware:
-                order = order + inside_field_of_view(volumes, self.model.patch_size)
+        order = move_to(patch_noise(self.grid, batch_size, generator)[rows], volumes)
+        if self.fov_aware and volumes is not None:
+            order = order + inside_field_of_view(volumes, self.model.patch_size)
         return hide_first(order, self.mask_ratio)
 
     def forward(self, volume: Tensor, mask: Tensor) -> dict[str, Tensor]:

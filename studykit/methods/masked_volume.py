@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from studykit.masking import CONSTANT, hide_first, num_masked, patch_noise, upsample_mask
+from studykit.masking import CONSTANT, draw_patch_masks, num_masked, upsample_mask
 from studykit.models import build_model
 
 ERRORS = {"l1": F.l1_loss, "l2": F.mse_loss}
@@ -99,11 +99,7 @@ class MaskedVolume(nn.Module):
         Args:
             volumes: those rows, on whose device the masks come; without them they are on the generator's.
         """
-        order = patch_noise(self.grid, batch_size, generator)[rows]
-        if volumes is not None:
-            pinned = order.pin_memory() if volumes.device.type == "cuda" else order
-            order = pinned.to(volumes.device, non_blocking=True)
-        return hide_first(order, self.mask_ratio)
+        return draw_patch_masks(self.grid, self.mask_ratio, batch_size, generator, volumes, rows)
 
     def forward(self, volume: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Mean error of the hidden voxels, with ``foreground_only`` of those in the foreground.

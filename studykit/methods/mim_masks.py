@@ -8,9 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from studykit.masking import (
+    draw_patch_masks,
     hide_first,
     hierarchical_counts,
     hierarchical_mask,
+    move_to,
     num_masked,
     patch_noise,
     weighted_order,
@@ -48,7 +50,7 @@ class RandomMasks:
     def draw(
         self, grid: Grid, batch: int, generator: torch.Generator, volumes: Tensor | None, rows: slice
     ) -> Tensor:
-        return _moved(hide_first(patch_noise(grid, batch, generator)[rows], self.mask_ratio), volumes)
+        return draw_patch_masks(grid, self.mask_ratio, batch, generator, volumes, rows)
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class NestedMasks:
         masks = hierarchical_mask(
             grid, self.coarse_block, self.coarse_ratio, self.fine_ratio, batch, generator
         )
-        return _moved(torch.stack(masks, dim=1)[rows], volumes)
+        return move_to(torch.stack(masks, dim=1)[rows], volumes)
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class VesselMasks:
     def draw(
         self, grid: Grid, batch: int, generator: torch.Generator, volumes: Tensor | None, rows: slice
     ) -> Tensor:
-        order = _moved(patch_noise(grid, batch, generator)[rows], volumes)
+        order = move_to(patch_noise(grid, batch, generator)[rows], volumes)
         if volumes is not None:
             if volumes.shape[1] != 2:
                 raise ValueError(
@@ -143,7 +145,7 @@ class ThreeLevels:
         self, grid: Grid, batch: int, generator: torch.Generator, volumes: Tensor | None, rows: slice
     ) -> Tensor:
         ratios = (self.up_ratio, self.mid_ratio, self.down_ratio)
-        return _moved(three_level_masks(grid, ratios, self.children, batch, generator).pack()[rows], volumes)
+        return move_to(three_level_masks(grid, ratios, self.children, batch, generator).pack()[rows], volumes)
 
 
 MASKINGS: dict[str, type[Masking]] = {
@@ -152,13 +154,6 @@ MASKINGS: dict[str, type[Masking]] = {
     "vessel": VesselMasks,
     "three-level": ThreeLevels,
 }
-
-
-def _moved(masks: Tensor, volumes: Tensor | None) -> Tensor:
-    if volumes is None:
-        return masks
-    pinned = masks.pin_memory() if volumes.device.type == "cuda" else masks
-    return pinned.to(volumes.device, non_blocking=True)
 
 
 def _patch_means(weights: Tensor, grid: Grid) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from studykit.masking import hide_first, num_masked, patch_noise, upsample_mask
+from studykit.masking import draw_patch_masks, num_masked, upsample_mask
 from studykit.models import build_model
 from studykit.models.light_decoder import LightDecoder
 
@@ -91,11 +91,7 @@ class Spark(nn.Module):
         Args:
             volumes: those rows, on whose device the masks come; without them they are on the generator's.
         """
-        order = patch_noise(self.grid, batch_size, generator)[rows]
-        if volumes is not None:
-            pinned = order.pin_memory() if volumes.device.type == "cuda" else order
-            order = pinned.to(volumes.device, non_blocking=True)
-        return hide_first(order, self.mask_ratio)
+        return draw_patch_masks(self.grid, self.mask_ratio, batch_size, generator, volumes, rows)
 
     def forward(self, volume: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Squared error, averaged over each hidden patch, then over the hidden patches.
