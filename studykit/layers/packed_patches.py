@@ -23,6 +23,8 @@ class PackedPatches:
 
     Args:
         visible: bool (B, d, h, w), ``True`` = visible.
+        count: how many patches are visible over all samples, where that is known. Then no GPU is waited for
+            to count them, and torch.compile knows all shapes.
 
     Attributes:
         visible: as given.
@@ -30,10 +32,11 @@ class PackedPatches:
         cells: four int64 (K,), its sample and its place on the grid along D, H, W.
 
     Raises:
-        ValueError: ``visible`` is not bool with four axes.
+        ValueError: ``visible`` is not bool with four axes, or another number of patches than ``count`` is
+            visible (looked at on the CPU only).
     """
 
-    def __init__(self, visible: Tensor) -> None:
+    def __init__(self, visible: Tensor, count: int | None = None) -> None:
         if visible.dtype != torch.bool or visible.ndim != 4:
             raise ValueError(
                 f"visible must be bool (B, d, h, w), got {visible.dtype} {tuple(visible.shape)}; "
@@ -41,7 +44,12 @@ class PackedPatches:
             )
         self.visible = visible
         self.grid: Size = tuple(visible.shape[1:])
-        self.cells = visible.nonzero(as_tuple=True)
+        if count is None:
+            self.cells = visible.nonzero(as_tuple=True)
+        else:
+            if not (visible.is_cuda or torch.compiler.is_compiling()) and visible.sum() != count:
+                raise ValueError(f"{int(visible.sum())} patches are visible, {count} were expected.")
+            self.cells = torch.nonzero_static(visible, size=count).unbind(1)
         self.samples = self.cells[0]
         self._indices: dict[tuple[object, ...], Tensor] = {}
 
@@ -126,6 +134,16 @@ class PackedPatches:
             index = corner[:, None, None, None] + (channel + depth + height)
             self._indices[key] = index.flatten()
         return self._indices[key]
+
+
+def packing(visible: Tensor | PackedPatches) -> PackedPatches:
+    """The packing of a mask that may be packed already."""
+    return visible if isinstance(visible, PackedPatches) else PackedPatches(visible)
+
+
+def flags(visible: Tensor | PackedPatches | None) -> Tensor | None:
+    """The mask itself, bool (B, d, h, w), of one that may be packed."""
+    return visible.visible if isinstance(visible, PackedPatches) else visible
 
 
 def patch_size(x: Tensor, visible: Tensor) -> Size:

@@ -6,14 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from studykit.layers.packed_patches import PackedPatches, flags
 from studykit.masking import upsample_mask
 
 
-def visible_at(visible: Tensor, size: Sequence[int]) -> Tensor:
+def visible_at(visible: Tensor | PackedPatches, size: Sequence[int]) -> Tensor:
     """Repeat each patch's flag over its places on a map.
 
     Args:
-        visible: bool (B, d, h, w), ``True`` = visible.
+        visible: bool (B, d, h, w), ``True`` = visible, or its packing.
         size: (D, H, W) of the map, a multiple of (d, h, w).
 
     Returns:
@@ -22,13 +23,14 @@ def visible_at(visible: Tensor, size: Sequence[int]) -> Tensor:
     Raises:
         ValueError: the map's size is no multiple of the patch grid.
     """
+    visible = flags(visible)
     grid = tuple(visible.shape[1:])
     if len(grid) != 3 or any(n % g for n, g in zip(size, grid, strict=True)):
         raise ValueError(f"A map of {tuple(size)} does not divide into the patch grid {grid} of the mask.")
     return upsample_mask(visible, [n // g for n, g in zip(size, grid, strict=True)])
 
 
-def hide(x: Tensor, visible: Tensor | None) -> Tensor:
+def hide(x: Tensor, visible: Tensor | PackedPatches | None) -> Tensor:
     """Zeros at hidden places, whatever stood there.
 
     Args:
@@ -38,7 +40,7 @@ def hide(x: Tensor, visible: Tensor | None) -> Tensor:
     return x if visible is None else x.masked_fill(~visible_at(visible, x.shape[2:]), 0.0)
 
 
-def instance_norm(x: Tensor, visible: Tensor | None = None, eps: float = 1e-5) -> Tensor:
+def instance_norm(x: Tensor, visible: Tensor | PackedPatches | None = None, eps: float = 1e-5) -> Tensor:
     """Each sample's channels to mean 0 and variance 1 over the visible places; hidden ones become 0.
 
     Args:

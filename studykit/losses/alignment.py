@@ -47,7 +47,8 @@ def info_nce(
     valid = torch.ones_like(child[:, 0], dtype=torch.bool) if valid is None else valid
     with _without_autocast(child.device):
         queries, keys = (F.normalize(rows.float(), dim=-1) for rows in (child, parent))
-        keys, usable, own = _all_ranks(keys, valid) if gather else (keys, valid, _places(child))
+        apart = gather and _ranks() > 1
+        keys, usable, own = _all_ranks(keys, valid) if apart else (keys, valid, _places(child))
         positive = own[:, None] == torch.arange(len(keys), device=keys.device)
         logits = (queries @ keys.T / temperature).masked_fill(~(usable | positive), -torch.inf)
         return _mean_of(F.cross_entropy(logits, own, reduction="none"), valid)
@@ -153,12 +154,13 @@ class CrossLevelAlignment(nn.Module):
 @torch.compiler.disable
 def _all_ranks(keys: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Keys and their validity of all ranks in order, and where this rank's rows are among them."""
-    own = _places(keys)
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        return keys, valid, own
     usable = [torch.empty_like(valid) for _ in range(dist.get_world_size())]
     dist.all_gather(usable, valid)
-    return _Gather.apply(keys), torch.cat(usable), own + dist.get_rank() * len(keys)
+    return _Gather.apply(keys), torch.cat(usable), _places(keys) + dist.get_rank() * len(keys)
+
+
+def _ranks() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 class _Gather(torch.autograd.Function):

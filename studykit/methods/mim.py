@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from studykit.layers.packed_patches import PackedPatches
 from studykit.layers.patches import patchify, split_mask, take_tokens
 from studykit.layers.visibility import hide, visible_at
 from studykit.losses import build_loss
@@ -198,8 +199,9 @@ class Mim(nn.Module):
 
     def _one_pass(self, image: Tensor, mask: Tensor) -> dict[str, Tensor]:
         hidden = mask if mask.ndim == 4 else mask[:, 1]
-        maps, prediction = self._paint(image, hidden)
-        terms = {"reconstruction": self._error(prediction, image, hidden, self.masking.hidden(self.grid))}
+        count = self.masking.hidden(self.grid)
+        maps, prediction = self._paint(image, hidden, count)
+        terms = {"reconstruction": self._error(prediction, image, hidden, count)}
         if self.coarse_weight:
             error = block_mean_error(prediction, image, mask[:, 0], self.masking.coarse_block)
             terms["coarse"] = self.coarse_weight * error
@@ -218,7 +220,7 @@ class Mim(nn.Module):
             self.masking.hidden(self.grid),
             strict=True,
         ):
-            maps, prediction = self._paint(view, hidden)
+            maps, prediction = self._paint(view, hidden, count)
             errors.append(self._error(prediction, view, hidden, count))
             summaries.append(_mean_visible(maps[-1], hidden))
         terms = {"reconstruction": torch.stack(errors).sum()}
@@ -230,15 +232,23 @@ class Mim(nn.Module):
             terms["alignment"] = self.alignment_weight * torch.stack(pairs).sum()
         return terms
 
-    def _paint(self, image: Tensor, hidden: Tensor) -> tuple[list[Tensor], Tensor]:
+    def _paint(self, image: Tensor, hidden: Tensor, count: int | None = None) -> tuple[list[Tensor], Tensor]:
         """The encoder's maps of what is visible, and the prediction of the whole image (B, 1, D, H, W).
 
         On the meta device masks have no values, and operations are counted as if everything were visible.
+
+        Args:
+            count: hidden patches of each sample, where that is known.
         """
         visible = None if image.is_meta else ~hidden
         seen = hide(image, visible)
-        maps = self.model.encoder(seen, visible) if self.sparse else self.model.encoder(seen)
-        return maps, self.decoder(maps, visible if self.sparse else None)
+        if not self.sparse or visible is None:
+            maps = self.model.encoder(seen)
+            return maps, self.decoder(maps)
+        shown = None if count is None else hidden.numel() - count * len(hidden)
+        packed = PackedPatches(visible, shown)
+        maps = self.model.encoder(seen, packed)
+        return maps, self.decoder(maps, packed)
 
     def _error(self, prediction: Tensor, image: Tensor, hidden: Tensor, count: int) -> Tensor:
         """The loss over ``count`` hidden patches a sample."""

@@ -7,12 +7,14 @@ the zeros, one that has a learned token there.
 """
 
 import inspect
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from studykit.layers.packed_patches import PackedPatches
 from studykit.masking import draw_patch_masks, num_masked, upsample_mask
 from studykit.models import build_model
 from studykit.models.light_decoder import LightDecoder
@@ -69,7 +71,7 @@ class Spark(nn.Module):
         self.patch_size = self.model.strides[-1]
         size = (img_size,) * 3 if isinstance(img_size, int) else tuple(img_size)
         self.grid = tuple(n // p for n, p in zip(size, self.patch_size, strict=True))
-        num_masked(self.grid, mask_ratio)
+        self.num_visible = math.prod(self.grid) - num_masked(self.grid, mask_ratio)
         self.mask_ratio = mask_ratio
         self.sparse = sparse
         self.normalise_target = normalise_target
@@ -101,9 +103,12 @@ class Spark(nn.Module):
             mask: bool (B, d, h, w) from :meth:`draw_masks`.
 
         Returns:
-            one named scalar; zero where nothing is hidden.
+            one named scalar.
+
+        Raises:
+            ValueError: a sparse encoder, and a mask that hides another share (not looked at on a GPU).
         """
-        prediction = self._blocks(self._predict(volume, mask).float())
+        prediction = self._blocks(self._predict(volume, mask, self.num_visible).float())
         target = self._blocks(volume.float())
         if self.normalise_target:
             mean, deviation = _statistics(target)
@@ -123,14 +128,17 @@ class Spark(nn.Module):
         """Maps of what the mask leaves visible, as the decoder gets them.
 
         Args:
-            volume, mask: as for :meth:`forward`.
+            volume: (B, C, D, H, W).
+            mask: bool (B, d, h, w), of any number of patches.
 
         Returns:
             (B, C_i, d_i, h_i, w_i), fine to coarse; of a sparse encoder they are 0 at hidden sites.
         """
+        return self._maps(volume, mask, self._told(mask))
+
+    def _maps(self, volume: Tensor, mask: Tensor, visible: PackedPatches | None) -> list[Tensor]:
         paint = 0.0 if self.input_token is None else self.input_token.to(volume.dtype)[:, None, None, None]
         seen = torch.where(upsample_mask(mask, self.patch_size), paint, volume)
-        visible = self._told(mask)
         return self.model.encoder(seen) if visible is None else self.model.encoder(seen, visible)
 
     @torch.no_grad()
@@ -147,15 +155,21 @@ class Spark(nn.Module):
         hidden = upsample_mask(mask, self.patch_size)
         return torch.where(hidden, prediction.to(volume.dtype), volume)
 
-    def _predict(self, volume: Tensor, mask: Tensor) -> Tensor:
-        return self.decoder(self.masked_maps(volume, mask), self._told(mask))
+    def _predict(self, volume: Tensor, mask: Tensor, num_visible: int | None = None) -> Tensor:
+        visible = self._told(mask, num_visible)
+        return self.decoder(self._maps(volume, mask, visible), visible)
 
-    def _told(self, mask: Tensor) -> Tensor | None:
+    def _told(self, mask: Tensor, num_visible: int | None = None) -> PackedPatches | None:
         """What encoder and decoder are told to be visible; None: they compute densely.
 
         On the meta device masks have no values, and operations are counted as if everything were visible.
+
+        Args:
+            num_visible: patches of each sample, where that is known.
         """
-        return ~mask if self.sparse and not mask.is_meta else None
+        if not self.sparse or mask.is_meta:
+            return None
+        return PackedPatches(~mask, None if num_visible is None else num_visible * len(mask))
 
     def _blocks(self, volume: Tensor) -> Tensor:
         """(B, C, D, H, W) to (B, d, h, w, C·pd·ph·pw)."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from studykit.layers.packed_patches import PackedPatches
+from studykit.layers.packed_patches import PackedPatches, packing
 from studykit.layers.sparse_norm import SparseInstanceNorm3d
 from studykit.layers.visibility import visible_at
 
@@ -56,18 +56,18 @@ class LightDecoder(nn.Module):
         for token in self.mask_tokens:
             nn.init.trunc_normal_(token, std=0.02)
 
-    def forward(self, maps: Sequence[Tensor], visible: Tensor | None = None) -> Tensor:
+    def forward(self, maps: Sequence[Tensor], visible: Tensor | PackedPatches | None = None) -> Tensor:
         """Decode.
 
         Args:
             maps: (B, C_i, d_i, h_i, w_i), fine to coarse.
-            visible: bool (B, d, h, w), ``True`` where the maps hold features; what stands elsewhere is
-                replaced. None: they hold features everywhere.
+            visible: bool (B, d, h, w), ``True`` where the maps hold features, or its packing; what stands
+                elsewhere is replaced. None: they hold features everywhere.
 
         Returns:
             (B, out_channels, D, H, W).
         """
-        packed = None if visible is None else PackedPatches(visible)
+        packed = None if visible is None else packing(visible)
         x: Tensor | None = None
         for i in reversed(range(len(self.strides))):
             skip = self.projections[i](self._filled(i, maps[i], packed))

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from studykit.layers.packed_patches import PackedPatches
+from studykit.layers.packed_patches import PackedPatches, flags, packing
 from studykit.layers.patch_conv import PatchSparseConv3d
 from studykit.layers.sparse_norm import SparseBatchNorm3d, SparseInstanceNorm3d
 
@@ -90,18 +90,19 @@ class ResidualEncoder(nn.Module):
                 )
             )
 
-    def forward(self, x: Tensor, visible: Tensor | None = None) -> list[Tensor]:
+    def forward(self, x: Tensor, visible: Visible = None) -> list[Tensor]:
         """Maps of a volume.
 
         Args:
             x: (B, C, D, H, W); values at hidden voxels do not matter.
-            visible: bool (B, d, h, w) on the grid of the coarsest map, ``True`` = visible; None: all are.
+            visible: bool (B, d, h, w) on the grid of the coarsest map, ``True`` = visible, or its packing;
+                None: all are.
 
         Returns:
             (B, C_i, d_i, h_i, w_i), fine to coarse, 0 at hidden sites.
         """
-        packed = PackedPatches(visible) if visible is not None and self.backend == "halo" else None
-        where: Visible = visible if packed is None else packed
+        packed = packing(visible) if visible is not None and self.backend == "halo" else None
+        where = flags(visible) if packed is None else packed
         x = x if packed is None else packed.pack(x)
         x = F.leaky_relu(self.stem(x, where), SLOPE)
         maps = []

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from studykit.layers.packed_patches import PackedPatches, flags
 from studykit.layers.visibility import hide
 from studykit.layers.wave_block import ChannelNorm, WaveBlock
 
@@ -123,17 +124,18 @@ class Encoder(nn.Module):
         self.stages = nn.ModuleList(map(nn.ModuleList, stages))
         self.norms = nn.ModuleList(map(ChannelNorm, widths))
 
-    def forward(self, x: Tensor, visible: Tensor | None = None) -> list[Tensor]:
+    def forward(self, x: Tensor, visible: Tensor | PackedPatches | None = None) -> list[Tensor]:
         """Maps of a volume, or of its visible patches alone.
 
         Args:
             x: (B, in_channels, D, H, W).
-            visible: bool (B, d, h, w) on the grid of the coarsest map, ``True`` = visible; None if nothing is
-                hidden. What hidden patches hold is not looked at, and maps are 0 there.
+            visible: bool (B, d, h, w) on the grid of the coarsest map, ``True`` = visible, or its packing;
+                None if nothing is hidden. What hidden patches hold is not looked at, and maps are 0 there.
 
         Returns:
             maps (B, C_i, d_i, h_i, w_i), fine to coarse.
         """
+        visible = flags(visible)
         x, maps = self.embedding(hide(x, visible)), []
         for stage, (blocks, norm) in enumerate(zip(self.stages, self.norms, strict=True)):
             if stage:

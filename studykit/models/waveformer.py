@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from studykit.layers.linear import Linear
 from studykit.layers.multiscale_wave import MultiScaleWaveBlock, cut_windows
+from studykit.layers.packed_patches import PackedPatches, flags
 from studykit.layers.visibility import hide, instance_norm
 from studykit.layers.wavelets import Coefficients, dwt3d, idwt3d
 
@@ -124,17 +125,18 @@ class Encoder(nn.Module):
         for part in (self.embedding, self.mergings, self.stages):
             part.apply(_init)
 
-    def forward(self, x: Tensor, visible: Tensor | None = None) -> list[Tensor]:
+    def forward(self, x: Tensor, visible: Tensor | PackedPatches | None = None) -> list[Tensor]:
         """Maps of a volume, or of its visible patches alone.
 
         Args:
             x: (B, in_channels, D, H, W).
-            visible: bool (B, d, h, w) on the grid of the coarsest map, ``True`` = visible; None if nothing is
-                hidden. What hidden patches hold is not looked at, and maps are 0 there.
+            visible: bool (B, d, h, w) on the grid of the coarsest map, ``True`` = visible, or its packing;
+                None if nothing is hidden. What hidden patches hold is not looked at, and maps are 0 there.
 
         Returns:
             maps (B, C_i, d_i, h_i, w_i), fine to coarse; those of the stages are normalised place by place.
         """
+        visible = flags(visible)
         x = hide(x, visible)
         maps = [self.full(x, visible)]
         x = self.embedding(x)

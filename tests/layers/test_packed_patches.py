@@ -36,6 +36,14 @@ def test_patches_come_in_raster_order_and_go_back_to_their_places():
     assert torch.equal(packed.unpack(values), x * upsample_mask(visible, (4, 2, 6)))
 
 
+def test_with_the_number_known_nothing_is_counted_and_all_is_the_same():
+    visible = ragged()
+    one, two = PackedPatches(visible), PackedPatches(visible, int(visible.sum()))
+    assert all(map(torch.equal, one.cells, two.cells)) and torch.equal(one.samples, two.samples)
+    with pytest.raises(ValueError, match=f"{visible.sum()} patches are visible, 3 were expected"):
+        PackedPatches(visible, 3)
+
+
 def test_packing_reads_no_hidden_voxel():
     visible = ragged()
     spoilt = volume((2, 2, 2)).masked_fill(~upsample_mask(visible, 2), float("nan"))

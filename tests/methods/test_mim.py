@@ -212,6 +212,19 @@ def test_alignment_is_weighted_and_left_out_at_zero():
     assert set(make("random")(volume, mask)) == {"reconstruction"}
 
 
+def test_compiled_the_pipeline_is_one_graph_for_all_masks():
+    method = build_method(
+        "mim", img_size=16, widths=(16, 16), levels=(1, 0), depth=1, decoder_width=8, alignment=0.1
+    ).eval()
+    torch._dynamo.reset()
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        compiled = torch.compile(method, backend="eager", fullgraph=True)
+        for seed in (1, 2):
+            generator = torch.Generator().manual_seed(seed)
+            x, mask = torch.randn(2, 1, 16, 16, 16, generator=generator), method.draw_masks(2, generator)
+            torch.testing.assert_close(compiled(x, mask), method(x, mask))
+
+
 @pytest.mark.parametrize("masking", sorted(MASKINGS))
 def test_all_maskings_paint_the_same_plain_masks(masking):
     """With the same weights every arm reconstructs alike: what is compared is training alone."""
