@@ -168,8 +168,8 @@ DETECTION = {
         val=4, test=4, label_fractions=(1.0,),
     ),
     "laptop": replace(
-        SEGMENTATION["laptop"], spacing_mm=2.25, batch_size=4, train=80, val=40, test=160,
-        label_fractions=(1.0,),
+        SEGMENTATION["laptop"], spacing_mm=2.25, batch_size=4, steps=1600, tuning_steps=1600, train=80,
+        val=40, test=160, label_fractions=(1.0,),
     ),
     "gpu": replace(
         SEGMENTATION["gpu"], spacing_mm=0.75, crop_size=96, train=400, val=100, test=400,
