@@ -26,6 +26,7 @@ TARGETS = {(48, 0.25): 3.0}
 CONTESTANTS = (
     "halo",
     "halo, indices kept",
+    "halo, packed",
     "masked dense",
     "MinkowskiEngine, maps anew",
     "MinkowskiEngine, maps kept",
@@ -35,15 +36,19 @@ PAIRS = (
     ("halo", "MinkowskiEngine, maps anew"),
     ("halo", "MinkowskiEngine, maps kept"),
     ("halo, indices kept", "MinkowskiEngine, maps kept"),
+    ("halo, packed", "masked dense"),
+    ("halo, packed", "MinkowskiEngine, maps kept"),
 )
 """Ours and the peer."""
 
 NOTES = (
     f"One convolution of {CHANNELS} to {CHANNELS} channels, kernel {KERNEL_SIZE}³, with bias, of a float32 "
     f"volume (1, {CHANNELS}, n, n, n) of which a share of the {PATCH_SIZE}³ patches is visible, drawn once: "
-    "the output, and the gradients at the volume, the kernel and the bias. Each takes and gives a dense "
-    "volume. Ours: visible patches gathered with their halo, by indices worked out each turn, or kept from "
-    "the turn before. Peers: torch's convolution of the zeroed volume with its output zeroed; "
+    "the output, and the gradients at the volume, the kernel and the bias. Where nothing else is said, a "
+    "dense volume comes and goes. Ours: visible patches gathered with their halo, by indices worked out each "
+    "turn, or kept from the turn before; or packed: visible patches come and go as they do between layers of "
+    "our encoder. "
+    "Peers: torch's convolution of the zeroed volume with its output zeroed; "
     "MinkowskiEngine 0.5.4 on the CPU, with its maps of sites and pairs looked up each turn, or kept. Peak "
     "memory: the most that torch's allocator holds at once, the volume and the given gradient included, "
     "counted in a process of its own; MinkowskiEngine has buffers outside it."
@@ -67,14 +72,19 @@ def through_packed(layer: PatchSparseConv3d, x: Tensor, packed: PackedPatches) -
 
 
 def turns(contestant: str, size: int, share: float) -> Turn:
-    """Each turn gives the gradients at the volume, the kernel and the bias, for ones at the output."""
+    """Each turn gives the gradients at what comes in, the kernel and the bias, for ones at the output."""
     x, visible = inputs(size, share)
     torch.manual_seed(0)
     backend = "minkowski" if "Minkowski" in contestant else contestant.split(",")[0].replace(" ", "_")
     layer = PatchSparseConv3d(CHANNELS, CHANNELS, KERNEL_SIZE, backend=backend).to(device())
     wanted, gradient = (x, layer.weight, layer.bias), torch.ones_like(x)
     convolution: Callable[[], Tensor] = partial(layer, x, visible)
-    if contestant == "halo, indices kept":
+    if contestant == "halo, packed":
+        packed = PackedPatches(visible)
+        values = packed.pack(x.detach()).requires_grad_()
+        wanted, gradient = (values, layer.weight, layer.bias), torch.ones_like(values)
+        convolution = partial(layer, values, packed)
+    elif contestant == "halo, indices kept":
         convolution = partial(through_packed, layer, x, PackedPatches(visible))
     elif contestant == "MinkowskiEngine, maps kept":
         maps = minkowski.site_maps(visible, (size,) * 3)

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from studykit.home import home
+from studykit.layers.packed_patches import PackedPatches
 from studykit.metrics.effective_rank import DEFINITIONS, effective_rank
 from studykit.profiles import pretraining_profile
 
@@ -113,10 +114,14 @@ def test_every_contestant_of_the_conductor_trains(timing):
 @pytest.mark.minkowski
 def test_every_contestant_of_the_sparse_convolution_finds_the_same_gradients(timing):
     bench = importlib.import_module("bench_sparse_conv")
-    first, *others = [bench.turns(name, 16, 0.25)() for name in bench.CONTESTANTS]
-    for gradients in others:
-        for ours, theirs in zip(first, gradients, strict=True):
-            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-3)
+    found = {name: bench.turns(name, 16, 0.25)() for name in bench.CONTESTANTS}
+    packed = PackedPatches(bench.inputs(16, 0.25)[1])
+    found["halo, packed"] = (packed.unpack(found["halo, packed"][0]), *found["halo, packed"][1:])
+    for name, gradients in found.items():
+        for ours, theirs in zip(found["masked dense"], gradients, strict=True):
+            torch.testing.assert_close(
+                theirs, ours, rtol=1e-4, atol=1e-3, msg=lambda m, name=name: f"{name}: {m}"
+            )
 
 
 @pytest.mark.network
