@@ -169,7 +169,13 @@ def _flat(frame: "DataFrame") -> "DataFrame":
 
 
 def _cells(frame: "DataFrame", digits: int) -> tuple[list[str], list[list[str]]]:
-    columns = [[format_number(value, digits) for value in frame[name].tolist()] for name in frame.columns]
+    columns = [
+        [
+            ABSENT if absent else format_number(value, digits)
+            for value, absent in zip(frame[name].tolist(), frame[name].isna(), strict=True)
+        ]
+        for name in frame.columns
+    ]
     return [str(name) for name in frame.columns], [list(row) for row in zip(*columns, strict=True)]
 
 

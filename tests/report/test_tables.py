@@ -3,7 +3,14 @@ import math
 import pandas as pd
 import pytest
 
-from studykit.report.tables import as_written, escape_latex, format_interval, format_number, write_table
+from studykit.report.tables import (
+    as_written,
+    escape_latex,
+    format_interval,
+    format_number,
+    markdown,
+    write_table,
+)
 
 
 @pytest.fixture
@@ -38,6 +45,11 @@ def test_markdown_rounds_aligns_and_escapes(frame, tmp_path):
         "| MAE_ViT | 0.30 | 198,000 | – | True |",
         r"| BertsWin \| 50 % | 0.33 | 34,200 | ∞ | False |",
     ]
+
+
+def test_whole_numbers_stay_whole_beside_absent_ones():
+    counts = pd.DataFrame({"n": pd.array([5, None], dtype="Int64"), "when": [pd.NaT, pd.NaT]})
+    assert markdown(counts).splitlines()[2:] == ["| 5 | – |", "| – | – |"]
 
 
 def test_latex_is_booktabs_and_escaped(frame, tmp_path):
