@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from studykit.layers.patches import patchify, split_mask, take_tokens, unpatchify
 from studykit.losses import build_loss
 from studykit.masking import hide_first, inside_field_of_view, move_to, num_masked, patch_noise
+from studykit.methods.patch_masked import PatchMasked
 from studykit.models import build_model
 
 
-class MaskedReconstruction(nn.Module):
+class MaskedReconstruction(PatchMasked):
     """A model that maps (volume, mask) to patches, with a mask ratio and a loss.
 
     Args:
@@ -28,7 +29,6 @@ class MaskedReconstruction(nn.Module):
     """
 
     version = 1
-    task = "reconstruction"
     takes_loss = True
 
     def __init__(
@@ -85,14 +85,6 @@ class MaskedReconstruction(nn.Module):
         target = take_tokens(patchify(volume, self.model.patch_size), hidden)
         context = (volume, hidden) if getattr(self.loss, "needs_context", False) else ()
         return self.loss(take_tokens(prediction, hidden), self._normalised(target), *context)
-
-    def loss_terms(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Draw masks, then :meth:`forward`: (B, C, D, H, W) to named scalars."""
-        return self(batch, self.draw_masks(batch.shape[0], generator, batch))
-
-    def encode(self, volume: Tensor) -> Tensor:
-        """Tokens of the unmasked volume, (B, T, width)."""
-        return self.model.encode(volume)
 
     @torch.no_grad()
     def reconstruct(self, volume: Tensor, mask: Tensor) -> Tensor:

@@ -12,14 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from studykit.masking import CONSTANT, draw_patch_masks, num_masked, upsample_mask
+from studykit.masking import CONSTANT, num_masked, upsample_mask
+from studykit.methods.patch_masked import PatchMasked
 from studykit.models import build_model
 
 ERRORS = {"l1": F.l1_loss, "l2": F.mse_loss}
 SKIPS = ("drop", "zero", "keep")
 
 
-class MaskedVolume(nn.Module):
+class MaskedVolume(PatchMasked):
     """An encoder-decoder that predicts the hidden voxels of a crop, with a mask ratio and a loss.
 
     Args:
@@ -43,7 +44,6 @@ class MaskedVolume(nn.Module):
     """
 
     version = 1
-    task = "reconstruction"
     architecture = "nnformer"
 
     def __init__(
@@ -85,22 +85,6 @@ class MaskedVolume(nn.Module):
         self.skips = skips
         self.token = nn.Parameter(torch.zeros(in_channels)) if learned_token else None
 
-    def draw_masks(
-        self,
-        batch_size: int,
-        generator: torch.Generator,
-        volumes: Tensor | None = None,
-        rows: slice = slice(None),
-    ) -> Tensor:
-        """Masks of ``rows`` of a batch: bool (b, d, h, w), ``True`` = hidden, ``mask_ratio`` of each sample.
-
-        The generator moves on alike whatever the rows are.
-
-        Args:
-            volumes: those rows, on whose device the masks come; without them they are on the generator's.
-        """
-        return draw_patch_masks(self.grid, self.mask_ratio, batch_size, generator, volumes, rows)
-
     def forward(self, volume: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Mean error of the hidden voxels, with ``foreground_only`` of those in the foreground.
 
@@ -117,14 +101,6 @@ class MaskedVolume(nn.Module):
         prediction = self._predict(volume, mask, hidden).float()
         error = ERRORS[self.loss](torch.where(scored, prediction, target), target, reduction="sum")
         return {self.loss: error / (scored.sum() * volume.shape[1]).clamp(min=1)}
-
-    def loss_terms(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Draw masks, then :meth:`forward`: (B, C, D, H, W) to named scalars."""
-        return self(batch, self.draw_masks(batch.shape[0], generator, batch))
-
-    def encode(self, volume: Tensor) -> list[Tensor]:
-        """Maps of the unmasked volume, fine to coarse."""
-        return self.model.encode(volume)
 
     @torch.no_grad()
     def reconstruct(self, volume: Tensor, mask: Tensor) -> Tensor:

@@ -15,14 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from studykit.layers.packed_patches import PackedPatches
-from studykit.masking import draw_patch_masks, num_masked, upsample_mask
+from studykit.masking import num_masked, upsample_mask
+from studykit.methods.patch_masked import PatchMasked
 from studykit.models import build_model
 from studykit.models.light_decoder import LightDecoder
 
 FILLS = ("zero", "mask-token")
 
 
-class Spark(nn.Module):
+class Spark(PatchMasked):
     """An encoder under masked modelling, with a light decoder of its own.
 
     Args:
@@ -44,7 +45,6 @@ class Spark(nn.Module):
     """
 
     version = 1
-    task = "reconstruction"
     architecture = "residual-unet"
 
     def __init__(
@@ -79,22 +79,6 @@ class Spark(nn.Module):
         self.decoder = LightDecoder(self.model.channels, self.model.strides, in_channels, decoder_width)
         self.decoder.mask_tokens.requires_grad_(sparse)
 
-    def draw_masks(
-        self,
-        batch_size: int,
-        generator: torch.Generator,
-        volumes: Tensor | None = None,
-        rows: slice = slice(None),
-    ) -> Tensor:
-        """Masks of ``rows`` of a batch: bool (b, d, h, w), ``True`` = hidden, ``mask_ratio`` of each sample.
-
-        The generator moves on alike whatever the rows are.
-
-        Args:
-            volumes: those rows, on whose device the masks come; without them they are on the generator's.
-        """
-        return draw_patch_masks(self.grid, self.mask_ratio, batch_size, generator, volumes, rows)
-
     def forward(self, volume: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Squared error, averaged over each hidden patch, then over the hidden patches.
 
@@ -115,14 +99,6 @@ class Spark(nn.Module):
             target = (target - mean) / deviation
         of_patch = (prediction - target).square().mean(dim=-1)
         return {"l2": (of_patch * mask).sum() / mask.sum().clamp(min=1)}
-
-    def loss_terms(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Draw masks, then :meth:`forward`: (B, C, D, H, W) to named scalars."""
-        return self(batch, self.draw_masks(batch.shape[0], generator, batch))
-
-    def encode(self, volume: Tensor) -> list[Tensor]:
-        """Maps of the unmasked volume, fine to coarse."""
-        return self.model.encode(volume)
 
     def masked_maps(self, volume: Tensor, mask: Tensor) -> list[Tensor]:
         """Maps of what the mask leaves visible, as the decoder gets them.

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from studykit.layers.skip_attention import SkipBlock
 from studykit.layers.token_convolutions import Downsampling, Size, Stem, Upsampling, as_maps, as_tokens
 from studykit.layers.window_attention import SwinBlock, Windows
+from studykit.models.encoder_decoder import EncoderDecoder
 
 STAGES = 4
 BLOCKS = 2
@@ -62,7 +63,7 @@ def variant_options(name: str) -> dict[str, Any]:
     return asdict(VARIANTS[name])
 
 
-class NnFormer(nn.Module):
+class NnFormer(EncoderDecoder):
     """Convolutional stem, four stages of window attention, three of skip attention, a transposed convolution.
 
     Args:
@@ -130,10 +131,6 @@ class NnFormer(nn.Module):
         self.decoder = Decoder(windows, self.channels, num_heads, steps, drop_path)
         outputs = STAGES - 1 if deep_supervision else 1
         self.head = Head(self.img_size, self.channels[:outputs], self.strides[:outputs], num_classes)
-
-    def encode(self, x: Tensor) -> list[Tensor]:
-        """(B, C, D, H, W) to the maps (B, channels[i], *grids[i]), fine to coarse."""
-        return self.encoder(x)
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Class scores of every voxel.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from studykit.layers.packed_patches import PackedPatches, flags, packing
 from studykit.layers.patch_conv import PatchSparseConv3d
 from studykit.layers.sparse_norm import SparseBatchNorm3d, SparseInstanceNorm3d
+from studykit.models.encoder_decoder import EncoderDecoder
 
 Size = tuple[int, int, int]
 Visible = Tensor | PackedPatches | None
@@ -144,7 +145,7 @@ class UNetDecoder(nn.Module):
         return self.to_voxels(x)
 
 
-class ResidualUNet(nn.Module):
+class ResidualUNet(EncoderDecoder):
     """Residual encoder, U-Net decoder, one class score a voxel and class.
 
     Args:
@@ -194,14 +195,6 @@ class ResidualUNet(nn.Module):
         self.decoder = UNetDecoder(self.channels, stem_stride, norm)
         self.head = nn.Conv3d(self.channels[0], num_classes, 1)
         self.apply(_init)
-
-    def encode(self, x: Tensor) -> list[Tensor]:
-        """Maps of the whole volume, fine to coarse: (B, C_i, d_i, h_i, w_i)."""
-        return self.encoder(x)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, D, H, W) to class scores (B, num_classes, D, H, W)."""
-        return self.head(self.decoder(self.encode(x)))
 
 
 def _init(module: nn.Module) -> None:

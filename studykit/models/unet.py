@@ -9,6 +9,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from studykit.models.encoder_decoder import EncoderDecoder
+
 BLOCK = {
     "act": ("LeakyReLU", {"negative_slope": 0.1, "inplace": True}),
     "norm": ("instance", {"affine": True}),
@@ -16,7 +18,7 @@ BLOCK = {
 }
 
 
-class UNet(nn.Module):
+class UNet(EncoderDecoder):
     """Encoder, decoder with concatenated skips, and a 1x1x1 head.
 
     Args:
@@ -54,14 +56,6 @@ class UNet(nn.Module):
         self.encoder = Encoder(in_channels, self.channels)
         self.decoder = Decoder(self.channels)
         self.head = nn.Conv3d(self.channels[0], num_classes, kernel_size=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, D, H, W) to (B, num_classes, D, H, W)."""
-        return self.head(self.decoder(self.encoder(x)))
-
-    def encode(self, x: Tensor) -> list[Tensor]:
-        """A map (B, C_i, D/2^i, H/2^i, W/2^i) of each level, fine to coarse."""
-        return self.encoder(x)
 
 
 class Encoder(nn.Module):

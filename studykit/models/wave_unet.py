@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from studykit.layers.packed_patches import PackedPatches, flags
 from studykit.layers.visibility import hide
 from studykit.layers.wave_block import ChannelNorm, WaveBlock
+from studykit.models.encoder_decoder import EncoderDecoder
 
 
-class WaveUNet(nn.Module):
+class WaveUNet(EncoderDecoder):
     """Encoder of wavelet blocks, convolutional decoder, 1×1×1 head.
 
     Args:
@@ -91,14 +92,6 @@ class WaveUNet(nn.Module):
         self.encoder = Encoder(in_channels, patch_size, widths, stages)
         self.decoder = Decoder(widths, patch_size)
         self.head = nn.Conv3d(widths[0], num_classes, 1)
-
-    def encode(self, x: Tensor) -> list[Tensor]:
-        """(B, in_channels, D, H, W) to maps (B, C_i, D / s_i, H / s_i, W / s_i), fine to coarse."""
-        return self.encoder(x)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, D, H, W) to (B, num_classes, D, H, W)."""
-        return self.head(self.decoder(self.encoder(x)))
 
 
 class Encoder(nn.Module):

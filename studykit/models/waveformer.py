@@ -25,9 +25,10 @@ from studykit.layers.multiscale_wave import MultiScaleWaveBlock, cut_windows
 from studykit.layers.packed_patches import PackedPatches, flags
 from studykit.layers.visibility import hide, instance_norm
 from studykit.layers.wavelets import Coefficients, dwt3d, idwt3d
+from studykit.models.encoder_decoder import EncoderDecoder
 
 
-class WaveFormer(nn.Module):
+class WaveFormer(EncoderDecoder):
     """Wavelet transformer encoder, inverse-wavelet decoder, 1×1×1 head.
 
     Its maps, fine to coarse, are that of a residual block at full resolution and those of the stages. Masked
@@ -75,14 +76,6 @@ class WaveFormer(nn.Module):
         self.encoder = Encoder(window, in_channels, widths, depth, head_dim, mlp_ratio, drop_path)
         self.decoder = Decoder(widths)
         self.head = nn.Conv3d(widths[0], num_classes, 1)
-
-    def encode(self, x: Tensor) -> list[Tensor]:
-        """(B, in_channels, D, H, W) to maps (B, C_i, D / s_i, H / s_i, W / s_i), fine to coarse."""
-        return self.encoder(x)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, D, H, W) to (B, num_classes, D, H, W)."""
-        return self.head(self.decoder(self.encoder(x)))
 
 
 class Encoder(nn.Module):
