@@ -171,8 +171,10 @@ def test_drop_path_grows_from_0_and_rests_outside_training():
 
 
 def test_bf16_autocast_runs():
-    model = small().train()
+    """With a deepest map of some size: of a dozen voxels, the CPU's own bf16 weight gradient of a convolution
+    reads memory that nobody has written (torch 2.13), and is now and then not finite."""
+    model = small(img_size=(32, 48, 32)).train()
     with torch.autocast("cpu", torch.bfloat16):
-        out = model(normal(2, 1, 16, 24, 16))
+        out = model(normal(2, 1, 32, 48, 32))
     out.float().square().mean().backward()
     assert out.isfinite().all() and all(p.grad.isfinite().all() for p in model.parameters())
