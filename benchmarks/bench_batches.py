@@ -3,12 +3,13 @@
 import torch
 from timing import compared, device, is_quick, race, write_result
 
-from studykit.arms import Arm, training_of
-from studykit.data.loading import RandomCrops
+from studykit.arms.arm import Arm
+from studykit.arms.profiles import Profile, pretraining_profile
+from studykit.arms.tuning import training_of
+from studykit.data.crops.random_crops import RandomCrops
 from studykit.data.prepared import prepared_source
 from studykit.data.sources import DEFAULT_SOURCE
 from studykit.methods import build_method
-from studykit.profiles import Profile, pretraining_profile
 from studykit.training.distributed import SINGLE
 from studykit.training.state import TrainingState
 from studykit.training.step import Step

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from timing import compared, is_quick, race, write_result
 
-from studykit.data.cohort import make_cohort
-from studykit.data.designs import DESIGNS, cohort_settings
-from studykit.data.regions import REGIONS
-from studykit.data.subjects import CohortSettings
-from studykit.data.templates import load_template
+from studykit.data.cohorts.cohort import make_cohort
+from studykit.data.cohorts.designs import DESIGNS, cohort_settings
+from studykit.data.cohorts.regions import REGIONS
+from studykit.data.cohorts.subjects import CohortSettings
+from studykit.data.cohorts.templates import load_template
 from studykit.home import data_dir
 
 NOTES = (

@@ -14,8 +14,8 @@ from memory import peak_bytes
 from timing import compared, device, is_quick, race, write_result
 from torch import Tensor, nn
 
+from studykit.arms.profiles import Profile, pretraining_profile
 from studykit.methods import build_method
-from studykit.profiles import Profile, pretraining_profile
 from studykit.training.gcond import ConductorConfig, GradientConductor
 from studykit.training.peers import peer_weighting
 

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import numpy as np
 from timing import compared, is_quick, race, write_result
 
-from studykit.batch import run_notebook
+from studykit.notebooks import run_notebook
 
 NOTEBOOK = "01_bertswin_convergence"
 NOTES = (

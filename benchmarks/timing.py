@@ -15,8 +15,8 @@ import pandas as pd
 import torch
 
 from studykit import atomic, home
-from studykit.report.provenance import in_words, provenance
 from studykit.report.tables import markdown, write_table
+from studykit.runs.provenance import in_words, provenance
 
 RESAMPLES = 2000
 STARTED = datetime.now(UTC)

@@ -21,7 +21,7 @@ import psutil
 import torch
 from filelock import FileLock
 
-from studykit.data.archives import Archive, fetch
+from studykit.data.files.archives import Archive, fetch
 from studykit.home import data_dir, home
 
 SOURCE = Archive(

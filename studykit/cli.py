@@ -108,9 +108,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from studykit.batch import notebooks
     from studykit.claims.paper import load_papers
     from studykit.home import results_dir
+    from studykit.notebooks import notebooks
     from studykit.report.evidence import gather
 
     papers = load_papers()
@@ -129,12 +129,12 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from studykit.batch import notebook_of
     from studykit.claims.paper import load_papers
     from studykit.home import results_dir
+    from studykit.notebooks import notebook_of
     from studykit.report.evidence import gather
-    from studykit.report.provenance import in_words
     from studykit.report.rule_history import rule_commit
+    from studykit.runs.provenance import in_words
 
     papers = load_papers()
     found = [e for e in gather(results_dir(), papers) if e.claim.study == options.study]
@@ -164,10 +164,10 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from studykit.batch import Execution, notebook_of, notebooks, run_batch
+    from studykit.arms.profiles import check_profile
     from studykit.claims.paper import load_papers
     from studykit.home import home, results_dir
-    from studykit.profiles import check_profile
+    from studykit.notebooks import Execution, notebook_of, notebooks, run_batch
 
     check_profile(options.profile)
     stems = [notebook_of(name) for name in options.study] or list(notebooks())
@@ -201,8 +201,8 @@ def _run(options: argparse.Namespace) -> int:
 
 def _claim_table(results: Any, papers: Any, profile: str) -> str:
     """Claims with evidence or with numbers of this run; the others are counted."""
+    from studykit.claims.words import ABSENT
     from studykit.report.evidence import summary_frame
-    from studykit.report.tables import ABSENT
 
     frame = summary_frame(results, papers, beside="smoke" if profile == "smoke" else None)
     known = frame[["ours", "this run"] if profile == "smoke" else ["ours"]].ne(ABSENT).any(axis=1)
@@ -275,7 +275,7 @@ def _data_check(options: argparse.Namespace) -> int:
 
 def _runs_list(options: argparse.Namespace) -> int:
     from studykit.home import runs_dir
-    from studykit.runs import RunStore
+    from studykit.runs.store import RunStore
     from studykit.training.records import METRICS, read_records
 
     lines = [["run", "state", "steps", "folder"]]
@@ -289,7 +289,7 @@ def _runs_list(options: argparse.Namespace) -> int:
 
 def _runs_clean(options: argparse.Namespace) -> int:
     from studykit.home import runs_dir
-    from studykit.runs import RunStore
+    from studykit.runs.store import RunStore
 
     removed = RunStore(runs_dir()).clean(options.state)
     print(f"removed {len(removed)} run(s)")

@@ -23,19 +23,20 @@ from studykit import atomic
 from studykit.data.prepared import prepared_source
 from studykit.data.sources import describe_source
 from studykit.data.splits import split_subjects
-from studykit.effort import cost_of, operations_of_step
-from studykit.experiment import run_config, trained_method, work
 from studykit.home import runs_dir
 from studykit.masking import num_masked
 from studykit.methods.mim_masks import MASKINGS
 from studykit.models import MODELS
 from studykit.registry import check_known
-from studykit.report.cost import Cost
-from studykit.runs import Run, RunStore, derive_seed
+from studykit.runs.cost import Cost
+from studykit.runs.effort import cost_of, operations_of_step
+from studykit.runs.store import Run, RunStore, derive_seed
+from studykit.runs.training_run import run_config, work
+from studykit.runs.weights import trained_method
 from studykit.tasks.reconstruction import Recipe
 from studykit.training.checkpoint import export_weights, load_weights
 from studykit.training.config import TrainingConfig
-from studykit.transfer import TransferReport, transfer_weights
+from studykit.training.transfer import TransferReport, transfer_weights
 
 OBJECTIVES: Mapping[str, Mapping[str, Any]] = {
     "reconstruction": {},

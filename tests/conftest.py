@@ -1,14 +1,17 @@
 """A study on small heads, in folders of its own."""
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from tiny_study import STUDY, tiny_profile, write_heads
 
-from studykit import profiles
+from studykit.arms import profiles
 from studykit.layers import minkowski
+
+os.environ.setdefault("MPLBACKEND", "Agg")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -16,6 +19,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     wanted = item.get_closest_marker("minkowski") and not os.environ.get("STUDYKIT_REQUIRE_MINKOWSKI")
     if wanted and not minkowski.available():
         pytest.skip("MinkowskiEngine is not installed: make minkowski")
+
+
+@pytest.fixture(autouse=True)
+def close_figures() -> Iterator[None]:
+    """No figure outlives its test; nothing is imported for a test that draws none."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from studykit.arms.profiles import pretraining_profile
 from studykit.home import home
 from studykit.layers.packed_patches import PackedPatches
 from studykit.metrics.effective_rank import DEFINITIONS, effective_rank
-from studykit.profiles import pretraining_profile
 
 
 @pytest.fixture

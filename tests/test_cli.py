@@ -6,14 +6,14 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from test_batch import write_notebook
+from tiny_notebook import write_notebook
 from tiny_study import STUDY, write_heads
 
-from studykit import __version__, batch, cli, home
+from studykit import __version__, cli, home, notebooks
 from studykit.claims.estimate import Estimate
 from studykit.claims.paper import load_papers
 from studykit.cli import main
-from studykit.data.archives import Archive, ArchiveUnavailable
+from studykit.data.files.archives import Archive, ArchiveUnavailable
 from studykit.data.sources import DEFAULT_SOURCE
 
 HEAVY = ("torch", "numpy", "pandas", "scipy", "matplotlib", "monai", "nibabel", "papermill")
@@ -148,12 +148,12 @@ def pretended(checkout, monkeypatch):
         asked.update(stems=list(stems), parameters=parameters, **settings)
         outputs = {stem: checkout / "results" / f"{stem}.ipynb" for stem in stems}
         errors = {"01_bertswin_convergence": "ValueError: cannot be done\nlast line"}
-        executions = [batch.Execution(stem, outputs[stem], 61.5, errors.get(stem, "")) for stem in stems]
+        executions = [notebooks.Execution(stem, outputs[stem], 61.5, errors.get(stem, "")) for stem in stems]
         for execution in executions:
             settings["announce"](execution)
         return executions
 
-    monkeypatch.setattr(batch, "run_batch", pretend)
+    monkeypatch.setattr(notebooks, "run_batch", pretend)
     return asked
 
 

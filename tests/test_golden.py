@@ -19,12 +19,13 @@ import torch
 from tiny_labelled import write_labelled_heads
 from tiny_study import BERTSWIN, MAE, STUDY, tiny_profile, write_heads
 
-from studykit import atomic, profiles
+from studykit import atomic
+from studykit.arms import profiles
+from studykit.data.crops.labelled_crops import LabelledCrops
+from studykit.data.crops.random_crops import RandomCrops, fixed_crops
 from studykit.data.labelled import open_labelled
-from studykit.data.labelled_crops import LabelledCrops
-from studykit.data.loading import RandomCrops, fixed_crops
 from studykit.data.prepared import prepared_source
-from studykit.data.volumes import PREPARATION_VERSION
+from studykit.data.volumes.volumes import PREPARATION_VERSION
 from studykit.methods import METHODS, build_method, method_versions
 from studykit.models import MODELS
 from studykit.study import open_study

@@ -1,120 +1,202 @@
-"""The committed notebooks: executed, without errors, in short cells, with every section a study needs."""
+"""Notebooks in a batch: run apart, stopped in time, and away from the evidence where they fail."""
 
 import json
-import re
-import socket
+import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import nbformat
+import psutil
 import pytest
+from tiny_notebook import write_notebook
 
 from studykit import home
-from studykit.batch import notebooks, parameters_of, study_of
-from studykit.claims.paper import load_papers
+from studykit import notebooks as batch
+from studykit.notebooks import (
+    check_parameters,
+    notebook_of,
+    notebooks,
+    parameters_of,
+    run_batch,
+    run_notebook,
+)
 
-WITHOUT_CLAIMS = ("00_tour", "99_summary")
-MOST_LINES = 20
-SECTIONS = ("## The claim", "## Parameters", "## Verdict", "## Limitations", "## Provenance")
-USED = {"claim cards": "claim_card(", "a verdict card": "verdict_card(", "a conclusion": "conclude("}
-PLACES = re.compile(r"""(?<![\w.:/~])/(?:home|root|Users|tmp|var|work|mnt|opt|usr|private)/\S+|[A-Z]:\\\S+""")
-
-every = pytest.mark.parametrize("stem", list(notebooks()))
-studies = pytest.mark.parametrize("stem", [stem for stem in notebooks() if stem not in WITHOUT_CLAIMS])
-
-
-def cells(stem, kind=None):
-    content = json.loads(notebooks()[stem].read_text(encoding="utf-8"))
-    return [cell for cell in content["cells"] if kind in (None, cell["cell_type"])]
-
-
-def source(cell):
-    return "".join(cell["source"])
-
-
-def texts(cell):
-    """What an output says in words; pictures are left out."""
-    for output in cell["outputs"]:
-        data = {kind: text for kind, text in output.get("data", {}).items() if not kind.startswith("image/")}
-        for text in (*data.values(), output.get("text", "")):
-            yield "".join(text)
+CELLS = {
+    "01_good": "print(profile, label, data)\nprint(Path.cwd(), sys.prefix, home.results_dir(), Path.home())",
+    "02_bad": "print('before')\nraise ValueError('this cell fails')",
+    "03_slow": """from studykit.training.signals import stop_on_signal
+import time
+with stop_on_signal(insist=False) as stop:
+    Path(data, "started").touch()
+    while not stop.received:
+        time.sleep(0.05)
+    Path(data, "saved").touch()
+raise KeyboardInterrupt""",
+    "99_summary": "print(sorted(path.stem for path in home.results_dir().glob('*/*/*.ipynb')))",
+}
 
 
-def test_there_are_notebooks_to_look_at():
-    assert {*WITHOUT_CLAIMS, "01_bertswin_convergence"} <= set(notebooks())
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A checkout with five small notebooks and no results."""
+    root = tmp_path / "checkout"
+    for name in ("papers", "notebooks"):
+        (root / name).mkdir(parents=True)
+    for stem, cell in CELLS.items():
+        write_notebook(root / "notebooks" / f"{stem}.ipynb", cell)
+    write_notebook(root / "notebooks" / "scratch.ipynb", "")
+    monkeypatch.setenv("STUDYKIT_HOME", str(root))
+    monkeypatch.delenv("STUDYKIT_RESULTS", raising=False)
+    return root
 
 
-@every
-def test_it_was_executed_from_top_to_bottom_without_error(stem):
-    code = cells(stem, "code")
-    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
-    assert not [o for cell in code for o in cell["outputs"] if o["output_type"] == "error"]
-    assert any(cell["outputs"] for cell in code)
+def printed(path: Path) -> str:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    texts = [
+        output["text"] for cell in content["cells"] for output in cell.get("outputs", []) if "text" in output
+    ]
+    return "".join("".join(text) for text in texts)
 
 
-@every
-def test_its_first_cell_is_a_title(stem):
-    first = cells(stem)[0]
-    assert first["cell_type"] == "markdown" and re.match(r"# \S", source(first))
-    titles = [source(cell) for cell in cells(stem, "markdown")]
-    assert sum(len(re.findall(r"^# ", text, flags=re.M)) for text in titles) == 1
+# ---- names and parameters
 
 
-@every
-def test_one_cell_declares_parameters_and_the_profile_is_smoke(stem):
-    tagged = [cell for cell in cells(stem, "code") if "parameters" in cell["metadata"].get("tags", [])]
-    assert len(tagged) == 1
-    assert parameters_of(stem)["profile"] == "'smoke'"
+def test_notebooks_are_found_by_stem_and_by_study(checkout):
+    assert list(notebooks()) == list(CELLS)
+    assert notebook_of("02_bad") == notebook_of("bad") == "02_bad"
+    with pytest.raises(ValueError, match=r"No notebook for 'scratch'\. Known: good, bad, slow"):
+        notebook_of("scratch")
 
 
-@every
-def test_cells_are_short_and_explained(stem):
-    for cell in cells(stem, "code"):
-        lines = source(cell).splitlines()
-        assert len(lines) <= MOST_LINES, f"{len(lines)} lines: {lines[0]}"
-    kinds = [cell["cell_type"] for cell in cells(stem)]
-    assert "code code code code" not in " ".join(kinds), "four code cells without a word between them"
+def test_parameters_are_read_as_python(checkout):
+    assert parameters_of("01_good") == {
+        "profile": "'smoke'", "seeds": "[0, 1]", "label": "'a = b # c'", "data": "None",
+    }  # fmt: skip
+    plain = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("profile = 'smoke'")])
+    nbformat.write(plain, checkout / "notebooks" / "05_plain.ipynb")
+    assert parameters_of("05_plain") == {}
 
 
-@every
-def test_it_names_no_place_and_no_machine(stem):
-    host = socket.gethostname()
-    for cell in cells(stem):
-        for text in (source(cell), *(texts(cell) if cell["cell_type"] == "code" else ())):
-            assert not PLACES.search(text), PLACES.search(text)[0]
-            for place in (home.home(), home.data_dir(), Path.home()):
-                assert f"{place}/" not in text
-            assert len(host) < 8 or host not in text
-    content = json.loads(notebooks()[stem].read_text(encoding="utf-8"))
-    assert content["metadata"].keys() <= {"kernelspec", "language_info"}
-    assert all(cell["metadata"].keys() <= {"tags", "jupyter"} for cell in content["cells"])
+def test_unknown_parameters_and_profiles_list_the_known_ones_and_run_nothing(checkout, monkeypatch):
+    monkeypatch.setattr(batch.subprocess, "Popen", lambda *_, **__: pytest.fail("a notebook was started"))
+    with pytest.raises(
+        ValueError, match=r"01_good has no parameter lables, sedes\. Known: profile, seeds, label"
+    ):
+        check_parameters("01_good", {"sedes": 1, "lables": 2, "profile": "smoke"})
+    with pytest.raises(ValueError, match="01_good has no parameter sedes"):
+        run_notebook("01_good", {"sedes": 1})
+    with pytest.raises(ValueError, match=r"No notebook has the parameter sedes\. Known: data, label"):
+        run_batch(["01_good", "02_bad"], {"sedes": 1})
+    for profile in ("tiny", "../../elsewhere"):
+        with pytest.raises(ValueError, match=r"Unknown profile .*Known: smoke, laptop, gpu, paper"):
+            run_batch(["01_good"], {"profile": profile})
+    with pytest.raises(ValueError, match="No notebook for '07_gone'"):
+        run_batch(["01_good", "07_gone"], {})
+    with pytest.raises(ValueError, match="jobs must be at least 1, got 0"):
+        run_batch(["01_good"], {}, jobs=0)
+    assert not (checkout / "results").exists()
 
 
-@pytest.mark.parametrize("text", ["see /home/ann/data", "File /tmp/x.py", r"C:\Users\ann", "'/root/a b'"])
-def test_the_search_for_places_finds(text):
-    assert PLACES.search(text)
+# ---- execution
 
 
-@pytest.mark.parametrize("text", ["https://arxiv.org/abs/1", "results/tmp/x", "and/or", "~/tmp/x", "1 / 2"])
-def test_the_search_for_places_passes_over(text):
-    assert not PLACES.search(text)
+def test_a_batch_of_two_jobs_with_a_failure_and_the_summary_last(checkout):
+    evidence = checkout / "results" / "bad" / "laptop" / "02_bad.ipynb"
+    evidence.parent.mkdir(parents=True)
+    evidence.write_text("earlier evidence")
+    own = checkout / "own volumes"
+    told = []
+    executions = run_batch(
+        ["99_summary", "02_bad", "good", "01_good"],
+        {"profile": "laptop", "data": f"folder:{own}"},
+        jobs=2,
+        announce=told.append,
+    )
+    assert executions == told and executions[-1].notebook == "99_summary"
+    by_name = {execution.notebook: execution for execution in executions}
+    assert sorted(by_name) == ["01_good", "02_bad", "99_summary"] and len(executions) == 3
+
+    bad = by_name["02_bad"]
+    assert "ValueError: this cell fails" in bad.error and bad.seconds > 0
+    assert evidence.read_text(encoding="utf-8") == "earlier evidence"
+    assert bad.output.parent == checkout / "results" / "batch" and "before" in printed(bad.output)
+
+    good = by_name["01_good"]
+    assert good.error == "" and good.output == checkout / "results" / "good" / "laptop-own" / "01_good.ipynb"
+    text = good.output.read_text(encoding="utf-8")
+    assert "laptop a = b # c folder:own volumes" in printed(good.output)
+    assert printed(good.output).splitlines()[1] == "studykit/notebooks python results ~"
+    for place in (checkout, own, sys.prefix, Path.home()):
+        assert str(place) not in text
+    assert "papermill" not in json.loads(text)["metadata"]
+    assert all(cell["metadata"].keys() <= {"tags"} for cell in json.loads(text)["cells"])
+
+    assert "'01_good'" in printed(by_name["99_summary"].output), "it reads what the others wrote"
+    assert [path.name for path in bad.output.parent.iterdir()] == [bad.output.name], (
+        "drafts of the rest are gone"
+    )
 
 
-@studies
-def test_a_study_has_the_sections_of_one_and_they_come_in_order(stem):
-    words = "\n".join(source(cell) for cell in cells(stem, "markdown"))
-    places = [words.find(section) for section in SECTIONS]
-    assert -1 not in places, f"missing: {[s for s, at in zip(SECTIONS, places, strict=True) if at < 0]}"
-    assert places == sorted(places)
-    code = "\n".join(source(cell) for cell in cells(stem, "code"))
-    assert not [name for name, call in USED.items() if call not in code]
-    assert f'open_study("{study_of(stem)}"' in code.replace("\n    ", "")
+def test_in_place_fills_the_notebook_itself_with_its_default_parameters(checkout, capfd):
+    source = checkout / "notebooks" / "01_good.ipynb"
+    before = [cell["source"] for cell in json.loads(source.read_text(encoding="utf-8"))["cells"]]
+    execution = run_notebook("01_good", {}, in_place=True, show_output=True)
+    assert execution.output == source and execution.error == ""
+    after = json.loads(source.read_text(encoding="utf-8"))["cells"]
+    assert [cell["source"] for cell in after] == before, "no cell was added"
+    assert [cell["execution_count"] for cell in after] == [1, 2, 3]
+    assert "smoke a = b # c None" in printed(source) and "smoke a = b # c None" in capfd.readouterr().out
+    assert not list(checkout.glob("results/*/*/*.ipynb"))
 
 
-@studies
-def test_a_study_belongs_to_a_claim_of_a_paper_and_names_only_claims_of_its_own(stem):
-    claims = [claim for paper in load_papers().values() for claim in paper.claims]
-    own = {claim.id for claim in claims if claim.notebook == stem}
-    assert own and {claim.study for claim in claims if claim.notebook == stem} == {study_of(stem)}
-    code = "\n".join(source(cell) for cell in cells(stem, "code"))
-    foreign = {claim.id for claim in claims} - own
-    assert {id for id in own if f'"{id}"' in code or f'/{id}"' in code}, "it concludes none of its claims"
-    assert not {id for id in foreign if f'"{id}"' in code}
+def test_a_notebook_past_its_limit_may_save_and_is_stopped_with_its_kernel(checkout, tmp_path, monkeypatch):
+    class OverdueOnceStarted(subprocess.Popen):
+        def communicate(self, input=None, timeout=None):
+            if timeout != 90:
+                return super().communicate(input, timeout)
+            while not (tmp_path / "started").exists() and self.poll() is None:
+                time.sleep(0.05)
+            raise subprocess.TimeoutExpired(self.args, timeout)
+
+    monkeypatch.setattr(batch.subprocess, "Popen", OverdueOnceStarted)
+    execution = run_notebook("03_slow", {"data": str(tmp_path)}, limit_seconds=90)
+    assert execution.error == "stopped after its limit of 90 s; run it again to go on from its checkpoints"
+    assert (tmp_path / "saved").exists() and not (checkout / "results" / "slow").exists()
+    assert not [p for p in psutil.Process().children(recursive=True) if "ipykernel" in " ".join(p.cmdline())]
+
+
+def test_a_process_that_dies_without_a_word_counts_as_failed(checkout, monkeypatch):
+    monkeypatch.setattr(batch.sys, "executable", shutil.which("false"))
+    execution = run_notebook("01_good", {})
+    assert execution.error == "its process ended with exit code 1 and no word"
+    assert not (checkout / "results" / "good").exists()
+
+
+def test_an_end_with_force_cancels_what_is_still_queued(checkout, monkeypatch):
+    started = []
+
+    def stop(stem, *_, **__):
+        started.append(stem)
+        time.sleep(0.3)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batch, "run_notebook", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_batch(["01_good", "02_bad", "03_slow", "99_summary"], {})
+    assert "03_slow" not in started and "99_summary" not in started
+
+
+# ---- outputs
+
+
+def test_pictures_are_left_alone_and_a_root_folder_stands_for_nothing(checkout, monkeypatch):
+    monkeypatch.setattr(Path, "home", lambda: Path("/"))
+    picture = f"iVBOR{home.home()}/AAAA"
+    data = {"image/png": picture, "text/plain": [f"{home.home()}/x.nii", "1 / 2", f"{home.home()}-not"]}
+    cell = {"metadata": {}, "outputs": [{"data": data}]}
+    text = batch._portable(json.dumps({"metadata": {"papermill": {}}, "cells": [cell]}), {})
+    written = json.loads(text)["cells"][0]["outputs"][0]["data"]
+    assert written["image/png"] == picture
+    assert written["text/plain"] == ["studykit/x.nii", "1 / 2", f"{home.home()}-not"] or "temporary" in text

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from studykit.tiles import tile, untile
+from studykit.layers.patches import tile, untile
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 8), (5, 9, 12), (1, 4, 7)])

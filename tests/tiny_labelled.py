@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 from tiny_study import write_head
 
-from studykit.profiles import TransferProfile
+from studykit.arms.profiles import TransferProfile
 
 STUDY = "nnformer-data-efficiency"
 CLASSES = ("core", "shell")

@@ -5,7 +5,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from studykit.profiles import Profile
+from studykit.arms.profiles import Profile
 
 STUDY = "bertswin-convergence"
 SUBJECTS = ("ada", "ben", "cleo", "dora", "emil")

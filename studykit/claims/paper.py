@@ -189,6 +189,11 @@ def find_claim(key: str, folder: Path | None = None) -> Claim:
     return papers[name].claim(id)
 
 
+def studies() -> tuple[str, ...]:
+    """Names of all studies that a claim points to."""
+    return tuple(dict.fromkeys(c.study for paper in load_papers().values() for c in paper.claims))
+
+
 def claims_of_study(study: str, folder: Path | None = None) -> tuple[Claim, ...]:
     """The claims that a study settles, in the order of ``paper.toml``.
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from studykit.data.formats import BadVolume
-from studykit.data.refs import Subject
+from studykit.data.files.formats import BadVolume
+from studykit.data.files.refs import Subject
 from studykit.data.sources import open_source
-from studykit.data.volumes import read_labels, read_volume
+from studykit.data.volumes.volumes import read_labels, read_volume
 
 MOST_VALUES = 12
 

@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from studykit.data.cache import Prepared, PreparedVolume, Refused, prepare
-from studykit.data.designs import COHORT, DESIGNS, REAL_HEADS, read_cohort_name
-from studykit.data.digests import text_sha256
+from studykit.data.cohorts.designs import COHORT, DESIGNS, REAL_HEADS, read_cohort_name
+from studykit.data.cohorts.real_heads import DESIGN
+from studykit.data.files.digests import text_sha256
+from studykit.data.files.refs import Collection, Subject
 from studykit.data.prepared import prepared_source
-from studykit.data.real_heads import DESIGN
-from studykit.data.refs import Subject
-from studykit.data.sources import Collection, check_source_name, open_source
-from studykit.data.volumes import VolumeSettings
+from studykit.data.sources import check_source_name, open_source
+from studykit.data.volumes.cache import Prepared, PreparedVolume, Refused, prepare
+from studykit.data.volumes.volumes import VolumeSettings
 
 LISTING = "dataset.json"
 

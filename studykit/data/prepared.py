@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from studykit.data.angiography import open_angiography
-from studykit.data.cache import Prepared, prepare
-from studykit.data.cohort import make_cohort
-from studykit.data.designs import ANGIO, COHORT, REAL_HEADS, cohort_settings
-from studykit.data.real_heads import prepare_real_heads
+from studykit.data.angiography.cohort import open_angiography
+from studykit.data.cohorts.cohort import make_cohort
+from studykit.data.cohorts.designs import ANGIO, COHORT, REAL_HEADS, cohort_settings
+from studykit.data.cohorts.real_heads import prepare_real_heads
 from studykit.data.sources import open_source
-from studykit.data.volumes import VolumeSettings
+from studykit.data.volumes.cache import Prepared, prepare
+from studykit.data.volumes.volumes import VolumeSettings
 
 
 def prepared_source(
@@ -18,7 +18,7 @@ def prepared_source(
 
     Args:
         source: any name that :func:`studykit.data.sources.check_source_name` passes.
-        intensity: see :class:`studykit.data.volumes.VolumeSettings`; cohorts and ``real-heads`` have
+        intensity: see :class:`studykit.data.volumes.volumes.VolumeSettings`; cohorts and ``real-heads`` have
             ``"auto"`` alone.
         cache: default :func:`studykit.home.data_dir`.
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from studykit.data import archives, samples
-from studykit.data.decathlon import TASKS, open_task
-from studykit.data.designs import ANGIO, COHORT, DESIGNS, REAL_HEADS, Design, read_cohort_name
-from studykit.data.folder import read_folder
-from studykit.data.refs import Subject, VolumeRef
+from studykit.data.cohorts.designs import ANGIO, COHORT, DESIGNS, REAL_HEADS, Design, read_cohort_name
+from studykit.data.files import archives, samples
+from studykit.data.files.decathlon import TASKS, open_task
+from studykit.data.files.folder import read_folder
+from studykit.data.files.refs import Collection, Subject, VolumeRef
 from studykit.home import data_dir
 
 DEFAULT_SOURCE = "sample-heads"
@@ -33,27 +33,6 @@ class Source:
     how: str
 
 
-@dataclass(frozen=True)
-class Collection:
-    """An opened source: its images, all of them at hand.
-
-    Attributes:
-        subjects: images in a fixed order; images of one subject are neighbours.
-        cache: folder for archives, digests and decoded volumes.
-    """
-
-    name: str
-    subjects: tuple[Subject, ...]
-    licence: str
-    citation: str
-    cache: Path
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The distinct subject ids, in order."""
-        return tuple(dict.fromkeys(subject.id for subject in self.subjects))
-
-
 def list_sources() -> list[Source]:
     """All known sources, sample volumes first. Needs no network."""
     cohorts = [_cohort_source(design) for design in DESIGNS.values()]
@@ -77,7 +56,7 @@ def check_source_name(name: str) -> None:
         read_cohort_name(name)
         return
     if name.startswith(ANGIO):
-        from studykit.data.angiography import angiography_settings
+        from studykit.data.angiography.subjects import angiography_settings
 
         angiography_settings(name, spacing_mm=1.5)
         return

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from studykit import atomic
-from studykit.data.digests import text_sha256
+from studykit.data.files.digests import text_sha256
 
 
 @dataclass(frozen=True)

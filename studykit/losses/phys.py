@@ -1,14 +1,14 @@
 """PhysLoss (BertsWin): the MVC loss on all hidden patches, and again on soft tissue and on bone surfaces.
 
 Source: arXiv 2512.21769 and its released code. Its tissue masks are made here from HU alone; see
-:mod:`studykit.data.tissue`.
+:mod:`studykit.losses.tissue`.
 """
 
 from torch import Tensor, nn
 
-from studykit.data.tissue import patch_flags, tissue_masks
-from studykit.data.volumes import HU_DEVIATION, HU_MEAN
+from studykit.data.volumes.volumes import HU_DEVIATION, HU_MEAN
 from studykit.losses.mvc import MVCLoss
+from studykit.losses.tissue import patch_flags, tissue_masks
 
 
 class PhysLoss(nn.Module):
@@ -23,7 +23,7 @@ class PhysLoss(nn.Module):
             pair for all volumes; the default is that of ``VolumeSettings(intensity="hu")``.
         weights: of all hidden patches, soft tissue and surface.
         mvc_weights, structure, sub_patch: see :class:`~studykit.losses.mvc.MVCLoss`.
-        dilate, erode: see :func:`~studykit.data.tissue.tissue_masks`.
+        dilate, erode: see :func:`~studykit.losses.tissue.tissue_masks`.
 
     Raises:
         ValueError: weights are not three, a deviation that is not positive, or a bad MVC option.

@@ -6,9 +6,8 @@ from typing import Any
 from torch import nn
 
 from studykit.losses import LOSSES
-from studykit.methods.bertswin import BertsWin
 from studykit.methods.detection import Detector
-from studykit.methods.masked_autoencoder import MaskedAutoencoder
+from studykit.methods.masked_reconstruction import BertsWin, MaskedAutoencoder
 from studykit.methods.masked_volume import MaskedVolume
 from studykit.methods.mim import Mim
 from studykit.methods.spark import Spark

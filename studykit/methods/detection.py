@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from studykit.data.aneurysm_sites import LABELS, SITES
+from studykit.data.angiography.sites import LABELS, SITES
 from studykit.models import build_model
 
 WIDTH = 32
@@ -24,7 +24,7 @@ class Detector(nn.Module):
     """Detect aneurysms in whole fields of view of one size.
 
     A batch is (B, 2, D, H, W): the image, and the site's number in each aneurysm voxel, 0 elsewhere (see
-    :data:`studykit.data.aneurysm_sites.SITES`). The encoder's weights are under ``model.encoder``; the
+    :data:`studykit.data.angiography.sites.SITES`). The encoder's weights are under ``model.encoder``; the
     model's decoder and head are left out.
 
     Args:

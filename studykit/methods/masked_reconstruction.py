@@ -111,3 +111,53 @@ class MaskedReconstruction(PatchMasked):
 def _patch_statistics(patches: Tensor, epsilon: float = 1e-6) -> tuple[Tensor, Tensor]:
     variance, mean = torch.var_mean(patches.float(), dim=(2, 3, 4, 5), keepdim=True, correction=0)
     return mean, (variance + epsilon).sqrt()
+
+
+class BertsWin(MaskedReconstruction):
+    """:class:`~studykit.models.bertswin.BertsWinNet` under masked reconstruction.
+
+    Args:
+        mask_ratio, loss, loss_options, normalise_target, fov_aware: see :class:`MaskedReconstruction`.
+        model_options: sizes of the model.
+    """
+
+    version = 1
+    architecture = "bertswin"
+
+    def __init__(
+        self,
+        mask_ratio: float = 0.75,
+        loss: str = "l2",
+        loss_options: Mapping[str, Any] | None = None,
+        normalise_target: bool = False,
+        fov_aware: bool = False,
+        **model_options: Any,
+    ) -> None:
+        super().__init__(
+            self.architecture, mask_ratio, loss, loss_options, normalise_target, model_options, fov_aware
+        )
+
+
+class MaskedAutoencoder(MaskedReconstruction):
+    """:class:`~studykit.models.mae_vit.MaskedAutoencoderViT` under masked reconstruction.
+
+    Args:
+        mask_ratio, loss, loss_options, normalise_target, fov_aware: see :class:`MaskedReconstruction`.
+        model_options: sizes of the model.
+    """
+
+    version = 1
+    architecture = "mae-vit"
+
+    def __init__(
+        self,
+        mask_ratio: float = 0.75,
+        loss: str = "l2",
+        loss_options: Mapping[str, Any] | None = None,
+        normalise_target: bool = False,
+        fov_aware: bool = False,
+        **model_options: Any,
+    ) -> None:
+        super().__init__(
+            self.architecture, mask_ratio, loss, loss_options, normalise_target, model_options, fov_aware
+        )

@@ -84,8 +84,8 @@ class NestedMasks:
 class VesselMasks:
     """Patches drawn with a probability that grows with their vesselness; bool (b, d, h, w).
 
-    Vesselness is channel 1 of the training crops, see :mod:`studykit.data.vesselness`; a patch's weight is
-    its mean. Without volumes masks are uniform, like those of :class:`RandomMasks`.
+    Vesselness is channel 1 of the training crops, see :mod:`studykit.data.volumes.vesselness`; a patch's
+    weight is its mean. Without volumes masks are uniform, like those of :class:`RandomMasks`.
     """
 
     mask_ratio: float = 0.6
@@ -108,7 +108,7 @@ class VesselMasks:
             if volumes.shape[1] != 2:
                 raise ValueError(
                     "masking by vesselness needs crops (B, 2, D, H, W) with image and vesselness, got "
-                    f"{tuple(volumes.shape)}: add studykit.data.vesselness.vesselness of each volume"
+                    f"{tuple(volumes.shape)}: add studykit.data.volumes.vesselness.vesselness of each volume"
                 )
             order = weighted_order(order, _patch_means(volumes[:, 1], grid), self.strength)
         return hide_first(order, self.mask_ratio)

@@ -1,7 +1,7 @@
 """Segmentation from labels: any architecture under Dice + cross-entropy, the loss of nnU-Net and nnFormer.
 
-Its batches are those of :class:`~studykit.data.labelled_crops.LabelledCrops`: channel 0 the image, channel 1
-the class of each voxel.
+Its batches are those of :class:`~studykit.data.crops.labelled_crops.LabelledCrops`: channel 0 the image,
+channel 1 the class of each voxel.
 """
 
 from typing import Any

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from studykit.data.aneurysm_sites import LABELS, PRESENT
+from studykit.data.angiography.sites import LABELS, PRESENT
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -49,7 +49,7 @@ def label_aucs(scores: "ArrayLike", labels: "ArrayLike") -> dict[str, float]:
     """AUC of each of the challenge's labels; NaN for one that all cases or none have.
 
     Args:
-        scores, labels: (N, 14), columns as in :data:`studykit.data.aneurysm_sites.LABELS`.
+        scores, labels: (N, 14), columns as in :data:`studykit.data.angiography.sites.LABELS`.
 
     Raises:
         ValueError: other shapes, or what :func:`auc` refuses.

@@ -1,8 +1,8 @@
 """Detection scores of several runs: AUC by the aneurysm's size, intervals over subjects and runs at once.
 
-A table of scores is what :meth:`studykit.transfer_study.TransferStudy.detection_scores` gives. The area under
-the ROC curve is a mean over pairs of a positive and a negative subject, so drawing runs and subjects anew
-weights those pairs (pigeonhole bootstrap, Owen, Annals of Applied Statistics 2007).
+A table of scores is what ``Study.detection_scores`` gives. The area under the ROC curve is a mean over pairs
+of a positive and a negative subject, so drawing runs and subjects anew weights those pairs (pigeonhole
+bootstrap, Owen, Annals of Applied Statistics 2007).
 """
 
 import math
@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from studykit.claims.estimate import Estimate
-from studykit.data.aneurysm_sites import LABELS, PRESENT
+from studykit.data.angiography.sites import LABELS, PRESENT
 from studykit.metrics.detection import auc, weighted_auc
 
 RESAMPLES = 4999

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from studykit.claims.paper import Claim
 from studykit.claims.verdict import Verdict
-from studykit.report.tables import as_written, escape_markdown, format_number
+from studykit.claims.words import as_written, format_number
+from studykit.report.tables import escape_markdown
 
 
 def claim_card(claim: Claim) -> str:

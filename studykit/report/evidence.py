@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from studykit.claims.paper import Claim, Paper
 from studykit.claims.verdict import NOT_EVALUATED, judge
+from studykit.claims.words import ABSENT, as_written, format_interval
 from studykit.report.record import FILE, Record, read_verdicts
-from studykit.report.tables import ABSENT, as_written, format_interval
 
 if TYPE_CHECKING:
     from pandas import DataFrame

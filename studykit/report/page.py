@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from studykit.claims.paper import Paper, Rule
+from studykit.claims.words import as_written
 from studykit.report.evidence import Evidence
-from studykit.report.provenance import in_words
-from studykit.report.tables import as_written
+from studykit.runs.provenance import in_words
 
 COLUMNS = ("Claim", "Reported", "Ours [95 % interval]", "n", "Evidence", "Profile", "Verdict")
 

@@ -4,7 +4,7 @@ Layout, schema 1; every key is always there::
 
     {"schema": 1, "study": "bertswin-convergence", "profile": "laptop",
      "verdicts": [{"verdict":    {"claim", "status", "reason", "estimate", "profile"},   Verdict.to_dict()
-                   "provenance": {...},                 studykit.report.provenance.provenance()
+                   "provenance": {...},                 studykit.runs.provenance.provenance()
                    "cost":       {"cpu_hours", "gpu_hours", "flops"},
                    "data":       "sample-heads: 8 training, 2 held-out subjects",
                    "n_cases":    2,                     held-out cases behind the estimate, or null
@@ -24,7 +24,7 @@ from typing import Any
 
 from studykit import atomic
 from studykit.claims.verdict import Verdict
-from studykit.report.cost import Cost
+from studykit.runs.cost import Cost
 
 FILE = "verdict.json"
 SCHEMA = 1

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from studykit.claims.paper import Claim
-from studykit.report.provenance import ROOT, git
+from studykit.runs.provenance import ROOT, git
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,10 @@ from pathlib import Path
 from studykit import atomic
 from studykit.claims.paper import Paper
 from studykit.claims.verdict import NOT_EVALUATED, STATUSES
-from studykit.report.evidence import Evidence, gather, summary_frame
+from studykit.claims.words import ABSENT
+from studykit.report.evidence import Evidence, gather
 from studykit.report.page import page
-from studykit.report.tables import ABSENT, escape_markdown
-
-__all__ = ["readme_table", "summary_frame", "update_readme", "write_summary"]
+from studykit.report.tables import escape_markdown
 
 BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"
 

@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from studykit.data.aneurysm_sites import LABELS, PRESENT
-from studykit.data.angiography import ANEURYSM, AngiographyRow, open_angiography
-from studykit.data.cache import PreparedVolume
-from studykit.data.detection_crops import DetectionCrops, detection_volume
+from studykit.data.angiography.cohort import ANEURYSM, open_angiography
+from studykit.data.angiography.sites import LABELS, PRESENT
+from studykit.data.angiography.subjects import AngiographyRow
+from studykit.data.crops.detection_crops import DetectionCrops, detection_volume
+from studykit.data.volumes.cache import PreparedVolume
 from studykit.metrics.detection import auc, weighted_auc
 from studykit.tasks.reconstruction import check_fingerprint
 from studykit.training.config import TrainingConfig
@@ -30,7 +31,7 @@ class Recipe:
     """Which fields of view train, and which validate.
 
     Attributes:
-        source: name for :func:`studykit.data.angiography.open_angiography`.
+        source: name for :func:`studykit.data.angiography.cohort.open_angiography`.
         fingerprint: of the prepared volumes; work on others is refused.
         spacing_mm: voxel size.
         crop_size: voxels an axis of the field of view.
@@ -102,7 +103,7 @@ def test_rows(
 ) -> list[dict[str, Any]]:
     """A row for each volume: ``subject``, ``diameter_mm`` of its aneurysm, ``score NAME`` and ``label NAME``.
 
-    NAME is each of :data:`studykit.data.aneurysm_sites.LABELS`. The diameter is NaN without an aneurysm; a
+    NAME is each of :data:`studykit.data.angiography.sites.LABELS`. The diameter is NaN without an aneurysm; a
     score is a probability, a label 0 or 1.
     """
     diameters = {row.id: row.diameter_mm for row in rows}

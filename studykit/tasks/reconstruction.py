@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from studykit.data.cache import Prepared, PreparedVolume
-from studykit.data.loading import RandomCrops, fixed_crops
+from studykit.data.crops.random_crops import RandomCrops, fixed_crops
 from studykit.data.prepared import prepared_source
-from studykit.data.vesselness import vesselness_of
+from studykit.data.volumes.cache import Prepared, PreparedVolume
+from studykit.data.volumes.vesselness import vesselness_of
 from studykit.layers.patches import patchify, split_mask, take_tokens
 from studykit.losses.mvc import block_components
 from studykit.masking import upsample_mask
@@ -31,7 +31,7 @@ class Recipe:
         train, held_out: subject ids.
         crops_per_subject: fixed crops of each held-out subject.
         validation_seed: decides those crops and their masks.
-        intensity: see :class:`studykit.data.volumes.VolumeSettings`.
+        intensity: see :class:`studykit.data.volumes.volumes.VolumeSettings`.
         constant_background: whether all that is outside the foreground has one value, the smallest.
     """
 

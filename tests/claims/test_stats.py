@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats as oracle
 
+from studykit.claims.estimate import Estimate
 from studykit.claims.stats import (
-    Estimate,
     interquartile_mean,
     mean_interval,
     paired_bootstrap,

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from studykit.data.refs import Subject, VolumeRef
-from studykit.data.sources import Collection
+from studykit.data.files.refs import Collection, Subject, VolumeRef
 
 
 @pytest.fixture(autouse=True)

@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from test_decathlon import write_task
+from tiny_task import write_task
 from tiny_volumes import affine, blob, save
 
-from studykit.data.cohort import volume_table
-from studykit.data.designs import DESIGNS, cohort_settings
+from studykit.data.cohorts.cohort import volume_table
+from studykit.data.cohorts.designs import DESIGNS, cohort_settings
 from studykit.data.labelled import open_labelled, read_classes
 
 TASK = "Task04_Hippocampus"

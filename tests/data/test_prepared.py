@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-from test_cohort import toy_template
+from tiny_template import toy_template
 from tiny_volumes import save
 
-from studykit.data import cohort
-from studykit.data.cache import prepare
-from studykit.data.designs import DESIGNS
+from studykit.data.cohorts import cohort
+from studykit.data.cohorts.designs import DESIGNS
 from studykit.data.prepared import prepared_source
 from studykit.data.sources import open_source
-from studykit.data.volumes import VolumeSettings
+from studykit.data.volumes.cache import prepare
+from studykit.data.volumes.volumes import VolumeSettings
 
 
 @pytest.fixture

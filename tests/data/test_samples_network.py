@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from studykit.data.archives import fetch
-from studykit.data.cache import prepare
-from studykit.data.digests import file_sha256
-from studykit.data.foreground import find_foreground
-from studykit.data.grids import resample
-from studykit.data.samples import BODIES, HEAD_CTS, HEADS
+from studykit.data.files.archives import fetch
+from studykit.data.files.digests import file_sha256
+from studykit.data.files.samples import BODIES, HEAD_CTS, HEADS
 from studykit.data.sources import open_source
-from studykit.data.volumes import VolumeSettings, read_labels, read_volume
+from studykit.data.volumes.cache import prepare
+from studykit.data.volumes.foreground import find_foreground
+from studykit.data.volumes.grids import resample
+from studykit.data.volumes.volumes import VolumeSettings, read_labels, read_volume
 from studykit.home import data_dir
 
 pytestmark = pytest.mark.network

@@ -1,6 +1,6 @@
 import pytest
 
-from studykit.data import samples
+from studykit.data.files import samples
 from studykit.data.sources import check_source_name, list_sources, open_source
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from studykit.data.volumes import HU_DEVIATION, HU_MEAN
+from studykit.data.volumes.volumes import HU_DEVIATION, HU_MEAN
 from studykit.layers.patches import patchify, take_tokens
 from studykit.losses import build_loss
 from studykit.losses.mvc import MVCLoss

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from studykit.data.aneurysm_sites import LABELS, site_number
+from studykit.data.angiography.sites import LABELS, site_number
 from studykit.methods import METHODS, build_method
 from studykit.methods.detection import Detector
 from studykit.models import MODELS

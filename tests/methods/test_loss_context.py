@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from studykit.data.tissue import patch_flags, tissue_masks
 from studykit.layers.patches import patchify, take_tokens
 from studykit.losses.mvc import MVCLoss
+from studykit.losses.tissue import patch_flags, tissue_masks
 from studykit.methods import build_method
 
 SIZES = {

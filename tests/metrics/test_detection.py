@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from studykit.data.aneurysm_sites import LABELS
+from studykit.data.angiography.sites import LABELS
 from studykit.metrics.detection import auc, label_aucs, weighted_auc
 
 

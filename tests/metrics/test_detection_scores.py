@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from studykit.data.aneurysm_sites import LABELS, PRESENT
+from studykit.data.angiography.sites import LABELS, PRESENT
 from studykit.metrics.detection import auc
 from studykit.metrics.detection_scores import (
     auc_bootstrap,

@@ -2,19 +2,14 @@
 
 from types import SimpleNamespace
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import pytest
 from toy_paper import COUNT, FACTS, make_claim
 
 from studykit.claims.estimate import Estimate
 from studykit.claims.paper import Paper
 from studykit.claims.verdict import judge
-from studykit.report.cost import Cost
 from studykit.report.record import Record, write_verdicts
+from studykit.runs.cost import Cost
 
 
 @pytest.fixture
@@ -44,9 +39,3 @@ def conclude(tmp_path, papers):
 
     results = tmp_path / "results"
     return SimpleNamespace(write=write, results=results)
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")

@@ -2,8 +2,8 @@
 
 import pytest
 
+from studykit.claims.estimate import Estimate
 from studykit.claims.paper import load_papers
-from studykit.claims.stats import Estimate
 from studykit.claims.verdict import judge
 from studykit.report.cards import claim_card, rule_in_words, verdict_card
 

@@ -5,8 +5,8 @@ import pytest
 from toy_paper import FACTS, make_claim, ratio
 
 from studykit.claims.verdict import judge
-from studykit.report.cost import Cost
 from studykit.report.record import Record, read_verdicts, write_verdicts
+from studykit.runs.cost import Cost
 
 
 def record(claim="steps", profile="laptop", value=2.4, high=math.inf, **rest):

@@ -3,14 +3,8 @@ import math
 import pandas as pd
 import pytest
 
-from studykit.report.tables import (
-    as_written,
-    escape_latex,
-    format_interval,
-    format_number,
-    markdown,
-    write_table,
-)
+from studykit.claims.words import as_written, format_interval, format_number
+from studykit.report.tables import escape_latex, markdown, write_table
 
 
 @pytest.fixture

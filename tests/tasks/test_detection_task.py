@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from studykit.data.aneurysm_sites import LABELS, SITES
-from studykit.data.angiography import AngiographyRow
-from studykit.data.cache import Prepared, PreparedVolume
-from studykit.data.volumes import VolumeSettings
+from studykit.data.angiography.sites import LABELS, SITES
+from studykit.data.angiography.subjects import AngiographyRow
+from studykit.data.volumes.cache import Prepared, PreparedVolume
+from studykit.data.volumes.volumes import VolumeSettings
 from studykit.tasks import detection
 from studykit.training.config import TrainingConfig
 from studykit.training.distributed import SINGLE

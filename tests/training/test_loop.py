@@ -19,7 +19,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from toy_training import ToyBatches, ToyMethod, config, send_self, train_toy
 
-from studykit.runs import Run, RunStore
+from studykit.runs.store import Run, RunStore
 from studykit.training import loop
 from studykit.training.checkpoint import BEST, SNAPSHOTS, CheckpointError, load_weights, snapshot_name
 from studykit.training.config import TrainingConfig

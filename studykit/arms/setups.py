@@ -1,0 +1,82 @@
+"""What studies differ in before an arm is named: volumes, who is held out, how many arms there will be."""
+
+from dataclasses import dataclass, replace
+
+from studykit.arms.profiles import Profile, TransferProfile, pretraining_profile, transfer_profile
+from studykit.data.sources import DEFAULT_SOURCE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """The ground that a study's arms share.
+
+    Attributes:
+        source: volumes it is judged on; ``{n}`` stands for the number of the profile's subjects.
+        intensity: see :class:`studykit.data.volumes.volumes.VolumeSettings`.
+        constant_background: see :class:`studykit.tasks.reconstruction.Recipe`.
+        hold_out: subjects of ``source`` that no arm trains on, as something is measured on them at the end.
+        many_arms: whether it takes the smaller sizes, or with labels no more than three seeds, so that all
+            its arms fit a profile's time.
+        labels: task of the arms that train with labels, empty for none.
+        tests: name and source of further volumes that arms are tested on.
+    """
+
+    source: str = DEFAULT_SOURCE
+    intensity: str = "auto"
+    constant_background: bool = False
+    hold_out: tuple[str, ...] = ()
+    many_arms: bool = False
+    labels: str = ""
+    tests: tuple[tuple[str, str], ...] = ()
+
+    def source_at(self, profile: Profile) -> str:
+        """The volumes at a profile."""
+        return _counted(self.source, profile)
+
+    def tests_at(self, profile: Profile) -> dict[str, str]:
+        """Further test volumes at a profile, by name."""
+        return {name: _counted(source, profile) for name, source in self.tests}
+
+
+def _counted(source: str, profile: Profile) -> str:
+    return source.format(n=profile.subjects) if isinstance(profile, TransferProfile) else source
+
+
+_SETUPS = {
+    # The two heads with label maps, on which the segmentation probe is trained and tested.
+    "bertswin-ablations": Setup(hold_out=("Pitt_50038", "Colin27"), many_arms=True),
+    # PhysLoss needs Hounsfield units.
+    "mvc-components": Setup(source="sample-head-cts", intensity="hu", many_arms=True),
+    # Outside the field of view of a cone-beam CT all is constant; here outside the head.
+    "gradient-conductor": Setup(constant_background=True, many_arms=True),
+    # Reconstruction is scored inside the head, so its outside has to be known by its value.
+    "nnformer-data-efficiency": Setup(
+        source="cohort:heads/t1:{n}",
+        constant_background=True,
+        many_arms=True,
+        labels="segmentation",
+        tests=(("another scanner", "cohort:heads/t2-thick:{n}"), ("real heads", "real-heads")),
+    ),
+    "waveformer-efficiency": Setup(source="cohort:heads/t1:{n}", labels="segmentation"),
+    "spark-sparsity": Setup(
+        source="cohort:heads/t1:{n}", labels="segmentation", tests=(("real heads", "real-heads"),)
+    ),
+    "mim-masking": Setup(source="angio:mra:{n}", labels="detection"),
+}
+
+
+def setup_of(study: str) -> Setup:
+    """The set-up of a study, by default whole sample heads at the pre-training sizes."""
+    return _SETUPS.get(study, Setup())
+
+
+def profile_of(setup: Setup, name: str) -> Profile:
+    """Sizes of a study at profile ``name``.
+
+    Raises:
+        ValueError: unknown profile; the message lists the known ones.
+    """
+    if setup.labels:
+        sizes = transfer_profile(name, setup.labels)
+        return replace(sizes, repetitions=min(sizes.repetitions, 3)) if setup.many_arms else sizes
+    return pretraining_profile(name, many_arms=setup.many_arms)

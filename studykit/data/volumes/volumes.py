@@ -1,0 +1,249 @@
+"""A volume in canonical orientation, refused where it cannot be used, and its preparation for training.
+
+Everywhere in the kit an array's axes are (X, Y, Z): X runs to the subject's right, Y to anterior, Z to
+superior (RAS+). An oblique volume keeps its own axes, named after the nearest anatomical ones; its affine
+keeps the tilt.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from studykit.data.files.formats import BadVolume, decode
+from studykit.data.files.refs import VolumeRef
+from studykit.data.volumes.foreground import bounding_box, find_foreground
+from studykit.data.volumes.grids import resample, resample_labels, spacing
+
+PREPARATION_VERSION = 1
+"""Raised when the same file and settings give other voxels than before."""
+
+SPACING_LIMITS_MM = (0.005, 50.0)
+CT_AIR_HU = -300.0
+GRID_TOLERANCE = 0.1
+HU_MEAN, HU_DEVIATION = -21.14, 578.02
+"""In HU, of the dental CBCT that BertsWin's released code standardises (arXiv 2512.21769)."""
+
+INTENSITIES = ("auto", "ct-window", "mr-percentile", "hu")
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A decoded volume.
+
+    Attributes:
+        array: (X, Y, Z) float32, RAS+, in the file's units (HU for CT).
+        affine: 4x4, voxel index (x, y, z, 1) to RAS mm.
+        path: what messages call it.
+    """
+
+    array: NDArray[np.float32]
+    affine: NDArray[np.float64]
+    path: str
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Voxel size along X, Y, Z."""
+        return spacing(self.affine)
+
+
+@dataclass(frozen=True)
+class VolumeSettings:
+    """How volumes are prepared; part of every run's identity.
+
+    Attributes:
+        spacing_mm: voxel size after resampling, one number or (X, Y, Z).
+        intensity: ``"ct-window"`` clips to ``hu_window``, ``"mr-percentile"`` to ``percentiles``; both then
+            have the foreground's mean 0 and standard deviation 1. ``"auto"`` follows the modality. ``"hu"``,
+            for CT alone, clips to ``hu_window`` and scales all volumes alike:
+            HU = intensity · ``HU_DEVIATION`` + ``HU_MEAN``.
+        hu_window: lower and upper limit in HU.
+        percentiles: lower and upper percentile over the cropped volume.
+        crop: whether to cut the volume to the foreground's box.
+        margin_mm: what is kept around that box.
+    """
+
+    spacing_mm: float | tuple[float, float, float] = 2.0
+    intensity: Literal["auto", "ct-window", "mr-percentile", "hu"] = "auto"
+    hu_window: tuple[float, float] = (-1011.0, 1992.0)
+    percentiles: tuple[float, float] = (0.5, 99.5)
+    crop: bool = True
+    margin_mm: float = 4.0
+
+    def __post_init__(self) -> None:
+        if self.intensity not in INTENSITIES:
+            raise ValueError(f"unknown intensity {self.intensity!r}; known: {', '.join(INTENSITIES)}")
+        low, high = SPACING_LIMITS_MM
+        if not all(low <= value <= high for value in self.target_mm):
+            raise ValueError(f"spacing_mm must lie in {low} to {high} mm, got {self.spacing_mm}")
+        for name, (lower, upper) in {"hu_window": self.hu_window, "percentiles": self.percentiles}.items():
+            if not lower < upper:
+                raise ValueError(f"{name} must rise, got {(lower, upper)}")
+
+    def identity(self) -> dict[str, Any]:
+        """Plain values for hashing; 2 and 2.0 are alike, and so are one spacing and the same one thrice."""
+        return {
+            "spacing_mm": [float(value) for value in self.target_mm],
+            "intensity": self.intensity,
+            "hu_window": [float(value) for value in self.hu_window],
+            "percentiles": [float(value) for value in self.percentiles],
+            "crop": self.crop,
+            "margin_mm": float(self.margin_mm),
+        }
+
+    @property
+    def target_mm(self) -> tuple[float, float, float]:
+        """Voxel size along X, Y, Z."""
+        value = self.spacing_mm
+        return tuple(value) if isinstance(value, tuple | list) else (value, value, value)
+
+
+@dataclass(frozen=True)
+class PreparedArrays:
+    """A prepared volume: ``image`` float32, ``foreground`` bool, ``labels`` int or None, all (X, Y, Z)."""
+
+    image: NDArray[np.float32]
+    foreground: NDArray[np.bool_]
+    labels: NDArray[np.integer[Any]] | None
+    affine: NDArray[np.float64]
+    intensity: str
+
+
+def read_volume(ref: VolumeRef) -> Volume:
+    """Read, orient and check an image.
+
+    A 4-D file with a single frame counts as 3-D.
+
+    Raises:
+        BadVolume: not 3-D, empty, constant, NaN or infinite voxels, a broken affine, or a file that cannot
+            be read.
+    """
+    array, affine = _canonical(ref)
+    array = array.astype(np.float32)
+    bad = int(array.size - np.isfinite(array).sum())
+    if bad:
+        raise BadVolume(ref.name, f"has {bad} NaN or infinite voxels of {array.size}")
+    if array.min() == array.max():
+        raise BadVolume(ref.name, f"is constant: every voxel is {array.flat[0]:g}")
+    return Volume(np.ascontiguousarray(array), affine, ref.name)
+
+
+def read_labels(ref: VolumeRef, like: Volume, fit: str = "grid") -> NDArray[np.int32]:
+    """Read a label map (X, Y, Z) on the grid of ``like``.
+
+    With ``fit="affine"`` it is first resampled onto that grid, nearest neighbour, 0 outside.
+
+    Raises:
+        BadVolume: on another grid, values that are no whole numbers, or a file that cannot be read.
+    """
+    if fit not in ("grid", "affine"):
+        raise ValueError(f"unknown fit {fit!r}; known: grid, affine")
+    array, affine = _canonical(ref)
+    labels = array.astype(np.int32) if array.dtype.kind in "bui" else _whole(array, ref.name)
+    if fit == "affine":
+        step = np.linalg.inv(affine) @ like.affine
+        return ndimage.affine_transform(labels, step, output_shape=like.array.shape, order=0, cval=0)
+    if labels.shape != like.array.shape or not _same_grid(affine, like.affine, labels.shape):
+        raise BadVolume(
+            ref.name,
+            f"labels lie on another grid than {like.path}: shape {labels.shape}, voxel size "
+            f"{_text(spacing(affine))} mm, origin {_text(affine[:3, 3])} mm, against {like.array.shape}, "
+            f"{_text(like.spacing_mm)}, {_text(like.affine[:3, 3])}",
+        )
+    return labels
+
+
+def prepare_arrays(
+    volume: Volume, labels: NDArray[np.int32] | None, modality: str, settings: VolumeSettings
+) -> PreparedArrays:
+    """Resample to ``settings.spacing_mm``, cut to the foreground, window and standardise the intensities.
+
+    Raises:
+        BadVolume: nothing is left of the intensities inside their window, or ``"hu"`` is asked of a volume
+            that is not CT.
+    """
+    intensity = settings.intensity
+    if intensity == "auto":
+        intensity = "ct-window" if is_ct(volume.array, modality) else "mr-percentile"
+    if intensity == "hu" and not is_ct(volume.array, modality):
+        raise BadVolume(
+            volume.path,
+            f"is not CT (modality {modality!r}), so it has no Hounsfield units for intensity 'hu': "
+            "use 'mr-percentile', or 'auto', which follows the modality",
+        )
+    image, affine = resample(volume.array, volume.affine, settings.target_mm)
+    if labels is not None:
+        labels = resample_labels(labels, volume.affine, settings.target_mm)
+    foreground = find_foreground(image, None if intensity == "mr-percentile" else CT_AIR_HU)
+    if settings.crop:
+        margin = [int(np.ceil(settings.margin_mm / size)) for size in settings.target_mm]
+        box = bounding_box(foreground, margin)
+        affine = affine @ nib.affines.from_matvec(np.eye(3), [side.start for side in box])
+        image, foreground = image[box], foreground[box]
+        labels = None if labels is None else labels[box]
+    window = settings.hu_window
+    if intensity == "mr-percentile":
+        window = tuple(np.percentile(image, settings.percentiles))
+    image = np.clip(image, *window)
+    inside = image[foreground]
+    mean, deviation = inside.mean(dtype=np.float64), float(inside.std(dtype=np.float64))
+    if deviation <= 0:
+        raise BadVolume(volume.path, f"is constant inside its intensity window {_text(window)}")
+    if intensity == "hu":
+        mean, deviation = np.float64(HU_MEAN), HU_DEVIATION
+    image = ((image - mean) / deviation).astype(np.float32)
+    if labels is not None and np.abs(labels).max() <= np.iinfo(np.int16).max:
+        labels = labels.astype(np.int16)
+    return PreparedArrays(image, foreground, labels, affine, intensity)
+
+
+def is_ct(array: NDArray[np.float32], modality: str) -> bool:
+    """Whether an image is CT: by its modality, or where that is ``"unknown"`` by air at about -1000 HU."""
+    if modality != "unknown":
+        return modality.upper() == "CT"
+    return bool(np.percentile(array, 1) < -500 and np.percentile(array, 99.9) < 5000)
+
+
+def _whole(array: NDArray[np.floating[Any]], path: str) -> NDArray[np.int32]:
+    """Floating-point labels as integers; NaN, fractions and huge values are refused."""
+    if not np.isfinite(array).all() or (np.rint(array) != array).any() or np.abs(array).max() >= 2**31:
+        raise BadVolume(path, "labels are not whole numbers")
+    return array.astype(np.int32)
+
+
+def _canonical(ref: VolumeRef) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Decoded voxels in RAS+ order with everything about the grid checked."""
+    array, affine = decode(ref)
+    while array.ndim > 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.size == 0:
+        raise BadVolume(ref.name, f"is empty: shape {array.shape}")
+    if array.ndim != 3 or min(array.shape) < 2:
+        raise BadVolume(ref.name, f"is not 3-D: shape {array.shape}")
+    if not np.isfinite(affine).all():
+        raise BadVolume(ref.name, "has NaN or infinite numbers in its affine")
+    sizes = spacing(affine)
+    low, high = SPACING_LIMITS_MM
+    if not all(low <= size <= high for size in sizes):
+        raise BadVolume(
+            ref.name, f"has a voxel size of {_text(sizes)} mm: broken affine, or not in millimetres?"
+        )
+    if abs(np.linalg.det(affine[:3, :3] / sizes)) < 1e-3:
+        raise BadVolume(ref.name, "has a singular affine: two of its axes point the same way")
+    orientation = nib.orientations.io_orientation(affine)
+    affine = affine @ nib.orientations.inv_ornt_aff(orientation, array.shape)
+    return nib.orientations.apply_orientation(array, orientation), affine
+
+
+def _same_grid(first: NDArray[np.float64], second: NDArray[np.float64], shape: tuple[int, ...]) -> bool:
+    """Whether no corner of the grid moves by more than a tenth of a voxel between two affines."""
+    corners = np.array(np.meshgrid(*[(0, side - 1) for side in shape], (1,))).reshape(4, -1)
+    moved = np.linalg.norm(((first - second) @ corners)[:3], axis=0).max()
+    return bool(moved <= GRID_TOLERANCE * min(spacing(second)))
+
+
+def _text(values: Any) -> str:
+    return "(" + ", ".join(f"{float(value):.4g}" for value in values) + ")"

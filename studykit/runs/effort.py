@@ -1,0 +1,141 @@
+"""What a run takes: operations as counted, seconds as timed, the cost once it has been paid.
+
+Everything here is told by a run's folder, or beforehand by its configuration, the plain dict that
+:func:`studykit.runs.training_run.run_config` makes.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import nn
+
+from studykit.metrics.compute import Flops, count_flops
+from studykit.metrics.convergence import Curve
+from studykit.runs.cost import Cost
+from studykit.runs.store import Run
+from studykit.runs.training_run import PROVENANCE
+from studykit.runs.weights import new_method
+from studykit.training.config import CONDUCTED, TrainingConfig
+from studykit.training.step import autocast
+
+AXES = ("steps", "flops", "seconds")
+TIMED_CROPS = 4
+"""Crops of a timed pass: a paper's whole batch would not fit on one device."""
+
+
+def operations_of_crop(config: Mapping[str, Any], *, backward: bool) -> Flops:
+    """Operations of one crop through the method of a run, forward or forward and backward."""
+    method = new_method(config)
+    mask = method.draw_masks(1, torch.Generator().manual_seed(0))
+    shape = (1, _channels(method), *(config["data"]["crop_size"],) * 3)
+    return count_flops(method, shape, backward=backward, mask=mask)
+
+
+def operations_of_step(config: Mapping[str, Any]) -> int:
+    """Training operations of an optimizer step: of a batch, with a backward pass for each gradient taken.
+
+    A conductor that takes the loss terms apart differentiates each of them through the whole network.
+    """
+    forward, whole = (operations_of_crop(config, backward=way).total for way in (False, True))
+    gradients = len(_conducted_terms(config)) or 1
+    return (forward + gradients * (whole - forward)) * config["training"]["batch_size"]
+
+
+def _conducted_terms(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Loss terms whose gradients are taken apart; none under an ordinary optimizer."""
+    if config["training"].get("optimizer") not in CONDUCTED:
+        return ()
+    return new_method(config).loss.terms
+
+
+def seconds_a_step(config: Mapping[str, Any], nproc: int = 1) -> float:
+    """Time of an optimizer step on this machine: the second of two passes over a few crops, scaled up.
+
+    Eager, and without data loading and validation: a compiled training is faster.
+
+    Args:
+        config: of a run.
+        nproc: GPUs that share a batch; processes on one CPU share its cores and win nothing.
+    """
+    training = TrainingConfig.from_dict(config["training"])
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    method = new_method(config).to(device)
+    count = min(training.batch_size, TIMED_CROPS)
+    crops = torch.zeros(count, _channels(method), *(config["data"]["crop_size"],) * 3, device=device)
+    for _ in range(2):
+        start = time.perf_counter()
+        with autocast(training, device):
+            terms = method.loss_terms(crops, torch.Generator().manual_seed(0))
+        for name in _conducted_terms(config)[1:]:
+            terms.pop(name).backward(retain_graph=True)
+        sum(terms.values()).backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+    elapsed = time.perf_counter() - start
+    return elapsed * training.batch_size / count / (nproc if device.type == "cuda" else 1)
+
+
+def _channels(method: nn.Module) -> int:
+    """Channels of a batch: the image, and labels where the method learns from them."""
+    return getattr(method, "batch_channels", 1)
+
+
+def check_axis(x: str) -> None:
+    """Refuse an axis that :func:`curve_of` does not know.
+
+    Raises:
+        ValueError: unknown axis; the message lists the known ones.
+    """
+    if x not in AXES:
+        raise ValueError(f"Unknown axis {x!r}. Known: {', '.join(AXES)}.")
+
+
+def curve_of(
+    run: Run, x: str, operations_a_step: float, of: Mapping[str, float] = MappingProxyType({"error": 1.0})
+) -> Curve:
+    """Held-out error of a run against ``steps``, training ``flops`` or training ``seconds``.
+
+    The error is the sum of recorded held-out values, such as ``brightness``, with their weights ``of``. A run
+    that diverged keeps its last error up to the end of its budget: it does not get any better, and is not
+    left out.
+    """
+    columns = {f"val/{name}": weight for name, weight in of.items()}
+    metrics = run.metrics.dropna(subset=list(columns))
+    steps, seconds = metrics["step"].tolist(), metrics["seconds"].tolist()
+    errors = sum(weight * metrics[name] for name, weight in columns.items()).tolist()
+    budget = run.config["training"]["steps"]
+    if run.state == "diverged" and steps[-1] < budget:
+        rate = seconds[-1] / steps[-1] if steps[-1] else seconds_a_step(run.config)
+        steps, seconds, errors = [*steps, budget], [*seconds, rate * budget], [*errors, errors[-1]]
+    along = {"steps": steps, "flops": [operations_a_step * step for step in steps], "seconds": seconds}
+    return Curve(along[x], errors)
+
+
+def cost_of(run: Run, operations_a_step: float) -> Cost:
+    """What a run took, on the devices that it ran on."""
+    last, facts = run.metrics.iloc[-1], _facts(run)
+    operations = float(last["step"]) * operations_a_step
+    return Cost.of_run(float(last["seconds"]), facts["device"], facts["devices"], operations)
+
+
+def provenance_of(runs: Iterable[Run]) -> list[dict[str, Any]]:
+    """Code and hardware that runs were made with, and how many with each.
+
+    A study that is reopened elsewhere reuses its runs, so its own provenance need not be theirs.
+    """
+    counts: Counter[str] = Counter()
+    for run in runs:
+        facts = _facts(run)
+        shown = {key: facts[key] for key in ("commit", "dirty", "device", "devices")}
+        hardware = {"cpu": facts["hardware"]["cpu"], "gpus": facts["hardware"]["gpus"]}
+        counts[json.dumps(shown | hardware, sort_keys=True)] += 1
+    return [json.loads(facts) | {"runs": count} for facts, count in counts.items()]
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    return json.loads((run.folder / PROVENANCE).read_text(encoding="utf-8"))

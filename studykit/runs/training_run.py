@@ -1,0 +1,142 @@
+"""One run from its configuration alone: data, method, training, validation.
+
+The configuration is plain JSON, so a worker process started by ``torchrun`` builds from ``config.json`` what
+the study would build in the notebook's kernel.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from studykit import atomic
+from studykit.data.volumes.volumes import PREPARATION_VERSION
+from studykit.methods import method_versions, task_of
+from studykit.runs.provenance import provenance
+from studykit.runs.store import CONFIG, Run
+from studykit.runs.weights import last_weights, new_method
+from studykit.tasks import Recipe, task_module
+from studykit.training.config import TrainingConfig
+from studykit.training.distributed import World, distributed_world, launch
+from studykit.training.loop import Outcome, train
+from studykit.training.transfer import transfer_weights
+
+OUTCOME = "outcome.json"
+PROVENANCE = "provenance.json"
+WORKERS_LOG = "workers.log"
+TRANSFER = "transfer.json"
+
+
+def run_config(
+    method: str,
+    options: Mapping[str, Any],
+    recipe: Recipe,
+    training: TrainingConfig,
+    *,
+    init_seed: int,
+    training_seed: int,
+    starts_from: str = "",
+    parts: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Everything that decides a run's numbers: its identity.
+
+    Args:
+        starts_from: key of the run whose weights it starts from, empty for weights of its own.
+        parts: of the model, which are taken from that run.
+
+    Raises:
+        ValueError: unknown method or loss; the message lists the known ones.
+    """
+    versions = {
+        **method_versions(method, options),
+        "recipe": recipe.version,
+        "preparation": PREPARATION_VERSION,
+        "training": training.version,
+    }
+    config = {
+        "method": {"name": method, "options": dict(options)},
+        "data": recipe.identity(),
+        "training": training.identity(),
+        "seeds": {"init": init_seed, "training": training_seed},
+        "versions": versions,
+    }
+    return config | {"start": {"run": starts_from, "parts": list(parts)}} if starts_from else config
+
+
+def work(run: Run, *, nproc: int = 1, progress: str | None = None) -> Outcome:
+    """Train ``run`` to its end, here or in ``nproc`` processes under torchrun.
+
+    Raises:
+        ValueError: the source holds other volumes than the run was configured for.
+        RuntimeError: a worker failed; the message ends with its last words.
+    """
+    if nproc == 1:
+        with distributed_world() as world:
+            return _train(run.config, run.folder, world, progress)
+    outcome = run.folder / OUTCOME
+    outcome.unlink(missing_ok=True)
+    arguments = ["-m", "studykit.runs.training_run", str(run.folder)]
+    by_themselves = launch(arguments, nproc, log=run.folder / WORKERS_LOG)
+    if outcome.exists():
+        return Outcome(**json.loads(outcome.read_text(encoding="utf-8")))
+    if not by_themselves:
+        return Outcome("interrupted", 0, 0.0, "stopped by a signal before it could save")
+    raise RuntimeError(
+        f"{run.label}: the workers ended without an outcome; {WORKERS_LOG} in {run.folder} says why"
+    )
+
+
+def _train(config: Mapping[str, Any], folder: Path, world: World, progress: str | None = None) -> Outcome:
+    task = task_module(task_of(config["method"]["name"]))
+    recipe = task.Recipe(**config["data"])
+    training = TrainingConfig.from_dict(config["training"])
+    method = new_method(config)
+    batches, evaluate = task.ground(recipe, method, training, world)
+    if world.is_main:
+        atomic.write_json(folder / PROVENANCE, provenance() | _devices(world))
+    if "start" in config:
+        _start_from(method, folder, **config["start"])
+    return train(
+        method,
+        batches,
+        training,
+        folder=folder,
+        seed=config["seeds"]["training"],
+        evaluate=evaluate,
+        device=world.device,
+        world=world,
+        progress=progress,
+    )
+
+
+def _start_from(method: nn.Module, folder: Path, run: str, parts: Sequence[str]) -> None:
+    """Take over parts of the weights of a run beside ``folder``; what was taken is told in a file."""
+    config = json.loads((folder.parent / run / CONFIG).read_text(encoding="utf-8"))
+    report = transfer_weights(method, last_weights(Run(folder.parent, run, config, run)), tuple(parts))
+    atomic.write_json(folder / TRANSFER, asdict(report))
+
+
+def _devices(world: World) -> dict[str, Any]:
+    """What the run's seconds were spent on: GPUs, or cores."""
+    cuda = world.device.type == "cuda"
+    count = world.size if cuda else world.size * torch.get_num_threads()
+    return {"device": world.device.type, "devices": count}
+
+
+def main(folder: str) -> None:
+    """Entry of a torchrun worker: train the run in ``folder``; rank 0 leaves its outcome there."""
+    path = Path(folder)
+    config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+    with distributed_world() as world:
+        outcome = _train(config, path, world)
+        if world.is_main:
+            atomic.write_json(path / OUTCOME, asdict(outcome))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

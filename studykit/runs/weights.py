@@ -1,0 +1,91 @@
+"""The network of a run: as it was initialised, at a kept step, at its best, at its end."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from studykit.methods import build_method
+from studykit.runs.store import Run
+from studykit.training.checkpoint import (
+    BEST,
+    CHECKPOINT,
+    SNAPSHOTS,
+    load_checkpoint,
+    load_weights,
+    snapshot_name,
+)
+from studykit.training.config import TrainingConfig
+
+
+def new_method(config: Mapping[str, Any]) -> nn.Module:
+    """The method of a run as its initialisation seed makes it; torch's generators are left as they were."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(config["seeds"]["init"])
+        return build_method(config["method"]["name"], **config["method"]["options"])
+
+
+def trained_method(run: Run) -> nn.Module:
+    """The method with the weights of the run's last checkpoint, on the CPU, in evaluation mode.
+
+    That is the end of a run that is done, and the last good step of one that diverged.
+
+    Raises:
+        FileNotFoundError: the run has no checkpoint.
+    """
+    method = new_method(run.config)
+    method.load_state_dict(last_weights(run))
+    return method.eval()
+
+
+def best_method(run: Run) -> nn.Module:
+    """The method with the weights that validated best, of a run whose training kept them.
+
+    Raises:
+        FileNotFoundError: the run kept none.
+    """
+    path = run.folder / BEST
+    if not path.exists():
+        raise FileNotFoundError(f"{run.label} kept no best weights ({run.state or 'not run yet'}).")
+    method = new_method(run.config)
+    method.load_state_dict(load_weights(path)[0])
+    return method.eval()
+
+
+def last_weights(run: Run) -> dict[str, Tensor]:
+    """The weights of a run's last checkpoint, on the CPU.
+
+    Raises:
+        FileNotFoundError: the run has no checkpoint.
+    """
+    training = TrainingConfig.from_dict(run.config["training"])
+    configuration = {"seed": run.config["seeds"]["training"], **training.identity()}
+    saved = load_checkpoint(run.folder / CHECKPOINT, configuration)
+    if saved is None:
+        raise FileNotFoundError(
+            f"{run.label} has no checkpoint ({run.state or 'not run yet'}): choose a run that is done"
+        )
+    return saved["method"]
+
+
+def kept_steps(run: Run) -> tuple[int, ...]:
+    """Optimizer steps after which the run kept its weights, growing; empty where it kept none."""
+    return tuple(sorted(int(path.stem) for path in (run.folder / SNAPSHOTS).glob("*.safetensors")))
+
+
+def method_at(run: Run, step: int, device: str | torch.device = "cpu") -> nn.Module:
+    """A run's method as it was after ``step`` optimizer steps, in evaluation mode; step 0 is untrained.
+
+    Raises:
+        FileNotFoundError: the run kept no weights of that step; the message lists the steps it kept.
+    """
+    method = new_method(run.config)
+    if step:
+        path = run.folder / SNAPSHOTS / snapshot_name(step)
+        if not path.exists():
+            kept = ", ".join(map(str, kept_steps(run))) or "none"
+            raise FileNotFoundError(f"{run.label} kept no weights of step {step}. Steps kept: {kept}.")
+        weights, _ = load_weights(path)
+        method.load_state_dict(weights)
+    return method.to(device).eval()

@@ -1,0 +1,116 @@
+"""The ground of a study that trains with labels, after pre-training or without: who has labels, and how many.
+
+Pre-training arms see the images of all training subjects, labelled arms the images and labels of some.
+Both are validated on the same subjects. Test subjects are scored once, see :mod:`studykit.study.scores`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+from studykit import atomic
+from studykit.arms.arm import Arm
+from studykit.arms.profiles import TransferProfile
+from studykit.arms.tuning import training_of
+from studykit.data.angiography.cohort import open_angiography
+from studykit.data.angiography.subjects import AngiographyRow
+from studykit.data.labelled import Labelled, open_labelled
+from studykit.data.prepared import prepared_source
+from studykit.data.splits import nested_subsets
+from studykit.data.volumes.cache import Prepared
+from studykit.methods import task_of
+from studykit.runs.store import derive_seed
+from studykit.study.ground import Ground
+from studykit.tasks import Recipe, detection, reconstruction, segmentation
+from studykit.training.config import TrainingConfig
+
+
+class LabelledGround(Ground):
+    """Segmentation: subjects that train, that validate, and that are tested once."""
+
+    profile: TransferProfile
+
+    @cached_property
+    def labelled(self) -> Labelled:
+        """All volumes with their label maps, and the names of the classes."""
+        return open_labelled(self.source, self.profile.spacing_mm)
+
+    @cached_property
+    def data(self) -> Prepared:
+        """All volumes of the source with their labels."""
+        return self.labelled.prepared
+
+    @cached_property
+    def label_subsets(self) -> dict[float, tuple[str, ...]]:
+        """Training subjects with labels by share; a smaller subset lies in every larger one.
+
+        Raises:
+            ValueError: a share that is not one subject.
+        """
+        subsets = nested_subsets(
+            self.split.train, self.profile.label_fractions, seed=derive_seed(self.study, "labels")
+        )
+        written = {f"{share:g}": list(ids) for share, ids in subsets.items()}
+        atomic.write_json(self.folder / "label_subsets.json", written)
+        return subsets
+
+    def parts(self, ids: Sequence[str]) -> dict[str, Any]:
+        """The profile's numbers where the source has just as many subjects, else shares."""
+        sizes = self.profile
+        if len(ids) == sizes.subjects:
+            return {"val": sizes.val, "test": sizes.test}
+        return {"val": 0.15, "test": 0.25}
+
+    def options(self) -> dict[str, Any]:
+        """The side of a crop; how an architecture cuts it is its own affair."""
+        return {"img_size": self.profile.crop_size}
+
+    def recipe_of(self, arm: Arm, *, tuning: bool) -> Recipe:
+        """The data that an arm trains on, by the task of its method, scored on the validation subjects."""
+        task = task_of(arm.method)
+        shared = {
+            "source": self.source,
+            "spacing_mm": self.profile.spacing_mm,
+            "crop_size": self.profile.crop_size,
+            "train": arm.subjects or self.split.train,
+            "held_out": self.split.val,
+        }
+        if task == "detection":
+            return detection.Recipe(**shared, fingerprint=self.data.fingerprint)
+        shared["constant_background"] = self.setup.constant_background
+        if task == "segmentation":
+            classes = self.labelled.classes
+            return segmentation.Recipe(**shared, fingerprint=self.data.fingerprint, classes=classes)
+        images = prepared_source(self.source, self.profile.spacing_mm, self.setup.intensity)
+        return reconstruction.Recipe(
+            **shared,
+            fingerprint=images.fingerprint,
+            crops_per_subject=self.profile.crops_per_subject,
+            validation_seed=derive_seed(self.study, "validation") >> 1,
+            intensity=self.setup.intensity,
+        )
+
+    def training_of(self, arm: Arm, *, tuning: bool) -> TrainingConfig:
+        """Pre-trainings have their own steps; trainings with labels keep the weights that validate best."""
+        sizes, own = self.profile, dict(arm.training)
+        if task_of(arm.method) == "reconstruction":
+            sizes = replace(sizes, steps=sizes.pretraining_steps)
+        else:
+            own = {"keep_best": True, "snapshot_every": None} | own
+        sizes = replace(sizes, tuning_steps=min(sizes.tuning_steps, sizes.steps))
+        return training_of(replace(arm, training=own), sizes, tuning=tuning)
+
+
+class DetectionGround(LabelledGround):
+    """Detection: angiographies whose aneurysms are known."""
+
+    @cached_property
+    def data(self) -> Prepared:
+        """All volumes of the source."""
+        return prepared_source(self.source, self.profile.spacing_mm)
+
+    @cached_property
+    def truth(self) -> tuple[AngiographyRow, ...]:
+        """What is known of each subject."""
+        return open_angiography(self.source, self.profile.spacing_mm)[1]

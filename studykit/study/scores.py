@@ -1,0 +1,92 @@
+"""Test scores of a study with labels: worked out once by a run's best weights, and kept with the run."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from studykit import atomic
+from studykit.data.labelled import Labelled, open_labelled
+from studykit.data.splits import refuse_overlap
+from studykit.data.volumes.cache import Prepared
+from studykit.runs.store import Run
+from studykit.runs.weights import best_method
+from studykit.study.labelled_ground import LabelledGround
+from studykit.tasks import detection, segmentation
+
+HELD_OUT = "held out"
+SCORES = "scores"
+COLUMNS = {"subject": str, "class": str, "dice": float, "hd95": float, "surface_dice": float}
+
+
+def sources_to_test(ground: LabelledGround) -> dict[str, str]:
+    """Volumes to test on, by what they are; those of other sources only where the study's own trained."""
+    if not ground.is_default:
+        return {HELD_OUT: ground.source}
+    return {HELD_OUT: ground.source, **ground.setup.tests_at(ground.profile)}
+
+
+def volumes_to_test(ground: LabelledGround, which: str = HELD_OUT) -> Labelled:
+    """The volumes of a test: test subjects of the source or of another scanner, or all of other volumes.
+
+    Raises:
+        ValueError: unknown test, other classes than the study's, or subjects that trained.
+    """
+    sources = sources_to_test(ground)
+    if which not in sources:
+        raise ValueError(f"Unknown test {which!r}. Known: {', '.join(sources)}.")
+    found = open_labelled(sources[which], ground.profile.spacing_mm)
+    if found.classes != ground.labelled.classes:
+        raise ValueError(f"{sources[which]} has other classes than {ground.source}: {found.classes}")
+    volumes = found.prepared.volumes
+    ids = {volume.subject for volume in volumes}
+    chosen = ids.intersection(ground.split.test) or ids
+    refuse_overlap(ground.split.train, chosen)
+    own = tuple(volume for volume in volumes if volume.subject in chosen)
+    return Labelled(replace(found.prepared, volumes=own), found.classes)
+
+
+def segmentation_scores(run: Run, which: str, data: Prepared) -> pd.DataFrame:
+    """Dice, HD95 in mm and surface Dice of each volume and class, by the run's best weights."""
+    key = [data.fingerprint, [volume.subject for volume in data.volumes], segmentation.Recipe.version]
+    path, recipe = run.folder / f"{SCORES}-{which.replace(' ', '-')}.json", run.config["data"]
+
+    def work_out() -> list[dict[str, Any]]:
+        return segmentation.test_rows(best_method(run), data.volumes, segmentation.Recipe(**recipe))
+
+    return _kept_rows(path, key, work_out)[list(COLUMNS)].astype(COLUMNS)
+
+
+def detection_scores(run: Run, data: Prepared, test: Sequence[str], truth: Sequence[Any]) -> pd.DataFrame:
+    """What a detection run's best weights say of each test subject, see :func:`detection.test_rows`."""
+    key = [data.fingerprint, list(test), detection.Recipe.version]
+    path = run.folder / f"{SCORES}-detection.json"
+
+    def work_out() -> list[dict[str, Any]]:
+        return detection.test_rows(best_method(run), data.select(test), truth)
+
+    kept = _kept_rows(path, key, work_out)
+    return kept[list(detection.TEST_COLUMNS)].astype({"subject": str, "diameter_mm": float})
+
+
+def mean_dice(scores: pd.DataFrame) -> float:
+    """Mean over the classes of a subject, then over subjects; NaN scores are left out."""
+    return float(scores.groupby("subject")["dice"].mean().mean())
+
+
+def mean_dices(tables: Iterable[pd.DataFrame]) -> list[float]:
+    """:func:`mean_dice` of each run's scores."""
+    return [mean_dice(table) for table in tables]
+
+
+def _kept_rows(path: Path, key: Sequence[Any], work_out: Callable[[], list[dict[str, Any]]]) -> pd.DataFrame:
+    """Rows that stand in a file under ``key``; else they are worked out and kept there."""
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if kept.get("of") != key:
+        table = pd.DataFrame(work_out())
+        kept = {"of": key, "rows": json.loads(table.to_json(orient="records", double_precision=15))}
+        atomic.write_json(path, kept)
+    return pd.DataFrame(kept["rows"])

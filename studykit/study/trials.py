@@ -1,0 +1,209 @@
+"""The trials of a study: its arms, their configurations and runs, their tuning, and what all of it costs."""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from studykit.arms.arm import Arm
+from studykit.arms.tuning import candidate_rates, rate_past_the_edge, tuned
+from studykit.metrics.compute import Flops
+from studykit.runs.cost import Cost, total
+from studykit.runs.effort import (
+    cost_of,
+    operations_of_crop,
+    operations_of_step,
+    provenance_of,
+    seconds_a_step,
+)
+from studykit.runs.store import Run, RunStore, derive_seed
+from studykit.runs.training_run import run_config, work
+from studykit.runs.weights import new_method
+from studykit.study.ground import Ground
+
+TUNING = "tuning"
+FINAL = ("done", "diverged")
+
+log = logging.getLogger(__name__)
+
+
+class Trials:
+    """Arms on a ground, by name, and the runs of each seed of them.
+
+    Attributes:
+        ground: what they train on.
+        seeds: repetitions of each arm.
+        nproc: processes a training runs in.
+        store: where the runs lie.
+        arms: those named so far, as they were named or tuned last.
+        seen: runs that were made or found, by key: what a verdict rests on.
+    """
+
+    def __init__(self, ground: Ground, seeds: tuple[int, ...], nproc: int, store: RunStore) -> None:
+        self.ground = ground
+        self.seeds = seeds
+        self.nproc = nproc
+        self.store = store
+        self.arms: dict[str, Arm] = {}
+        self.seen: dict[str, Run] = {}
+        self._operations: dict[str, int] = {}
+
+    @property
+    def study(self) -> str:
+        """Name of the study, which seeds its runs."""
+        return self.ground.study
+
+    # ---- arms
+
+    def register(self, arm: Arm) -> Arm:
+        """Take an arm in; it is built once, so that a wrong option shows before any work."""
+        if arm.starts_from:
+            self.ground.refuse_start(self.find(arm.starts_from))
+        self.ground.training_of(arm, tuning=False)
+        new_method({"method": {"name": arm.method, "options": arm.options}, "seeds": {"init": 0}})
+        self.arms[arm.name] = arm
+        return arm
+
+    def find(self, arm: Arm | str) -> Arm:
+        """The arm as it stands.
+
+        Raises:
+            ValueError: unknown (the message lists the known ones), or not what it was.
+        """
+        name = arm.name if isinstance(arm, Arm) else arm
+        if name not in self.arms:
+            raise ValueError(f"Unknown arm {name!r}. Known: {', '.join(self.arms) or 'none yet'}.")
+        if isinstance(arm, Arm) and arm != self.arms[name]:
+            raise ValueError(
+                f"The arm {name!r} is not what it was when this one was made: it was tuned or named again. "
+                f"Pass {name!r}, or what tune() or arm() gave back last."
+            )
+        return self.arms[name]
+
+    def chosen(self, arms: Iterable[Arm | str] | None) -> list[Arm]:
+        """The arms asked for, or all of them."""
+        return [self.find(arm) for arm in (self.arms.values() if arms is None else arms)]
+
+    def config(self, arm: Arm, repetition: int | str) -> dict[str, Any]:
+        """Configuration of a repetition of an arm, or of its tuning at the arm's rate (``TUNING``)."""
+        tuning = repetition == TUNING
+        return run_config(
+            arm.method,
+            arm.options,
+            self.ground.recipe_of(arm, tuning=tuning),
+            self.ground.training_of(arm, tuning=tuning),
+            init_seed=derive_seed(self.study, arm.starts_as or arm.name, repetition),
+            training_seed=derive_seed(self.study, "data order and masks", repetition),
+            **self._start_of(arm, repetition),
+        )
+
+    def _start_of(self, arm: Arm, repetition: int | str) -> dict[str, Any]:
+        """Whose weights an arm starts from; a tuning run starts from the first seed's."""
+        if not arm.starts_from:
+            return {}
+        seed = self.seeds[0] if repetition == TUNING else repetition
+        first = self.config(self.find(arm.starts_from), seed)
+        return {"starts_from": self.store.open(first, arm.starts_from).key, "parts": arm.parts}
+
+    # ---- runs
+
+    def run(self, arm: Arm | str, seed: int | None = None) -> Run:
+        """Train one repetition, resume it or find it done; the training that it starts from comes first."""
+        arm, seed = self.find(arm), self.seeds[0] if seed is None else seed
+        if arm.starts_from:
+            self.run(arm.starts_from, seed)
+        return self._execute(self.config(arm, seed), f"{self.study}: {arm.name}, seed {seed}")
+
+    def run_all(self, arms: Iterable[Arm | str] | None = None) -> dict[str, list[Run]]:
+        """Every seed of every arm, seed by seed, so that a study stopped early has whole pairs."""
+        chosen = self.chosen(arms)
+        runs: dict[str, list[Run]] = {arm.name: [] for arm in chosen}
+        for seed in self.seeds:
+            for arm in chosen:
+                runs[arm.name].append(self.run(arm, seed))
+        return runs
+
+    def tune(self, arm: Arm | str) -> tuple[Arm, pd.DataFrame]:
+        """The arm at its best rate, which it has from now on, and the error at each rate tried."""
+        arm = self.find(arm)
+        if arm.starts_from:
+            self.run(arm.starts_from, self.seeds[0])
+        best, table = tuned(arm, self._tuning_runs(arm, self._execute))
+        self.arms[arm.name] = best
+        return best, table
+
+    def _tuning_runs(self, arm: Arm, get: Callable[[Mapping[str, Any], str], Run]) -> list[Run]:
+        """An arm's tuning run at each learning rate, as ``get`` makes or finds it."""
+
+        def trial(rate: float) -> Run:
+            return get(
+                self.config(arm.at_rate(rate), TUNING), f"{self.study}: {arm.name}, tuning at {rate:g}"
+            )
+
+        sizes = self.ground.profile
+        rates = list(candidate_rates(arm, sizes))
+        runs = [trial(rate) for rate in rates]
+        for _ in range(sizes.tuning_extensions):
+            if any(run.state not in FINAL for run in runs):
+                break
+            best, _ = tuned(arm, runs)
+            further = rate_past_the_edge(rates, best.training["lr"])
+            if further is None:
+                break
+            rates.append(further)
+            runs.append(trial(further))
+        return runs
+
+    def _execute(self, config: Mapping[str, Any], label: str) -> Run:
+        run = self.store.execute(config, label, lambda r: work(r, nproc=self.nproc, progress=label))
+        self.seen[run.key] = run
+        if run.state == "interrupted":
+            raise KeyboardInterrupt(f"{label} was interrupted ({run.status.message}); run again to go on")
+        if run.state == "diverged":
+            log.warning("%s diverged: %s", label, run.status.message)
+        return run
+
+    # ---- what it takes, and what it took
+
+    def expect(self, arms: Iterable[Arm | str] | None = None) -> pd.DataFrame:
+        """What the tuning and the runs still to do will take: steps, operations, minutes as timed here."""
+        rows = []
+        for arm in self.chosen(arms):
+            trials = self._tuning_runs(arm, self.store.open)
+            if all(run.state in FINAL for run in trials):
+                arm, _ = tuned(arm, trials)
+            own = [self.store.open(self.config(arm, seed), arm.name) for seed in self.seeds]
+            todo = [run for run in trials + own if run.state not in FINAL]
+            steps = sum(run.config["training"]["steps"] for run in todo)
+            minutes = steps * seconds_a_step(todo[0].config, self.nproc) / 60 if todo else 0.0
+            operations = self.operations_a_step(arm.name) / 1e9
+            rows.append(
+                {"arm": arm.name, "steps to do": steps, "GFLOP a step": operations, "minutes": minutes}
+            )
+        return pd.DataFrame(rows)
+
+    def flops(self, arm: Arm | str, *, backward: bool) -> Flops:
+        """Operations of one crop through an arm, forward or forward and backward."""
+        return operations_of_crop(self.config(self.find(arm), self.seeds[0]), backward=backward)
+
+    def operations_a_step(self, arm: Arm | str) -> int:
+        """Training operations of an optimizer step of an arm, with every backward pass that it takes."""
+        return self._operations_of(self.config(self.find(arm), self.seeds[0]))
+
+    def cost(self) -> Cost:
+        """Core- or GPU-hours and operations of every run that was looked at, tuning included."""
+        return total(cost_of(run, self._operations_of(run.config)) for run in self.seen.values())
+
+    def provenance(self) -> list[dict[str, Any]]:
+        """Code and hardware that those runs were made with, and how many with each."""
+        return provenance_of(self.seen.values())
+
+    def _operations_of(self, config: Mapping[str, Any]) -> int:
+        """Training operations of an optimizer step, counted once for each method and optimizer."""
+        training = {name: config["training"].get(name) for name in ("optimizer", "batch_size")}
+        key = json.dumps([config["method"], config["data"]["crop_size"], training], sort_keys=True)
+        if key not in self._operations:
+            self._operations[key] = operations_of_step(config)
+        return self._operations[key]

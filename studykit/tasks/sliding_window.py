@@ -1,0 +1,105 @@
+"""Segmentation of whole volumes through overlapping windows, and its scores (MONAI's sliding window).
+
+Logits of overlapping windows are averaged with weights that fall from a window's centre like a Gaussian.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from studykit.data.crops.random_crops import label_tensor, volume_tensor
+from studykit.data.volumes.cache import PreparedVolume
+from studykit.data.volumes.grids import spacing
+from studykit.metrics.segmentation import segmentation_score
+
+WINDOWS_AT_ONCE = 4
+
+
+@torch.no_grad()
+def segment_volume(
+    method: nn.Module,
+    image: Tensor,
+    crop_size: int | tuple[int, int, int],
+    overlap: float = 0.5,
+    batch_size: int = WINDOWS_AT_ONCE,
+) -> Tensor:
+    """Likeliest class of each voxel of a whole volume.
+
+    Args:
+        method: in evaluation mode; its ``segment`` maps (N, 1, D, H, W) to logits of the same size.
+        image: (1, D, H, W); where it is smaller than a window it is padded with its minimum.
+        crop_size: voxels along (D, H, W) of a window, or one number.
+        overlap: share of a window's side that it has in common with the next, from 0 to below 1.
+        batch_size: windows at once.
+
+    Returns:
+        int64 (D, H, W) on the CPU.
+
+    Raises:
+        ValueError: an image of another shape, or an overlap out of range.
+    """
+    from monai.inferers import sliding_window_inference
+
+    if image.ndim != 4 or image.shape[0] != 1:
+        raise ValueError(f"an image is (1, D, H, W), got {tuple(image.shape)}")
+    image = image.to(next(method.parameters()).device)
+    logits = sliding_window_inference(
+        image[None],
+        (crop_size,) * 3 if isinstance(crop_size, int) else tuple(crop_size),
+        batch_size,
+        lambda windows: method.segment(windows).float(),
+        overlap=overlap,
+        mode="gaussian",
+        cval=float(image.min()),
+    )
+    return logits[0].argmax(dim=0).cpu()
+
+
+def score_volumes(
+    method: nn.Module,
+    volumes: Sequence[PreparedVolume],
+    classes: Mapping[int, str],
+    crop_size: int | tuple[int, int, int],
+    *,
+    constant_background: bool = False,
+    tolerance_mm: float,
+    overlap: float = 0.5,
+    batch_size: int = WINDOWS_AT_ONCE,
+) -> list[dict[str, Any]]:
+    """Segment labelled volumes and hold them against their labels, class by class.
+
+    Args:
+        method, crop_size, overlap, batch_size: see :func:`segment_volume`.
+        classes: class number to name, of those to score; voxels labelled -1 are left out.
+        constant_background: see :func:`studykit.data.crops.random_crops.volume_tensor`.
+        tolerance_mm: of the surface Dice.
+
+    Returns:
+        a row for each volume and class: ``subject``, ``class`` (its name), ``dice``, ``hd95`` in mm,
+        ``surface_dice``; NaN where neither side has the class, for one empty side see
+        :mod:`studykit.metrics.segmentation`.
+
+    Raises:
+        ValueError: a volume without labels.
+    """
+    rows = []
+    for volume in volumes:
+        truth = label_tensor(volume)
+        image = volume_tensor(volume, constant_background=constant_background)
+        found = segment_volume(method, image, crop_size, overlap, batch_size)
+        score = segmentation_score(
+            found, truth, spacing(volume.affine)[::-1], classes, tolerance_mm=tolerance_mm
+        )
+        rows += [
+            {
+                "subject": volume.subject,
+                "class": name,
+                "dice": score.dice[label],
+                "hd95": score.hd95[label],
+                "surface_dice": score.surface_dice[label],
+            }
+            for label, name in classes.items()
+        ]
+    return rows

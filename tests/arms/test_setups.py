@@ -1,0 +1,88 @@
+"""What studies differ in: only those that say so leave the common ground."""
+
+import pytest
+
+from studykit.arms.profiles import (
+    MANY_ARMS,
+    PRETRAINING,
+    PROFILES,
+    TRANSFER,
+    pretraining_profile,
+    transfer_profile,
+)
+from studykit.arms.setups import Setup, profile_of, setup_of
+from studykit.data.sources import check_source_name
+from studykit.data.splits import split_subjects
+from studykit.runs.store import derive_seed
+from studykit.study import open_study, studies
+
+MANY = ("bertswin-ablations", "mvc-components", "gradient-conductor")
+LABELLED = ("nnformer-data-efficiency", "waveformer-efficiency", "spark-sparsity", "mim-masking")
+
+
+def test_a_study_without_a_setup_of_its_own_has_the_common_one():
+    assert setup_of("bertswin-convergence") == setup_of("no-such-study") == Setup()
+
+
+def test_every_setup_is_of_a_known_study_and_source():
+    own = {name for name in studies() if setup_of(name) != Setup()}
+    assert own == {*MANY, *LABELLED}
+    for name in own:
+        setup = setup_of(name)
+        for profile in PROFILES:
+            sizes = profile_of(setup, profile)
+            for source in (setup.source_at(sizes), *setup.tests_at(sizes).values()):
+                check_source_name(source)
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_labelled_studies_have_as_many_subjects_as_their_profile(name):
+    setup = setup_of(name)
+    for profile in PROFILES:
+        sizes = profile_of(setup, profile)
+        assert setup.labels in TRANSFER and setup.source_at(sizes).endswith(f":{sizes.subjects}")
+
+
+@pytest.mark.parametrize("task", TRANSFER)
+@pytest.mark.parametrize("name", PROFILES)
+def test_sizes_of_labelled_studies_fit_each_other(name, task):
+    sizes = transfer_profile(name, task)
+    assert sizes is TRANSFER[task][name] and sizes.name == name
+    assert sizes.crop_size % sizes.patch_size == 0 and sizes.warmup_steps < sizes.steps
+    fractions = sizes.label_fractions
+    assert list(fractions) == sorted(set(fractions)) and fractions[-1] == 1
+    assert round(fractions[0] * sizes.train) >= 1, "the smallest share is at least one subject"
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_studies_of_many_arms_take_the_smaller_sizes(results, name):
+    for profile in ("smoke", "laptop", "gpu"):
+        assert open_study(name, profile).profile == MANY_ARMS[profile] != PRETRAINING[profile]
+    assert open_study("bertswin-convergence").profile == PRETRAINING["smoke"]
+
+
+def test_only_those_that_know_what_is_outside_have_a_constant_background(results):
+    known = [name for name in studies() if setup_of(name).constant_background]
+    assert known == ["gradient-conductor", "nnformer-data-efficiency"]
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_sizes_of_many_arms_fit_each_other(name):
+    sizes, whole = (pretraining_profile(name, many_arms=many) for many in (True, False))
+    assert sizes.name == name and sizes.crop_size % sizes.patch_size == 0
+    assert (
+        sizes.window_size * 2 == sizes.grid[0]
+        and sizes.embed_dim % 6 == sizes.embed_dim % sizes.num_heads == 0
+    )
+    assert sizes.eval_every <= sizes.tuning_steps <= sizes.steps and sizes.warmup_steps < sizes.steps
+    assert len(sizes.learning_rates) > 1 and sizes.repetitions == whole.repetitions
+    assert sizes.evidence == whole.evidence and sizes.steps <= whole.steps
+
+
+def test_who_is_held_out_by_name_is_tested_on_and_nobody_else_need_be():
+    ids = [*(f"head{i}" for i in range(8)), *setup_of("bertswin-ablations").hold_out]
+    split = split_subjects(
+        ids, seed=derive_seed("bertswin-ablations", "split"), val=1, test=0.3,
+        hold_out=setup_of("bertswin-ablations").hold_out,
+    )  # fmt: skip
+    assert {"Pitt_50038", "Colin27"} <= set(split.test) and len(split.test) == 3

@@ -1,0 +1,138 @@
+import gzip
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from tiny_volumes import affine, blob, itk_image, save, save_series
+
+from studykit.data.files.formats import BadVolume, decode, dicom_series
+from studykit.data.files.refs import RawGrid, VolumeRef
+from studykit.data.volumes.volumes import read_volume
+
+SIZE = (1.0, 1.5, 2.0)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".mgz", ".mgh", ".mha", ".mhd", ".nrrd", ".nhdr"])
+def test_every_format_gives_the_same_voxels_on_the_same_grid(tmp_path, suffix):
+    array, matrix = blob(), affine(SIZE)
+    path = tmp_path / f"volume{suffix}"
+    if suffix.startswith((".nii", ".mg")):
+        save(path, array, matrix)
+    else:
+        sitk.WriteImage(itk_image(array, matrix), str(path))
+    volume = read_volume(VolumeRef(path))
+    np.testing.assert_allclose(volume.array, array, atol=1e-5)
+    np.testing.assert_allclose(volume.affine, matrix, atol=1e-5)
+    assert volume.spacing_mm == pytest.approx(SIZE)
+
+
+def test_dicom_series_is_ordered_by_position(tmp_path):
+    array = np.rint(blob())
+    folder = save_series(tmp_path / "series", array, (1.0, 1.0, 2.0))
+    ((names, patient, modality),) = dicom_series(folder)
+    assert (len(names), patient, modality) == (10, "P1", "MR")
+    volume = read_volume(VolumeRef(folder, tuple(reversed(names))))
+    # DICOM's x and y run to the left and to posterior: the canonical array has both turned round
+    np.testing.assert_array_equal(volume.array, array[::-1, ::-1])
+    assert volume.spacing_mm == pytest.approx((1, 1, 2))
+    np.testing.assert_allclose(volume.affine[:3, 3], [5 - 13, 4 - 11, 3])
+
+
+def test_series_with_a_missing_slice_is_refused(tmp_path):
+    folder = save_series(tmp_path, blob())
+    names = sorted(path.name for path in folder.iterdir())
+    with pytest.raises(BadVolume, match="slices are missing"):
+        decode(VolumeRef(folder, tuple(names[:4] + names[5:])))
+
+
+def test_nifti2_and_integers_with_a_slope(tmp_path):
+    image = nib.Nifti2Image(np.arange(60, dtype=np.int16).reshape(3, 4, 5), affine())
+    image.header.set_slope_inter(2.0, -1024.0)
+    nib.save(image, tmp_path / "x.nii.gz")
+    volume = read_volume(VolumeRef(tmp_path / "x.nii.gz"))
+    np.testing.assert_allclose(volume.array, np.arange(60).reshape(3, 4, 5) * 2 - 1024)
+
+
+def test_raw_buffer(tmp_path):
+    stored = np.linspace(0, 1, 24).astype("<f2")
+    (tmp_path / "x.pt").write_bytes(b"head" + stored.tobytes() + b"tail")
+    grid = RawGrid(4, (2, 3, 4), "<f2", slope=100.0, intercept=-5.0)
+    array, _ = decode(VolumeRef(tmp_path / "x.pt", raw=grid))
+    np.testing.assert_allclose(array.ravel(), stored.astype(float) * 100 - 5, atol=1e-4)
+
+
+def test_one_frame_of_a_4d_file(tmp_path):
+    array = np.stack([blob(seed=1), blob(seed=2)], axis=-1)
+    path = save(tmp_path / "x.nii.gz", array)
+    np.testing.assert_array_equal(read_volume(VolumeRef(path, frame=1)).array, array[..., 1])
+    with pytest.raises(BadVolume, match="no frame 2"):
+        read_volume(VolumeRef(path, frame=2))
+
+
+def truncated(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".mgz", ".mgh", ".mha", ".nrrd"])
+def test_truncated_files_are_refused_by_path(tmp_path, suffix):
+    path = tmp_path / f"x{suffix}"
+    if suffix.startswith((".nii", ".mg")):
+        save(path)
+    else:
+        sitk.WriteImage(itk_image(blob(), affine()), str(path))
+    truncated(path)
+    with pytest.raises(BadVolume) as error:
+        read_volume(VolumeRef(path))
+    assert error.value.path == str(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"not a volume", gzip.compress(b""), gzip.compress(b"x" * 1000)])
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".mgz", ".mgh", ".mha", ".mhd", ".nrrd", ".nhdr"])
+def test_rubbish_is_refused(tmp_path, suffix, data):
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(data)
+    with pytest.raises(BadVolume, match=path.name):
+        read_volume(VolumeRef(path))
+
+
+def test_colour_and_complex_images_are_refused(tmp_path):
+    rgb = np.zeros((3, 4, 5), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
+    for name, array in {"rgb": rgb, "complex": np.ones((3, 4, 5), np.complex64)}.items():
+        with pytest.raises(BadVolume, match="not real numbers"):
+            read_volume(VolumeRef(save(tmp_path / f"{name}.nii.gz", array)))
+    sitk.WriteImage(sitk.Image([3, 4, 5], sitk.sitkVectorFloat32, 2), str(tmp_path / "vector.mha"))
+    with pytest.raises(BadVolume, match="2 components"):
+        read_volume(VolumeRef(tmp_path / "vector.mha"))
+
+
+def test_unknown_format_lists_the_known_ones(tmp_path):
+    (tmp_path / "x.png").write_bytes(b"1")
+    with pytest.raises(BadVolume, match="known: NIfTI"):
+        read_volume(VolumeRef(tmp_path / "x.png"))
+
+
+@pytest.mark.parametrize("target", ["../outside.raw", "/etc/hostname", "LIST", "slice%03d.raw"])
+def test_headers_whose_data_lie_elsewhere_are_refused(tmp_path, target):
+    (tmp_path / "outside.raw").write_bytes(bytes(8))
+    path = tmp_path / "in" / "x.mhd"
+    path.parent.mkdir()
+    path.write_text(f"NDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\nElementDataFile = {target}\n")
+    with pytest.raises(BadVolume, match=r"outside its folder|more than one file"):
+        read_volume(VolumeRef(path))
+
+
+def test_dangling_link_is_refused(tmp_path):
+    (tmp_path / "x.nii.gz").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(BadVolume, match="cannot be read"):
+        read_volume(VolumeRef(tmp_path / "x.nii.gz"))
+
+
+@pytest.mark.parametrize("name", ["head.nrrd", "head.mha"])
+def test_reading_by_itk_leaves_the_locale(tmp_path, name):
+    import locale
+
+    sitk.WriteImage(itk_image(blob(), affine()), str(tmp_path / name))
+    locale.setlocale(locale.LC_ALL, "C.UTF-8")
+    decode(VolumeRef(tmp_path / name))
+    assert locale.setlocale(locale.LC_ALL) == "C.UTF-8"

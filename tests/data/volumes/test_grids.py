@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+from tiny_volumes import affine, blob
+
+from studykit.data.volumes.grids import resample, resample_labels, spacing
+
+
+def ramp(shape, matrix):
+    """3 x + 2 y - z in mm at every voxel."""
+    grid = np.stack(np.meshgrid(*[np.arange(n) for n in shape], [1], indexing="ij"))[..., 0]
+    return np.tensordot(np.array([3, 2, -1, 0]) @ matrix, grid, 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("target", [(2.0, 2.0, 2.0), (0.7, 1.3, 3.1), (1.0, 0.5, 2.5)])
+def test_a_linear_ramp_in_mm_stays_itself(target):
+    shape, matrix = (40, 44, 48), affine((1.0, 0.9, 1.2), (-20, 7, 3))
+    array, moved = resample(ramp(shape, matrix), matrix, target)
+    assert spacing(moved) == pytest.approx(target)
+    inner = tuple(slice(n // 5, n - n // 5) for n in array.shape)
+    np.testing.assert_allclose(array[inner], ramp(array.shape, moved)[inner], atol=2e-3)
+
+
+def test_the_field_of_view_keeps_its_centre():
+    matrix = affine((1.0, 0.9, 1.2))
+    array, moved = resample(blob(), matrix, (2.0, 2.0, 2.0))
+    before, after = (m @ [*(np.array(a.shape) - 1) / 2, 1] for m, a in ((matrix, blob()), (moved, array)))
+    np.testing.assert_allclose(before, after, atol=1e-9)
+    np.testing.assert_allclose(np.array(array.shape) * 2, np.array(blob().shape) * [1, 0.9, 1.2], atol=1.0)
+
+
+def test_same_spacing_changes_nothing():
+    array, moved = resample(blob(), affine(), (1.0, 1.0, 1.0))
+    np.testing.assert_array_equal(array, blob())
+    np.testing.assert_array_equal(moved, affine())
+
+
+def test_shrinking_removes_what_the_grid_cannot_hold():
+    stripes = np.tile(np.array([0, 100], np.float32), (24, 24, 12))
+    array, _ = resample(stripes, affine(), (1.0, 1.0, 3.0))
+    assert np.abs(array[:, :, 1:-1] - 50).max() < 15, "without a filter, every third stripe stays at 0 or 100"
+
+
+def test_labels_follow_the_image_grid_and_keep_their_values():
+    labels = np.zeros((30, 30, 30), np.int32)
+    labels[10:20, 8:22, 5:25] = 1035
+    image, _ = resample(labels.astype(np.float32), affine(), (2.0, 1.5, 0.8))
+    moved = resample_labels(labels, affine(), (2.0, 1.5, 0.8))
+    assert moved.shape == image.shape
+    assert set(np.unique(moved)) == {0, 1035}
+    agree = (moved > 0) == (image > 517)
+    assert agree.mean() > 0.97

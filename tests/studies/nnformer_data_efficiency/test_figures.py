@@ -1,0 +1,129 @@
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from studykit.claims.estimate import Estimate
+from studykit.figures.forest import gain_forest
+from studykit.figures.panels import validation_panels
+from studykit.studies.nnformer_data_efficiency.figures import dice_by_labels
+
+GAINS = {0.1: Estimate(0.2, 0.1, 0.3, 3, "mechanism"), 1.0: Estimate(0.0, -0.1, 0.1, 3, "mechanism")}
+SUBJECTS = {0.1: 4, 1.0: 40}
+SCORES = {
+    "scratch": {0.1: [0.3, 0.4, 0.5], 1.0: [0.7, 0.8, 0.9]},
+    "MAE": {0.1: [0.5, 0.6, 0.7], 1.0: [0.7, 0.8, 0.9]},
+    "U-Net": {0.1: [0.4, 0.4, 0.7], 1.0: [0.6, 0.8, 0.7]},
+}
+
+
+def by_look(axis, linestyle, marker):
+    return [line for line in axis.lines if (line.get_linestyle(), line.get_marker()) == (linestyle, marker)]
+
+
+def labels(fig):
+    return [text.get_text() for text in fig.legends[0].get_texts()]
+
+
+def test_arms_at_every_share_are_lines_with_bands_and_the_others_points_beside_them():
+    fig = dice_by_labels(SCORES, GAINS, SUBJECTS, "Dice", "gain", lines=("scratch", "MAE"))
+    top, below = fig.axes
+    (scratch,), (mae,) = by_look(top, "-", "o"), by_look(top, "--", "s")
+    np.testing.assert_allclose(scratch.get_xydata(), [[0.1, 0.4], [1.0, 0.8]])
+    np.testing.assert_allclose(mae.get_ydata(), [0.6, 0.8])
+    assert len(top.collections) == 2
+    few, everyone = (line for line in top.lines if line.get_marker() == "^")
+    assert few.get_ydata()[0] == pytest.approx(0.5) and everyone.get_ydata()[0] == pytest.approx(0.7)
+    assert 0.09 < few.get_xdata()[0] < 0.1 and 0.9 < everyone.get_xdata()[0] < 1.0
+    assert below.get_xscale() == "log"
+    assert [tick.get_text() for tick in below.get_xticklabels()] == ["10 %\n(4)", "100 %\n(40)"]
+    assert labels(fig) == ["scratch", "MAE", "U-Net"]
+    assert "n = 3 seeds" in fig.legends[0].get_title().get_text()
+
+
+def test_the_gain_stands_below_with_its_interval_and_a_line_at_none():
+    _, below = dice_by_labels(SCORES, GAINS, SUBJECTS, "Dice", "gain", lines=("scratch",)).axes
+    uprights = [line.get_ydata() for line in below.lines if len(line.get_ydata()) == 2]
+    np.testing.assert_allclose(uprights, [[0, 0], [0.1, 0.3], [-0.1, 0.1]])
+    marks = [line.get_xydata()[0] for line in below.lines if line.get_marker() == "o"]
+    np.testing.assert_allclose(marks, [[0.1, 0.2], [1.0, 0.0]])
+    low, high = below.get_ylim()
+    assert low < -0.1 and high > 0.3
+
+
+def test_points_beside_a_share_do_not_hide_each_other():
+    many = {f"arm {k}": {0.1: [0.5, 0.6]} for k in range(6)}
+    top, _ = dice_by_labels(many, {0.1: GAINS[0.1]}, SUBJECTS, "Dice", "gain").axes
+    places = [line.get_xdata()[0] for line in top.lines if len(line.get_xdata()) == 1]
+    assert len({round(place, 6) for place in places}) == 6 and 0.1 not in places
+
+
+def test_one_seed_has_no_band_and_no_interval():
+    one = {"scratch": {0.1: [0.4], 1.0: [0.8]}, "U-Net": {1.0: [0.7]}}
+    gain = {0.1: Estimate(0.1, -math.inf, math.inf, 1, "mechanism")}
+    top, below = dice_by_labels(one, gain, SUBJECTS, "Dice", "gain", lines=("scratch",)).axes
+    assert not top.collections
+    assert all(np.isfinite(axis.get_ylim()).all() for axis in (top, below))
+
+
+def test_a_wide_interval_does_not_push_the_scores_out_of_sight():
+    wide = {"scratch": {0.1: [0.50, 0.52], 1.0: [0.50, 0.56]}}
+    top, _ = dice_by_labels(wide, GAINS, SUBJECTS, "Dice", "gain").axes
+    low, high = top.get_ylim()
+    assert 0.2 < low < 0.5 and 0.56 < high < 0.9
+
+
+def curve(end):
+    return np.array([0, 10, 20]), np.array([0.0, end / 2, end])
+
+
+def test_an_arm_looks_the_same_in_all_panels_and_panels_share_their_axis():
+    panels = {
+        "few": {"scratch": [curve(0.2), curve(0.4)], "MAE": [curve(0.6)]},
+        "all": {"MAE": [curve(0.8)], "other": [curve(0.1)]},
+        "U-Net": {"scratch": [curve(0.5)]},
+    }
+    fig = validation_panels(panels, "Validation", dict.fromkeys(panels, 0.3), "level")
+    few, everyone, third, empty = fig.axes
+    assert [axis.get_title(loc="left") for axis in fig.axes] == ["few", "all", "U-Net", ""]
+    assert few.lines[1].get_color() == everyone.lines[0].get_color() != few.lines[0].get_color()
+    np.testing.assert_allclose(few.lines[0].get_ydata(), [0, 0.15, 0.3])
+    assert few.get_ylim() == everyone.get_ylim() == third.get_ylim() and not empty.axison
+    assert labels(fig) == ["scratch", "MAE", "other", "level"]
+    assert list(few.lines[-1].get_ydata()) == [0.3, 0.3]
+
+
+def test_a_forest_has_its_gains_in_marks_and_words_and_arrows_beyond_the_axis():
+    open_ended = Estimate(0.05, -math.inf, math.inf, 1, "mechanism")
+    rows = {
+        "MAE over scratch": {"few": GAINS[0.1], "all": GAINS[1.0]},
+        "other": {"few": open_ended, "all": GAINS[1.0]},
+    }
+    fig = gain_forest(rows, "Gains", "difference")
+    axis, words = fig.axes
+    said = [text.get_text() for text in words.texts]
+    assert said[:6] == ["gain [95 % interval]", "n", "0.20 [0.10, 0.30]", "3", "0.00 [−0.10, 0.10]", "3"]
+    arrows = [line.get_marker() for line in axis.lines if line.get_marker() in "<>"]
+    assert arrows == ["<", ">"]
+    assert axis.get_xlim()[0] < -0.1 and axis.get_xlim()[1] > 0.3
+    assert labels(fig) == ["few", "all"]
+    assert [tick.get_text() for tick in axis.get_yticklabels()] == ["MAE over scratch", "other"]
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: dice_by_labels({}, GAINS, SUBJECTS, "t", "g"), "nothing to draw"),
+        (lambda: dice_by_labels(SCORES, {}, SUBJECTS, "t", "g"), "nothing to draw"),
+        (lambda: dice_by_labels(SCORES, GAINS, {1.0: 4}, "t", "g"), r"\[0\.1\]; known: \[1\.0\]"),
+        (lambda: validation_panels({}, "t"), "nothing to draw"),
+        (lambda: validation_panels({"few": {}}, "t"), "nothing to draw"),
+        (lambda: gain_forest({}, "t", "x"), "no gains"),
+        (lambda: gain_forest({"a": {"x": GAINS[0.1]}, "b": {"y": GAINS[0.1]}}, "t", "x"), "'b' has others"),
+    ],
+)
+def test_nothing_or_nonsense_is_refused(draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw()
+    assert not plt.get_fignums()

@@ -1,0 +1,120 @@
+"""The committed notebooks: executed, without errors, in short cells, with every section a study needs."""
+
+import json
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+from studykit import home
+from studykit.claims.paper import load_papers
+from studykit.notebooks import notebooks, parameters_of, study_of
+
+WITHOUT_CLAIMS = ("00_tour", "99_summary")
+MOST_LINES = 20
+SECTIONS = ("## The claim", "## Parameters", "## Verdict", "## Limitations", "## Provenance")
+USED = {"claim cards": "claim_card(", "a verdict card": "verdict_card(", "a conclusion": "conclude("}
+PLACES = re.compile(r"""(?<![\w.:/~])/(?:home|root|Users|tmp|var|work|mnt|opt|usr|private)/\S+|[A-Z]:\\\S+""")
+
+every = pytest.mark.parametrize("stem", list(notebooks()))
+studies = pytest.mark.parametrize("stem", [stem for stem in notebooks() if stem not in WITHOUT_CLAIMS])
+
+
+def cells(stem, kind=None):
+    content = json.loads(notebooks()[stem].read_text(encoding="utf-8"))
+    return [cell for cell in content["cells"] if kind in (None, cell["cell_type"])]
+
+
+def source(cell):
+    return "".join(cell["source"])
+
+
+def texts(cell):
+    """What an output says in words; pictures are left out."""
+    for output in cell["outputs"]:
+        data = {kind: text for kind, text in output.get("data", {}).items() if not kind.startswith("image/")}
+        for text in (*data.values(), output.get("text", "")):
+            yield "".join(text)
+
+
+def test_there_are_notebooks_to_look_at():
+    assert {*WITHOUT_CLAIMS, "01_bertswin_convergence"} <= set(notebooks())
+
+
+@every
+def test_it_was_executed_from_top_to_bottom_without_error(stem):
+    code = cells(stem, "code")
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    assert not [o for cell in code for o in cell["outputs"] if o["output_type"] == "error"]
+    assert any(cell["outputs"] for cell in code)
+
+
+@every
+def test_its_first_cell_is_a_title(stem):
+    first = cells(stem)[0]
+    assert first["cell_type"] == "markdown" and re.match(r"# \S", source(first))
+    titles = [source(cell) for cell in cells(stem, "markdown")]
+    assert sum(len(re.findall(r"^# ", text, flags=re.M)) for text in titles) == 1
+
+
+@every
+def test_one_cell_declares_parameters_and_the_profile_is_smoke(stem):
+    tagged = [cell for cell in cells(stem, "code") if "parameters" in cell["metadata"].get("tags", [])]
+    assert len(tagged) == 1
+    assert parameters_of(stem)["profile"] == "'smoke'"
+
+
+@every
+def test_cells_are_short_and_explained(stem):
+    for cell in cells(stem, "code"):
+        lines = source(cell).splitlines()
+        assert len(lines) <= MOST_LINES, f"{len(lines)} lines: {lines[0]}"
+    kinds = [cell["cell_type"] for cell in cells(stem)]
+    assert "code code code code" not in " ".join(kinds), "four code cells without a word between them"
+
+
+@every
+def test_it_names_no_place_and_no_machine(stem):
+    host = socket.gethostname()
+    for cell in cells(stem):
+        for text in (source(cell), *(texts(cell) if cell["cell_type"] == "code" else ())):
+            assert not PLACES.search(text), PLACES.search(text)[0]
+            for place in (home.home(), home.data_dir(), Path.home()):
+                assert f"{place}/" not in text
+            assert len(host) < 8 or host not in text
+    content = json.loads(notebooks()[stem].read_text(encoding="utf-8"))
+    assert content["metadata"].keys() <= {"kernelspec", "language_info"}
+    assert all(cell["metadata"].keys() <= {"tags", "jupyter"} for cell in content["cells"])
+
+
+@pytest.mark.parametrize("text", ["see /home/ann/data", "File /tmp/x.py", r"C:\Users\ann", "'/root/a b'"])
+def test_the_search_for_places_finds(text):
+    assert PLACES.search(text)
+
+
+@pytest.mark.parametrize("text", ["https://arxiv.org/abs/1", "results/tmp/x", "and/or", "~/tmp/x", "1 / 2"])
+def test_the_search_for_places_passes_over(text):
+    assert not PLACES.search(text)
+
+
+@studies
+def test_a_study_has_the_sections_of_one_and_they_come_in_order(stem):
+    words = "\n".join(source(cell) for cell in cells(stem, "markdown"))
+    places = [words.find(section) for section in SECTIONS]
+    assert -1 not in places, f"missing: {[s for s, at in zip(SECTIONS, places, strict=True) if at < 0]}"
+    assert places == sorted(places)
+    code = "\n".join(source(cell) for cell in cells(stem, "code"))
+    assert not [name for name, call in USED.items() if call not in code]
+    assert f'open_study("{study_of(stem)}"' in code.replace("\n    ", "")
+
+
+@studies
+def test_a_study_belongs_to_a_claim_of_a_paper_and_names_only_claims_of_its_own(stem):
+    claims = [claim for paper in load_papers().values() for claim in paper.claims]
+    own = {claim.id for claim in claims if claim.notebook == stem}
+    assert own and {claim.study for claim in claims if claim.notebook == stem} == {study_of(stem)}
+    code = "\n".join(source(cell) for cell in cells(stem, "code"))
+    foreign = {claim.id for claim in claims} - own
+    assert {id for id in own if f'"{id}"' in code or f'/{id}"' in code}, "it concludes none of its claims"
+    assert not {id for id in foreign if f'"{id}"' in code}
