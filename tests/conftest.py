@@ -1,9 +1,11 @@
-"""A study on small heads, in folders of its own."""
+"""A study and single runs on small heads, in folders of their own."""
 
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tiny_study import STUDY, tiny_profile, write_heads
@@ -60,3 +62,27 @@ def tiny(results: Path, heads: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
         return open_study(STUDY, profile, **{"data": f"folder:{heads}", **settings})
 
     return make
+
+
+@pytest.fixture
+def small(results: Path, heads: Path) -> SimpleNamespace:
+    """Runs on the small heads, executed by hand: recipe, volumes, and what executes a configuration."""
+    from tiny_run import RECIPE
+
+    from studykit.data.prepared import prepared_source
+    from studykit.data.splits import split_subjects
+    from studykit.runs import training_run
+    from studykit.runs.store import RunStore
+
+    prepared = prepared_source(f"folder:{heads}", 4.0)
+    split = split_subjects([v.subject for v in prepared.volumes], seed=0, val=1, test=0.3)
+    recipe = replace(
+        RECIPE, source=f"folder:{heads}", fingerprint=prepared.fingerprint, train=split.train,
+        held_out=split.test,
+    )  # fmt: skip
+    store = RunStore(results / "runs")
+    return SimpleNamespace(
+        recipe=recipe,
+        prepared=prepared,
+        execute=lambda own: store.execute(own, "a run", lambda run: training_run.work(run)),
+    )

@@ -1,11 +1,16 @@
 """Five small smooth heads on disk and a profile of some seconds, for whoever needs a whole study."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
 
+from studykit.arms.arm import Arm
 from studykit.arms.profiles import Profile
+
+if TYPE_CHECKING:
+    from studykit.study import Study
 
 STUDY = "bertswin-convergence"
 SUBJECTS = ("ada", "ben", "cleo", "dora", "emil")
@@ -43,3 +48,8 @@ def write_heads(folder: Path) -> Path:
     for seed, name in enumerate(SUBJECTS):
         write_head(folder / f"{name}.nii", seed)
     return folder
+
+
+def two_arms(study: "Study") -> tuple[Arm, Arm]:
+    """The tiny MAE-ViT and the tiny BertsWin as arms of a study."""
+    return study.arm("MAE-ViT", "mae", **MAE), study.arm("BertsWin", "bertswin", **BERTSWIN)

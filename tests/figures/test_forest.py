@@ -1,17 +1,24 @@
 import math
 
+import matplotlib.pyplot as plt
 import pytest
 from toy_paper import COUNT, make_claim, ratio
 
+from studykit.claims.estimate import Estimate
 from studykit.claims.verdict import judge
-from studykit.figures.forest import ForestRow, verdict_forest
+from studykit.figures.forest import ForestRow, gain_forest, verdict_forest
 
 RATIO = ForestRow("steps", "partially reproduced", 5.8, 2.4, 1.8, 3.3, 5, null=1, least=1.25)
+GAINS = {0.1: Estimate(0.2, 0.1, 0.3, 3, "mechanism"), 1.0: Estimate(0.0, -0.1, 0.1, 3, "mechanism")}
 DICE = ForestRow("dice", "reproduced", 0.02, 0.03, 0.01, 0.05, 5, null=0, least=0.005)
 
 
 def words(fig):
     return [text.get_text() for text in fig.axes[1].texts]
+
+
+def labels(fig):
+    return [text.get_text() for text in fig.legends[0].get_texts()]
 
 
 def test_row_of_a_claim_and_its_verdict():
@@ -53,3 +60,33 @@ def test_claims_in_different_units_share_one_axis():
 def test_no_rows_is_an_error():
     with pytest.raises(ValueError, match="one ForestRow"):
         verdict_forest([])
+
+
+def test_a_forest_has_its_gains_in_marks_and_words_and_arrows_beyond_the_axis():
+    open_ended = Estimate(0.05, -math.inf, math.inf, 1, "mechanism")
+    rows = {
+        "MAE over scratch": {"few": GAINS[0.1], "all": GAINS[1.0]},
+        "other": {"few": open_ended, "all": GAINS[1.0]},
+    }
+    fig = gain_forest(rows, "Gains", "difference")
+    axis, words = fig.axes
+    said = [text.get_text() for text in words.texts]
+    assert said[:6] == ["gain [95 % interval]", "n", "0.20 [0.10, 0.30]", "3", "0.00 [−0.10, 0.10]", "3"]
+    arrows = [line.get_marker() for line in axis.lines if line.get_marker() in "<>"]
+    assert arrows == ["<", ">"]
+    assert axis.get_xlim()[0] < -0.1 and axis.get_xlim()[1] > 0.3
+    assert labels(fig) == ["few", "all"]
+    assert [tick.get_text() for tick in axis.get_yticklabels()] == ["MAE over scratch", "other"]
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: gain_forest({}, "t", "x"), "no gains"),
+        (lambda: gain_forest({"a": {"x": GAINS[0.1]}, "b": {"y": GAINS[0.1]}}, "t", "x"), "'b' has others"),
+    ],
+)
+def test_nothing_or_nonsense_is_refused(draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw()
+    assert not plt.get_fignums()

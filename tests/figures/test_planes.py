@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from studykit.figures.planes import AXIAL, CORONAL, PLANES, SAGITTAL, planes_grid, three_planes
-from studykit.figures.reconstructions import mask_picture, on_voxels, reconstruction_panel
+from studykit.figures.planes import AXIAL, CORONAL, PLANES, SAGITTAL, planes_grid, slice_of_most, three_planes
 
 SPACING = (1.0, 1.5, 2.0)
+SHAPE = (8, 12, 10)
 
 
 @pytest.fixture
@@ -20,6 +20,14 @@ def marked(x, y, z):
     volume = np.zeros((4, 6, 8))
     volume[x, y, z] = 1
     return volume
+
+
+def labels(place=5):
+    """A slab of each class; both are seen at ``place`` alone."""
+    made = np.zeros(SHAPE, int)
+    made[1:4, place - 3 : place + 1, 2:8] = 1
+    made[5:7, place, 3:6] = 2
+    return made
 
 
 def test_the_patients_right_is_on_the_left_and_the_front_and_head_are_up():
@@ -79,54 +87,24 @@ def test_each_subject_keeps_its_own_spacing(volume):
     assert extents == [12, 24]
 
 
-def test_a_patch_mask_grows_to_voxels():
-    mask = np.zeros((2, 2, 2), bool)
-    mask[1, 0, 1] = True
-    grown = on_voxels(mask, (4, 6, 8))
-    assert grown.sum() == 2 * 3 * 4 and grown[2:, :3, 4:].all()
-    with pytest.raises(ValueError, match="does not divide"):
-        on_voxels(mask, (5, 6, 8))
-
-
-def test_mask_picture_states_the_share_hidden(volume):
-    mask = np.zeros((3, 4, 2), bool)
-    mask[0] = True
-    fig = mask_picture(volume, {"random": mask, "none": ~mask & mask}, SPACING, "Masks")
-    assert [axis.get_ylabel() for axis in fig.axes if axis.get_ylabel()] == [
-        "random\n33% hidden",
-        "none\n0% hidden",
-    ]
-    assert "hidden patches" in fig.get_supxlabel()
-
-
-def test_reconstructions_share_grey_and_error_scales(volume):
-    mask = np.ones((3, 4, 2), bool)
-    rebuilt = {"MAE": volume + 1, "BertsWin": volume - 0.25}
-    fig = reconstruction_panel(
-        volume, mask, rebuilt, SPACING, "A crop", {"MAE": "MSE 1", "BertsWin": "MSE 0.06"}
-    )
-    titles = [axis.get_title(loc="left") for axis in fig.axes]
-    assert {"original", "masked input", "MAE\nMSE 1", "BertsWin\nMSE 0.06"} <= set(titles)
-    limits = {
-        image.get_clim() for axis in fig.axes for image in axis.images if image.get_cmap().name == "inferno"
-    }
-    assert len(limits) == 1 and limits.pop() == pytest.approx((0, 1), abs=1e-5)
-    greys = {axis.images[0].get_clim() for axis in fig.axes if axis.get_title(loc="left") and axis.images}
-    assert len(greys) == 1
-    assert {"intensity", "absolute error"} <= {axis.get_xlabel() for axis in fig.findobj(type(fig.axes[0]))}
-
-
 @pytest.mark.parametrize(
     ("draw", "words"),
     [
         (lambda v: three_planes(v[None], SPACING, "t"), r"3-D.*\(1, 12, 16, 8\)"),
         (lambda v: three_planes(v, SPACING, "t", mask=v[1:]), "mask has shape"),
         (lambda v: planes_grid({}, SPACING, "t"), "no volumes"),
-        (lambda v: mask_picture(v, {}, SPACING, "t"), "no masks"),
-        (lambda v: reconstruction_panel(v, v > 0, {}, SPACING, "t"), "no reconstructions"),
-        (lambda v: reconstruction_panel(v, v > 0, {"MAE": v[1:]}, SPACING, "t"), "MAE has shape"),
     ],
 )
 def test_bad_input_is_named(volume, draw, words):
     with pytest.raises(ValueError, match=words):
         draw(volume)
+
+
+def test_the_slice_shows_most_structures_and_then_the_most_of_them():
+    made = labels(5)
+    assert slice_of_most(made, CORONAL) == (4, 5, 5)
+    made[0, 2, :] = 1
+    assert slice_of_most(made, CORONAL)[1] == 5, "more of one class is less than both"
+    made[5:7, 3, 3:7] = 2
+    assert slice_of_most(made, CORONAL)[1] == 3, "both, and larger"
+    assert slice_of_most(np.zeros(SHAPE, int), AXIAL) == (4, 6, 5)

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from tiny_study import BERTSWIN, MAE
+from tiny_study import MAE
 
 from studykit.probes.features import pooled_features, token_features
-from studykit.runs.weights import kept_steps, method_at
+from studykit.runs.weights import method_at
 
 
 @pytest.fixture
@@ -14,32 +14,6 @@ def trained(tiny):
     arm = study.arm("MAE-ViT", "mae", **MAE)
     run = study.run(arm)
     return study, run, study.held_out(study.untrained(arm))[0]
-
-
-def test_a_run_keeps_its_steps_and_the_last_is_its_checkpoint(trained):
-    study, run, crops = trained
-    assert kept_steps(run) == (2, 4)
-    at_end, saved = method_at(run, 4), study.method_of(run)
-    assert not at_end.training
-    assert torch.equal(token_features(at_end, crops), token_features(saved, crops))
-    stages = [pooled_features(method_at(run, step), crops) for step in (0, 2, 4)]
-    assert not torch.equal(stages[0], stages[1]) and not torch.equal(stages[1], stages[2])
-    assert torch.equal(stages[0], pooled_features(study.untrained("MAE-ViT"), crops))
-
-
-def test_a_step_that_was_not_kept_is_refused(trained):
-    _, run, _ = trained
-    with pytest.raises(FileNotFoundError, match=r"seed 0 kept no weights of step 3\. Steps kept: 2, 4\."):
-        method_at(run, 3)
-
-
-def test_a_run_that_kept_nothing_says_so(tiny):
-    study = tiny()
-    arm = study.arm("BertsWin", "bertswin", **BERTSWIN, training={"snapshot_every": None})
-    run = study.run(arm)
-    assert kept_steps(run) == ()
-    with pytest.raises(FileNotFoundError, match="Steps kept: none"):
-        method_at(run, 4)
 
 
 def test_features_are_means_of_the_tokens_whatever_the_batch(trained):

@@ -113,4 +113,4 @@ def test_facts_in_a_line():
 
 
 def test_the_checkout_is_the_one_this_package_runs_from():
-    assert (module.ROOT / "studykit" / "report" / "provenance.py").samefile(Path(module.__file__))
+    assert (module.ROOT / "studykit" / "runs" / "provenance.py").samefile(Path(module.__file__))

@@ -1,28 +1,11 @@
 import numpy as np
 import pytest
 
-from studykit.figures.panels import Panel, training_panels
 from studykit.studies.effective_rank.figures import activation_histograms, quality_against_rank
-
-X = [0, 10, 20]
-TWO = {"MAE": [(X, [1, 2, 3]), (X, [3, 4, 5])], "BertsWin": [(X, [2, 2, 2])]}
 
 
 def words(fig):
     return [text.get_text() for text in fig.legends[0].get_texts()]
-
-
-def test_panels_have_a_mean_each_seed_and_the_levels_named():
-    panels = [Panel("Rank", "rank", TWO), Panel("Probe", "accuracy", TWO, {"chance": 0.2})]
-    fig = training_panels([*panels, Panel("Spread", "deviation", TWO)], "steps", "All")
-    rank, probe, spread = fig.axes
-    assert [axis.get_title(loc="left") for axis in fig.axes] == ["Rank", "Probe", "Spread"]
-    assert (probe.get_ylabel(), probe.get_xlabel(), spread.get_xlabel()) == ("accuracy", "steps", "steps")
-    drawn = [list(line.get_ydata()) for line in rank.lines]
-    assert drawn == [[1, 2, 3], [3, 4, 5], [2, 3, 4], [2, 2, 2], [2, 2, 2]]
-    assert [text.get_text() for text in probe.texts] == ["chance"]
-    assert list(probe.lines[-1].get_ydata()) == [0.2, 0.2]
-    assert words(fig) == ["MAE (n = 2 seeds)", "BertsWin (n = 1 seeds)"]
 
 
 def test_a_run_is_a_line_of_rings_that_ends_in_a_full_mark():
@@ -54,7 +37,6 @@ def test_densities_integrate_to_one_and_the_deviation_is_named():
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda: training_panels([], "x", "t"), "nothing to draw"),
         (lambda: quality_against_rank({}, "x", "y", "t"), "nothing to draw"),
         (lambda: activation_histograms({}, "x", "t"), "nothing to draw"),
         (

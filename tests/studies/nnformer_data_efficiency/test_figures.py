@@ -5,8 +5,6 @@ import numpy as np
 import pytest
 
 from studykit.claims.estimate import Estimate
-from studykit.figures.forest import gain_forest
-from studykit.figures.panels import validation_panels
 from studykit.studies.nnformer_data_efficiency.figures import dice_by_labels
 
 GAINS = {0.1: Estimate(0.2, 0.1, 0.3, 3, "mechanism"), 1.0: Estimate(0.0, -0.1, 0.1, 3, "mechanism")}
@@ -74,53 +72,12 @@ def test_a_wide_interval_does_not_push_the_scores_out_of_sight():
     assert 0.2 < low < 0.5 and 0.56 < high < 0.9
 
 
-def curve(end):
-    return np.array([0, 10, 20]), np.array([0.0, end / 2, end])
-
-
-def test_an_arm_looks_the_same_in_all_panels_and_panels_share_their_axis():
-    panels = {
-        "few": {"scratch": [curve(0.2), curve(0.4)], "MAE": [curve(0.6)]},
-        "all": {"MAE": [curve(0.8)], "other": [curve(0.1)]},
-        "U-Net": {"scratch": [curve(0.5)]},
-    }
-    fig = validation_panels(panels, "Validation", dict.fromkeys(panels, 0.3), "level")
-    few, everyone, third, empty = fig.axes
-    assert [axis.get_title(loc="left") for axis in fig.axes] == ["few", "all", "U-Net", ""]
-    assert few.lines[1].get_color() == everyone.lines[0].get_color() != few.lines[0].get_color()
-    np.testing.assert_allclose(few.lines[0].get_ydata(), [0, 0.15, 0.3])
-    assert few.get_ylim() == everyone.get_ylim() == third.get_ylim() and not empty.axison
-    assert labels(fig) == ["scratch", "MAE", "other", "level"]
-    assert list(few.lines[-1].get_ydata()) == [0.3, 0.3]
-
-
-def test_a_forest_has_its_gains_in_marks_and_words_and_arrows_beyond_the_axis():
-    open_ended = Estimate(0.05, -math.inf, math.inf, 1, "mechanism")
-    rows = {
-        "MAE over scratch": {"few": GAINS[0.1], "all": GAINS[1.0]},
-        "other": {"few": open_ended, "all": GAINS[1.0]},
-    }
-    fig = gain_forest(rows, "Gains", "difference")
-    axis, words = fig.axes
-    said = [text.get_text() for text in words.texts]
-    assert said[:6] == ["gain [95 % interval]", "n", "0.20 [0.10, 0.30]", "3", "0.00 [−0.10, 0.10]", "3"]
-    arrows = [line.get_marker() for line in axis.lines if line.get_marker() in "<>"]
-    assert arrows == ["<", ">"]
-    assert axis.get_xlim()[0] < -0.1 and axis.get_xlim()[1] > 0.3
-    assert labels(fig) == ["few", "all"]
-    assert [tick.get_text() for tick in axis.get_yticklabels()] == ["MAE over scratch", "other"]
-
-
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
         (lambda: dice_by_labels({}, GAINS, SUBJECTS, "t", "g"), "nothing to draw"),
         (lambda: dice_by_labels(SCORES, {}, SUBJECTS, "t", "g"), "nothing to draw"),
         (lambda: dice_by_labels(SCORES, GAINS, {1.0: 4}, "t", "g"), r"\[0\.1\]; known: \[1\.0\]"),
-        (lambda: validation_panels({}, "t"), "nothing to draw"),
-        (lambda: validation_panels({"few": {}}, "t"), "nothing to draw"),
-        (lambda: gain_forest({}, "t", "x"), "no gains"),
-        (lambda: gain_forest({"a": {"x": GAINS[0.1]}, "b": {"y": GAINS[0.1]}}, "t", "x"), "'b' has others"),
     ],
 )
 def test_nothing_or_nonsense_is_refused(draw, message):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
 
-from studykit.figures.planes import AXIAL, CORONAL, slice_of_most
+from studykit.figures.planes import CORONAL
 from studykit.studies.tour.figures import scanner_grid
 
 SPACING = (1.0, 1.5, 2.0)
@@ -68,16 +68,6 @@ def test_outlines_lie_on_the_picture_where_the_class_is():
         assert path.vertices[:, 1].max() == pytest.approx(up.max() + 1.0)
         assert outline.get_edgecolor()[0] == pytest.approx(to_rgba(colour))
     assert [text.get_text() for text in fig.legends[0].get_texts()] == list(CLASSES)
-
-
-def test_the_slice_shows_most_structures_and_then_the_most_of_them():
-    made = labels(5)
-    assert slice_of_most(made, CORONAL) == (4, 5, 5)
-    made[0, 2, :] = 1
-    assert slice_of_most(made, CORONAL)[1] == 5, "more of one class is less than both"
-    made[5:7, 3, 3:7] = 2
-    assert slice_of_most(made, CORONAL)[1] == 3, "both, and larger"
-    assert slice_of_most(np.zeros(SHAPE, int), AXIAL) == (4, 6, 5)
 
 
 def test_a_class_that_a_subject_lacks_has_no_outline():

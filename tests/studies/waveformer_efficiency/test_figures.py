@@ -1,10 +1,7 @@
-import math
-
 import numpy as np
 import pytest
 
 from studykit.claims.stats import mean_interval
-from studykit.figures.scores import Differences, paired_differences
 from studykit.studies.waveformer_efficiency.figures import attention_growth, band_pictures, measured_costs
 
 RNG = np.random.default_rng(0)
@@ -82,28 +79,6 @@ def test_an_interval_above_zero_is_drawn():
     assert memory.get_title(loc="left") == "Memory"
 
 
-def test_the_judged_difference_is_full_and_each_level_a_line():
-    rows = {"mean": [0.01, 0.02, 0.03], "thalamus": [-0.01, 0.0, 0.01]}
-    panel = Differences("a − b", rows, {"null": 0.0, "least": 0.01}, "mean")
-    fig = paired_differences([panel], "difference", "t")
-    (axis,) = fig.axes
-    levels = [line.get_xdata()[0] for line in axis.lines if line.get_color() == "black"]
-    assert levels == [0.0, 0.01]
-    means = [line for line in axis.lines if line.get_marker() == "o" and line.get_markersize() == 6]
-    assert [line.get_xdata()[0] for line in means] == pytest.approx([0.02, 0.0])
-    assert means[0].get_markerfacecolor() != "white" == means[1].get_markerfacecolor()
-    e = mean_interval(rows["mean"])
-    assert axis.texts[0].get_text() == f"+0.020 [−{abs(e.low):.3f}, +{e.high:.3f}]"
-    assert [tick.get_text() for tick in axis.get_yticklabels()] == ["mean", "thalamus"]
-    assert words(fig) == ["mean and 95 % t interval (n = 3 seeds)", "null", "least"]
-
-
-def test_one_seed_has_a_difference_and_no_interval():
-    (axis,) = paired_differences([Differences("a − b", {"mean": [0.02]})], "difference", "t").axes
-    assert axis.texts[0].get_text() == "+0.020"
-    assert all(math.isfinite(x) for line in axis.lines for x in np.atleast_1d(line.get_xdata()))
-
-
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
@@ -111,14 +86,6 @@ def test_one_seed_has_a_difference_and_no_interval():
         (lambda: band_pictures(IMAGE, BANDS | {"HHL": IMAGE}, SPACING, "t"), "HHL has shape"),
         (lambda: attention_growth({}, ([8], [2]), "t"), "got no lines"),
         (lambda: measured_costs({}, {}, "t"), "no measurement"),
-        (lambda: paired_differences([], "x", "t"), "nothing to draw"),
-        (lambda: paired_differences([Differences("a", {})], "x", "t"), "nothing to draw"),
-        (
-            lambda: paired_differences(
-                [Differences("a", {"x": [1]}), Differences("b", {"y": [1]})], "x", "t"
-            ),
-            "'b' has others",
-        ),
     ],
 )
 def test_nothing_or_nonsense_is_refused(draw, message):
