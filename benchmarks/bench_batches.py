@@ -7,8 +7,7 @@ from studykit.arms.arm import Arm
 from studykit.arms.profiles import Profile, pretraining_profile
 from studykit.arms.tuning import training_of
 from studykit.data.crops.random_crops import RandomCrops
-from studykit.data.prepared import prepared_source
-from studykit.data.sources import DEFAULT_SOURCE
+from studykit.data.sources import DEFAULT_SOURCE, prepared_source
 from studykit.methods import build_method
 from studykit.training.distributed import SINGLE
 from studykit.training.state import TrainingState

@@ -248,15 +248,10 @@ def _data_list(options: argparse.Namespace) -> int:
 
 
 def _data_fetch(options: argparse.Namespace) -> int:
-    from studykit.data.sources import list_sources, open_source
+    from studykit.data.sources import fetch_source, sample_sources
 
-    samples = [source.name for source in list_sources() if source.name.startswith("sample-")]
-    for name in options.source or samples:
-        collection = open_source(name)
-        print(
-            f"{name}: {len(collection.subjects)} volumes of {len(collection.ids)} subjects at hand",
-            flush=True,
-        )
+    for name in options.source or sample_sources():
+        print(f"{name}: {fetch_source(name)}", flush=True)
     return 0
 
 
@@ -311,16 +306,15 @@ def _report(options: argparse.Namespace) -> int:
 
 def _value(name: str, text: str) -> Any:
     """A parameter's value: JSON, or else text; a relative data folder is taken from where the user is."""
-    from studykit.data.sources import check_source_name
+    from studykit.data.sources import own_path
 
     try:
         value = json.loads(text)
     except ValueError:
         value = text
     if name == "data" and isinstance(value, str):
-        check_source_name(value)
-        if value.startswith("folder:"):
-            return f"folder:{Path(value.removeprefix('folder:')).expanduser().absolute()}"
+        path = own_path(value)
+        return value if path is None else f"{value.partition(':')[0]}:{path}"
     return value
 
 

@@ -183,7 +183,7 @@ def _folders(parameters: Mapping[str, Any]) -> list[tuple[re.Pattern[str], str]]
     """Folders that an output may name, inner ones first, and what stands for each."""
     named = {home.results_dir(): "results", home.data_dir(): "data", Path(sys.prefix): "python"}
     named |= {home.home(): "studykit", Path(tempfile.gettempdir()): "temporary", Path.home(): "~"}
-    own = Path(str(parameters.get("data", "")).partition("folder:")[2])
+    own = Path(str(parameters.get("data", "")).partition(":")[2])
     named |= {own: own.name}
     known = sorted(
         (folder for folder in named if folder.is_absolute() and folder != Path(folder.anchor)),

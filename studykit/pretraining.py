@@ -20,8 +20,7 @@ from typing import Any
 from torch import nn
 
 from studykit import atomic
-from studykit.data.prepared import prepared_source
-from studykit.data.sources import describe_source
+from studykit.data.sources import describe_source, own_path, prepared_source
 from studykit.data.splits import split_subjects
 from studykit.home import runs_dir
 from studykit.masking import num_masked
@@ -54,7 +53,7 @@ class PretrainingPlan:
     """A pre-training.
 
     Attributes:
-        data: source of volumes, see :func:`studykit.data.prepared.prepared_source`.
+        data: source of volumes, see :func:`studykit.data.sources.prepared_source`.
         backbone: name of an architecture.
         backbone_options: its sizes.
         masking: one of :data:`studykit.methods.mim_masks.MASKINGS`.
@@ -182,14 +181,14 @@ def load_encoder(method: nn.Module, weights: str | Path) -> TransferReport:
 def _card(plan: PretrainingPlan, recipe: Recipe, run: Run) -> dict[str, Any]:
     source, last = describe_source(plan.data), run.metrics.iloc[-1]
     cost = cost_of(run, operations_of_step(run.config))
-    private = plan.data.startswith("folder:")
+    private = own_path(plan.data) is not None
     return {
         "model": {"model": plan.backbone, "img_size": plan.crop_size, **plan.backbone_options},
         "method": run.config["method"],
         "training": run.config["training"],
         "versions": run.config["versions"],
         "data": {
-            "source": "folder of one's own" if private else plan.data,
+            "source": "data of one's own" if private else plan.data,
             "holds": source.holds,
             "licence": source.licence,
             "citation": source.citation,

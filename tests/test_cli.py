@@ -216,7 +216,7 @@ def test_data_fetch_says_what_is_at_hand_and_how_to_get_what_is_not(call, heads,
     def offline(name):
         raise ArchiveUnavailable(heads, {Archive("heads-1.0-py3-none-any.whl", "0" * 64, 5): "no network"})
 
-    monkeypatch.setattr("studykit.data.sources.open_source", offline)
+    monkeypatch.setattr("studykit.data.sources.fetch_source", offline)
     said = call("data", "fetch")
     assert said.status == 1 and "place under the same name in" in said.err
 

@@ -23,9 +23,8 @@ FLOORS = (
 
 DATA_FLOORS = (
     "labelled check",
-    "prepared",
     "sources splits",
-    "crops",
+    "kinds crops",
     "angiography",
     "cohorts",
     "volumes",

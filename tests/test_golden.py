@@ -24,7 +24,7 @@ from studykit.arms import profiles
 from studykit.data.crops.labelled_crops import LabelledCrops
 from studykit.data.crops.random_crops import RandomCrops, fixed_crops
 from studykit.data.labelled import open_labelled
-from studykit.data.prepared import prepared_source
+from studykit.data.sources import prepared_source
 from studykit.data.volumes.volumes import PREPARATION_VERSION
 from studykit.methods import METHODS, build_method, method_versions
 from studykit.models import MODELS

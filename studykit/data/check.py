@@ -8,10 +8,13 @@ import numpy as np
 
 from studykit.data.files.formats import BadVolume
 from studykit.data.files.refs import Subject
-from studykit.data.sources import open_source
+from studykit.data.sources import kind_of, open_source, prepared_source
+from studykit.data.volumes.cache import PreparedVolume
+from studykit.data.volumes.grids import spacing
 from studykit.data.volumes.volumes import read_labels, read_volume
 
 MOST_VALUES = 12
+MADE_SPACING_MM = 3.0
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class CheckRow:
         shape: voxels along (X, Y, Z); None where the image is refused before it is known. So are the next
             two.
         spacing_mm: voxel size along (X, Y, Z).
-        intensity: smallest and largest value in the file's units.
+        intensity: smallest and largest value, in the file's units, or standardised where there is no file.
         labels: label values other than 0, the first twelve and how many more; empty where there are none.
         reason: why the image is refused; empty where it is not.
     """
@@ -49,8 +52,11 @@ class CheckRow:
 def check_source(name: str, *, cache: str | Path | None = None) -> list[CheckRow]:
     """Read every image of a source, labels included, and say of each whether it can be used.
 
-    Raises what :func:`studykit.data.sources.open_source` raises; bad volumes are rows, not errors.
+    What is made, such as a cohort, is made at ``MADE_SPACING_MM``. Raises what
+    :func:`studykit.data.sources.open_source` raises; bad volumes are rows, not errors.
     """
+    if kind_of(name).origin == "made":
+        return [_made_row(volume) for volume in prepared_source(name, MADE_SPACING_MM, cache=cache).volumes]
     return list(check_subjects(open_source(name, cache=cache).subjects))
 
 
@@ -68,6 +74,15 @@ def check_subjects(subjects: tuple[Subject, ...]) -> Iterator[CheckRow]:
         except BadVolume as error:
             reason, path = error.reason, error.path
         yield CheckRow(subject.id, path, subject.modality, shape, spacing, intensity, values, reason)
+
+
+def _made_row(volume: PreparedVolume) -> CheckRow:
+    size = tuple(round(float(side), 4) for side in spacing(volume.affine))
+    intensity = (float(volume.array.min()), float(volume.array.max()))
+    values = "" if volume.labels is None else _summary(np.unique(volume.labels))
+    return CheckRow(
+        volume.subject, volume.key, volume.modality, volume.array.shape, size, intensity, values, ""
+    )
 
 
 def _summary(values: np.ndarray) -> str:

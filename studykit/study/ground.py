@@ -12,7 +12,7 @@ from studykit.arms.arm import Arm
 from studykit.arms.profiles import Profile
 from studykit.arms.setups import Setup
 from studykit.arms.tuning import training_of
-from studykit.data.prepared import prepared_source
+from studykit.data.sources import own_path, prepared_source
 from studykit.data.splits import Split, refuse_overlap, split_subjects
 from studykit.data.volumes.cache import Prepared
 from studykit.runs.store import derive_seed
@@ -127,7 +127,8 @@ class Ground:
         """What a verdict says of its data, without a folder's path; empty where no volume was asked for."""
         if "split" not in vars(self):
             return ""
-        source = f"folder:{Path(self.source).name}" if self.source.startswith("folder:") else self.source
+        own = own_path(self.source)
+        source = self.source if own is None else self.source.partition(":")[0] + f":{own.name}"
         split = self.split
         return (
             f"{source} at {self.profile.spacing_mm:g} mm: {len(split.train)} training, {len(split.val)} "

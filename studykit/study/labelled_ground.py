@@ -16,7 +16,7 @@ from studykit.arms.tuning import training_of
 from studykit.data.angiography.cohort import open_angiography
 from studykit.data.angiography.subjects import AngiographyRow
 from studykit.data.labelled import Labelled, open_labelled
-from studykit.data.prepared import prepared_source
+from studykit.data.sources import prepared_source
 from studykit.data.splits import nested_subsets
 from studykit.data.volumes.cache import Prepared
 from studykit.methods import task_of

@@ -7,7 +7,7 @@ from studykit import home
 from studykit.arms.ownership import own_parameters
 from studykit.arms.setups import profile_of, setup_of
 from studykit.claims.paper import studies
-from studykit.data.sources import check_source_name
+from studykit.data.sources import check_source_name, sample_sources
 from studykit.study.ground import Ground
 from studykit.study.labelled_ground import DetectionGround, LabelledGround
 from studykit.study.study import Study
@@ -48,7 +48,7 @@ def open_study(
         sizes = replace(sizes, spacing_mm=spacing_mm)
     source = setup.source_at(sizes) if data is None else data
     check_source_name(source)
-    if profile == "paper" and source.startswith("sample-"):
+    if profile == "paper" and source in sample_sources():
         raise ValueError(
             f"The paper profile crops {sizes.crop_size}³ voxels of {sizes.spacing_mm} mm: the sample volumes "
             "are too coarse for it. Give data='folder:PATH' with volumes of that resolution."

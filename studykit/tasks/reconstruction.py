@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from studykit.data.crops.random_crops import RandomCrops, fixed_crops
-from studykit.data.prepared import prepared_source
+from studykit.data.sources import prepared_source
 from studykit.data.volumes.cache import Prepared, PreparedVolume
 from studykit.data.volumes.vesselness import vesselness_of
 from studykit.layers.patches import patchify, split_mask, take_tokens

@@ -1,7 +1,9 @@
 import numpy as np
+from tiny_template import toy_template
 from tiny_volumes import affine, blob, save
 
 from studykit.data.check import check_source
+from studykit.data.cohorts import cohort
 
 
 def test_a_whole_folder_is_reported(tmp_path):
@@ -29,3 +31,11 @@ def test_many_label_values_are_counted(tmp_path):
     save(tmp_path / "labels" / "a.nii", np.arange(64, dtype=np.int16).reshape(4, 4, 4))
     (row,) = check_source(f"folder:{tmp_path}", cache=tmp_path / "cache")
     assert row.labels == "1 2 3 4 5 6 7 8 9 10 11 12 and 51 more"
+
+
+def test_what_is_made_is_checked_as_it_is_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(cohort, "load_template", toy_template)
+    rows = check_source("cohort:heads/t1:2", cache=tmp_path)
+    assert len(rows) == 2 and all(row.ok for row in rows)
+    assert rows[0].shape == (48, 48, 48) and rows[0].spacing_mm == (3.0, 3.0, 3.0)
+    assert set(rows[0].labels.split()) <= set("123456") and rows[0].labels

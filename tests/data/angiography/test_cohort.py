@@ -10,6 +10,7 @@ from studykit.data.angiography.cohort import ANEURYSM, VESSEL, make_angiographie
 from studykit.data.angiography.scanners import ANGIOGRAPHY_SCANNERS, find_angiography_scanner
 from studykit.data.angiography.sites import LABELS, SITES
 from studykit.data.angiography.subjects import AngiographySettings, angiography_settings, draw_angiographies
+from studykit.data.check import check_source
 from studykit.data.cohorts.regions import REGIONS
 from studykit.data.cohorts.templates import Template
 
@@ -139,3 +140,11 @@ def test_blood_is_the_brightest_of_soft_tissue():
     for name in ANGIOGRAPHY_SCANNERS:
         means = dict(find_angiography_scanner(name).means)
         assert all(means["blood"] > 2 * means[tissue] for tissue in ("grey matter", "muscle", "fluid"))
+
+
+def test_a_cohort_is_checked_by_its_name(tmp_path):
+    rows = check_source("angio:mra:2", cache=tmp_path)
+    assert [row.verdict for row in rows] == ["ok", "ok"] and rows[0].shape == (24, 24, 24)
+    assert [row.subject for row in rows] == [
+        row.id for row in open_angiography("angio:mra:2", 3.0, cache=tmp_path)[1]
+    ]

@@ -9,7 +9,7 @@ from studykit.data.cohorts.designs import DESIGNS, cohort_settings
 from studykit.data.cohorts.real_heads import prepare_real_heads
 from studykit.data.cohorts.templates import MNI_SHRINK, load_template
 from studykit.data.labelled import open_labelled
-from studykit.data.prepared import prepared_source
+from studykit.data.sources import prepared_source
 
 pytestmark = pytest.mark.network
 

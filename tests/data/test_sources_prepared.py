@@ -7,8 +7,7 @@ from tiny_volumes import save
 
 from studykit.data.cohorts import cohort
 from studykit.data.cohorts.designs import DESIGNS
-from studykit.data.prepared import prepared_source
-from studykit.data.sources import open_source
+from studykit.data.sources import open_source, prepared_source
 from studykit.data.volumes.cache import prepare
 from studykit.data.volumes.volumes import VolumeSettings
 

@@ -1,0 +1,58 @@
+"""``cohort:DESIGN/SCANNER:N``: subjects drawn from label maps, see :mod:`studykit.data.cohorts`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from studykit.data.cohorts.designs import COHORT, DESIGNS, Design, cohort_settings, read_cohort_name
+from studykit.data.files import samples
+from studykit.data.files.archives import Archive
+from studykit.data.kinds.kind import MadeKind, Source, megabytes
+
+if TYPE_CHECKING:
+    from studykit.data.volumes.cache import Prepared
+
+
+class Cohorts(MadeKind):
+    prefix = COHORT
+    labelled = True
+
+    def lines(self) -> tuple[Source, ...]:
+        return tuple(_line(design) for design in DESIGNS.values())
+
+    def knows(self, name: str) -> bool:
+        read_cohort_name(name)
+        return True
+
+    def archives(self, name: str) -> tuple[Archive, ...]:
+        return _archives(read_cohort_name(name).design)
+
+    def make(self, name: str, spacing_mm: float, cache: Path) -> "Prepared":
+        from studykit.data.cohorts.cohort import make_cohort
+
+        return make_cohort(cohort_settings(name, spacing_mm), cache=cache)
+
+    def classes(self, name: str, cache: Path) -> Mapping[int, str]:
+        return dict(enumerate(read_cohort_name(name).design.structures, start=1))
+
+
+def _archives(design: Design) -> tuple[Archive, ...]:
+    table = (*samples.ATLASES, *samples.BODIES)
+    return tuple(sample.archive for sample in table if sample.subject in design.templates)
+
+
+def _line(design: Design) -> Source:
+    sides = " x ".join(f"{side:g}" for side in design.field_mm)
+    return Source(
+        f"{COHORT}{design.name}/SCANNER:N",
+        f"N synthetic {design.name}, {sides} mm, labelled: {', '.join(design.structures)}; SCANNER is one of "
+        f"{', '.join(design.scanners)}",
+        None,
+        megabytes(_archives(design)),
+        "the label maps', partly non-commercial: do not redistribute",
+        "recipe of the images: Billot et al. 2023, Med Image Anal 86:102789",
+        "drawn from label maps, once for each subject",
+    )
+
+
+KIND = Cohorts()

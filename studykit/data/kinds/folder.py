@@ -1,0 +1,42 @@
+"""``folder:PATH``: the user's own volumes, as they lie, see :mod:`studykit.data.files.folder`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from studykit.data.files.folder import read_folder
+from studykit.data.files.listing import LISTING, read_classes
+from studykit.data.files.refs import Collection
+from studykit.data.kinds.kind import Source, SourceKind
+
+
+class Folder(SourceKind):
+    prefix = "folder:"
+    origin = "own"
+    labelled = True
+
+    def lines(self) -> tuple[Source, ...]:
+        return (
+            Source(
+                "folder:PATH",
+                "your own NIfTI, MHA/MHD, NRRD, MGZ or DICOM files: BIDS, imagesTr/labelsTr, images/labels, "
+                "or flat",
+                None,
+                0,
+                "your own data",
+                "",
+                "read where it lies",
+            ),
+        )
+
+    def knows(self, name: str) -> bool:
+        return name != self.prefix
+
+    def open(self, name: str, cache: Path) -> Collection:
+        return Collection(name, read_folder(self.path(name)), "your own data", "", cache)
+
+    def classes(self, name: str, cache: Path) -> Mapping[int, str] | None:
+        listing = self.path(name) / LISTING
+        return read_classes(listing) if listing.is_file() else None
+
+
+KIND = Folder()
