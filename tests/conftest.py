@@ -69,7 +69,7 @@ def small(results: Path, heads: Path) -> SimpleNamespace:
     """Runs on the small heads, executed by hand: recipe, volumes, and what executes a configuration."""
     from tiny_run import RECIPE
 
-    from studykit.data.prepared import prepared_source
+    from studykit.data.sources import prepared_source
     from studykit.data.splits import split_subjects
     from studykit.runs import training_run
     from studykit.runs.store import RunStore
