@@ -21,7 +21,7 @@ WINDOW = 7
 NOTES = (
     "A Swin block, window 7³, forward and backward, ours against MONAI's SwinTransformerBlock ({precision}, "
     "batch {batch}). The floor is the block's matrix products alone, timed in the same rounds as each block "
-    "calls them, ours through oneDNN on CPU, MONAI's through nn.Linear; with its share of a block's time."
+    "calls them, ours through our linear layer, MONAI's through nn.Linear; with its share of a block's time."
 )
 
 

@@ -1,13 +1,44 @@
-"""A linear layer that reaches oneDNN on CPU.
+"""A linear layer by the quickest path of the processor at hand, in fp32 on CPU.
 
-In fp32 ``nn.Linear`` calls MKL there, which leaves half of the speed of a processor not by Intel unused. The
-same product, written as a 1×1 convolution over channels-last rows, calls oneDNN (where torch has two threads
-or more), which uses what the processor has.
+Its three products are the output, the gradient to the input and the gradient to the weights. ``nn.Linear``
+asks MKL for them, which on a processor not by Intel leaves half of AVX-512 unused; oneDNN, which torch brings
+along as well, uses all of it, with one thread as with several. With AVX2 oneDNN is still the quicker one for
+the first two products, but not for the third (``benchmarks/bench_linear.py``).
+
+The path depends on nothing but the vector instructions, so every process of a machine takes the same one and
+a run resumes bit-equal. ``STUDYKIT_LINEAR`` names another one; provenance says which it was.
 """
 
+import os
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+PATHS = {
+    "onednn": "all products by oneDNN",
+    "onednn-forward": "gradient to the weights by torch, the other products by oneDNN",
+    "torch": "all products by torch",
+}
+_QUICKEST = {"AVX512": "onednn", "AVX2": "onednn-forward"}
+
+
+def choose_path(capability: str, wanted: str | None = None) -> str:
+    """One of :data:`PATHS` for a ``torch.backends.cpu.get_cpu_capability()``.
+
+    Args:
+        wanted: taken instead, where it is given.
+
+    Raises:
+        ValueError: ``wanted`` is none of them.
+    """
+    path = wanted or _QUICKEST.get(capability, "torch")
+    if path not in PATHS:
+        raise ValueError(f"Unknown STUDYKIT_LINEAR {path!r}. Known: {', '.join(PATHS)}.")
+    return path if torch.backends.mkldnn.is_available() else "torch"
+
+
+PATH = choose_path(torch.backends.cpu.get_cpu_capability(), os.environ.get("STUDYKIT_LINEAR"))
+"""The path of this process."""
 
 
 class Linear(nn.Linear):
@@ -15,8 +46,56 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in_features) to (..., out_features)."""
-        if x.device.type != "cpu" or x.dtype != torch.float32 or x.numel() == 0:
+        plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        if PATH == "torch" or not plain or x.numel() == 0:
             return super().forward(x)
-        rows = x.reshape(1, -1, 1, self.in_features).permute(0, 3, 1, 2)
-        out = F.conv2d(rows, self.weight[:, :, None, None], self.bias)
-        return out.permute(0, 2, 3, 1).reshape(*x.shape[:-1], self.out_features)
+        rows = x.reshape(-1, self.in_features)
+        return _Linear.apply(rows, self.weight, self.bias).view(*x.shape[:-1], self.out_features)
+
+
+class _Linear(torch.autograd.Function):
+    """x (rows, in), weight (out, in), bias (out) or None, to (rows, out)."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _product(x.contiguous(), weight, bias)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        for_x, for_weight, for_bias = ctx.needs_input_grad
+        return (
+            _product(gradient, weight.t(), None) if for_x else None,
+            _weight_gradient(gradient, x.contiguous()) if for_weight else None,
+            gradient.sum(0) if for_bias else None,
+        )
+
+
+def _weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:
+    """gradientᵀ x: (rows, out) and (rows, in) to (out, in)."""
+    if PATH != "onednn":
+        return gradient.t() @ x
+    # oneDNN works along the columns of a product, and is quicker the more of them there are.
+    if gradient.shape[1] > x.shape[1]:
+        return _product(x.t(), gradient.t(), None).t().contiguous()
+    return _product(gradient.t(), x.t(), None)
+
+
+# An operator of its own, as torch.compile takes the one below with packed weights only.
+torch.library.define("studykit::product", "(Tensor a, Tensor b, Tensor? bias) -> Tensor")
+
+
+@torch.library.impl("studykit::product", "cpu")
+def _onednn_product(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")
+
+
+@torch.library.register_fake("studykit::product")
+def _(a, b, bias):
+    return a.new_empty(a.shape[0], b.shape[0])
+
+
+_product = torch.ops.studykit.product.default
+"""a bᵀ + bias: (n, k), (m, k) and (m) or None to (n, m); an operand may be the transposed view of another."""

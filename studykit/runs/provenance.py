@@ -64,8 +64,10 @@ def in_words(facts: dict[str, Any]) -> str:
     machine, commit = facts["hardware"], facts["commit"]
     gpus = [f"{gpu['name']} ({gpu['memory_gib']} GiB)" for gpu in machine["gpus"]]
     code = "no commit known" if commit is None else f"commit {commit[:12]}"
+    # Verdicts from before the capability was written down have none.
+    capability = f" ({machine['capability']})" if "capability" in machine else ""
     parts = [
-        f"{machine['cpu']}, {machine['cores']} cores",
+        f"{machine['cpu']}{capability}, {machine['cores']} cores",
         *gpus,
         f"torch {facts['packages']['torch']}",
         code,
@@ -74,13 +76,21 @@ def in_words(facts: dict[str, Any]) -> str:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, usable cores, memory in GiB, and each GPU with its memory and the CUDA version."""
+    """Processor, usable cores, memory in GiB, and each GPU with its memory and the CUDA version.
+
+    The processor comes with ``capability``, the vector instructions that torch uses of it, and ``linear``,
+    the path of linear layers; both decide about rounding.
+    """
     import torch
+
+    from studykit.layers.linear import PATH
 
     gpus = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count()
     return {
         "cpu": _cpu_model(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "linear": PATH,
         "cores": cores,
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpus": [{"name": gpu.name, "memory_gib": round(gpu.total_memory / 2**30, 1)} for gpu in gpus],

@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+import torch
 from toy_paper import FACTS
 
+from studykit.layers.linear import PATHS
 from studykit.runs import provenance as module
 from studykit.runs.provenance import git_state, in_words, provenance
 
@@ -48,6 +50,8 @@ def test_facts_are_plain_json_and_complete():
     assert {"studykit", "commit", "dirty", "python", "packages", "os", "hardware", "threads"} <= set(facts)
     assert facts["python"] == platform.python_version()
     assert facts["packages"]["torch"] and facts["packages"]["numpy"]
+    assert facts["hardware"]["capability"] == torch.backends.cpu.get_cpu_capability()
+    assert facts["hardware"]["linear"] in PATHS
     assert facts["hardware"]["cores"] >= 1 and facts["hardware"]["memory_gib"] > 0
 
 
@@ -108,6 +112,8 @@ def test_without_its_own_checkout_nothing_is_claimed(checkout, tmp_path, monkeyp
 def test_facts_in_a_line():
     line = in_words(FACTS)
     assert line == "Toy CPU, 2 cores, torch 2.13.0, commit 0123456789ab with local changes"
+    known = {**FACTS["hardware"], "capability": "AVX2"}
+    assert in_words({**FACTS, "hardware": known}).startswith("Toy CPU (AVX2), 2 cores, ")
     gpu = {**FACTS["hardware"], "gpus": [{"name": "Toy GPU", "memory_gib": 80.0}]}
     assert "Toy GPU (80.0 GiB)" in in_words({**FACTS, "hardware": gpu, "commit": None, "dirty": None})
 
