@@ -2,8 +2,9 @@
 
 ``scaled_dot_product_attention`` has a fused CPU kernel, but not where the bias wants a gradient: there it
 falls back to whole score matrices in main memory. Here the fused kernel runs forward for each window, and the
-backward pass recomputes one window's scores at a time, while they fit the cache. Other devices use their own
-fused kernels, which do give the bias its gradient. All of them want four axes, in the bias too.
+backward pass recomputes one window's scores at a time, while they fit the cache. Where the scores of all
+windows fit it together, plain products are quicker than either. Other devices use their own fused kernels,
+which do give the bias its gradient. All of them want four axes, in the bias too.
 """
 
 from collections.abc import Iterator
@@ -25,7 +26,21 @@ def biased_attention(qkv: Tensor, bias: Tensor, mask: Tensor | None = None) -> T
         (B, W, N, heads, c).
     """
     bias, mask = bias.to(qkv.dtype), None if mask is None else mask.to(qkv.dtype)
-    return _attend(qkv, bias, mask) if qkv.device.type == "cpu" else _attend_at_once(qkv, bias, mask)
+    if qkv.device.type != "cpu":
+        return _attend_at_once(qkv, bias, mask)
+    batch, windows, tokens, _, heads, _ = qkv.shape
+    in_cache = batch * windows * heads * tokens**2 <= _CACHED_SCORES
+    # In half precision only the fused kernel adds up in fp32.
+    return (_attend_plainly if in_cache and qkv.itemsize >= 4 else _attend)(qkv, bias, mask)
+
+
+def _attend_plainly(qkv: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
+    batch, windows, tokens, _, heads, channels = qkv.shape
+    q, k, v = qkv.permute(3, 0, 1, 4, 2, 5).reshape(3, -1, tokens, channels).unbind(0)
+    scores = torch.bmm(q * channels**-0.5, k.mT).view(batch, windows, heads, tokens, tokens)
+    weights = (scores + (bias if mask is None else bias + mask)).softmax(dim=-1)
+    out = torch.bmm(weights.flatten(0, 2), v)
+    return out.view(batch, windows, heads, tokens, channels).transpose(2, 3)
 
 
 def _attend_at_once(qkv: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:

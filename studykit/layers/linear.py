@@ -12,6 +12,7 @@ a run resumes bit-equal. ``STUDYKIT_LINEAR`` names another one; provenance says 
 import os
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 PATHS = {
@@ -46,11 +47,16 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in_features) to (..., out_features)."""
-        plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-        if PATH == "torch" or not plain or x.numel() == 0:
-            return super().forward(x)
-        rows = x.reshape(-1, self.in_features)
-        return _Linear.apply(rows, self.weight, self.bias).view(*x.shape[:-1], self.out_features)
+        return linear(x, self.weight, self.bias)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x weightᵀ + bias: (..., in), (out, in) and (out) or None to (..., out)."""
+    plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    if PATH == "torch" or not plain or x.numel() == 0:
+        return F.linear(x, weight, bias)
+    rows = x.reshape(-1, x.shape[-1])
+    return _Linear.apply(rows, weight, bias).view(*x.shape[:-1], -1)
 
 
 class _Linear(torch.autograd.Function):
@@ -59,16 +65,15 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _product(x.contiguous(), weight, bias)
+        return _product(x, weight, bias)
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
-        gradient = gradient.contiguous()
         for_x, for_weight, for_bias = ctx.needs_input_grad
         return (
             _product(gradient, weight.t(), None) if for_x else None,
-            _weight_gradient(gradient, x.contiguous()) if for_weight else None,
+            _weight_gradient(gradient, x) if for_weight else None,
             gradient.sum(0) if for_bias else None,
         )
 
@@ -89,7 +94,13 @@ torch.library.define("studykit::product", "(Tensor a, Tensor b, Tensor? bias) ->
 
 @torch.library.impl("studykit::product", "cpu")
 def _onednn_product(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
-    return torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")
+    bias = None if bias is None else bias.contiguous()
+    return torch.ops.mkldnn._linear_pointwise(_dense(a), _dense(b), bias, "none", [], "")
+
+
+def _dense(matrix: Tensor) -> Tensor:
+    """Contiguous, or the transposed view of what is: oneDNN has no quick way through other strides."""
+    return matrix if matrix.is_contiguous() or matrix.t().is_contiguous() else matrix.contiguous()
 
 
 @torch.library.register_fake("studykit::product")
@@ -98,4 +109,4 @@ def _(a, b, bias):
 
 
 _product = torch.ops.studykit.product.default
-"""a bᵀ + bias: (n, k), (m, k) and (m) or None to (n, m); an operand may be the transposed view of another."""
+"""a bᵀ + bias: (n, k), (m, k) and (m) or None to (n, m), contiguous."""

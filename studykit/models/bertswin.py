@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from studykit.layers.linear import Linear
 from studykit.layers.patches import patchify, split_mask, take_tokens
 from studykit.layers.positions import sincos_positions
+from studykit.layers.product_conv import PatchwiseConvTranspose3d, SingleVoxelConv3d
 from studykit.layers.window_attention import SwinBlock, Windows
 
 STEMS = {"overlapping": (3, 1), "strict": (2, 0)}
@@ -52,11 +53,11 @@ class PatchStem(nn.Module):
         layers: list[nn.Module] = []
         for before, width in zip([in_channels, *widths], widths, strict=False):
             layers += [
-                nn.Conv3d(before, width, kernel, stride=2, padding=padding, bias=False),
+                SingleVoxelConv3d(before, width, kernel, stride=2, padding=padding, bias=False),
                 nn.GroupNorm(4, width),
                 nn.GELU(),
             ]
-        self.layers = nn.Sequential(*layers, nn.Conv3d(widths[-1], embed_dim, 1))
+        self.layers = nn.Sequential(*layers, SingleVoxelConv3d(widths[-1], embed_dim, 1))
 
     def forward(self, patches: Tensor) -> Tensor:
         """(B, K, C, p, p, p) to (B, K, embed_dim)."""
@@ -83,18 +84,18 @@ class UpsamplingDecoder(nn.Module):
         self.embedding = Linear(embed_dim, first)
         stride = patch_size // 4
         self.layers = nn.Sequential(
-            nn.ConvTranspose3d(first, second, stride, stride),
+            PatchwiseConvTranspose3d(first, second, stride),
             nn.GroupNorm(8, second),
             nn.GELU(),
-            nn.ConvTranspose3d(second, third, 2, 2),
+            PatchwiseConvTranspose3d(second, third, 2),
             nn.GroupNorm(4, third),
             nn.GELU(),
-            nn.ConvTranspose3d(third, out_channels, 2, 2),
+            PatchwiseConvTranspose3d(third, out_channels, 2),
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, d, h, w, embed_dim) to (B, C, D, H, W)."""
-        return self.layers(self.embedding(tokens).permute(0, 4, 1, 2, 3).contiguous())
+        return self.layers(self.embedding(tokens).permute(0, 4, 1, 2, 3))
 
 
 class SwinEncoder(nn.Sequential):

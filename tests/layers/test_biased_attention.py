@@ -1,4 +1,4 @@
-"""The windowed kernel against attention in its plain form, forward and backward, in one block or many."""
+"""Each way on CPU against attention in its plain form, forward and backward; in one block or many."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def plain(qkv, bias, mask):
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("cached", [1, 450, 1 << 20])
+@pytest.mark.parametrize("cached", [1, 450, 1800, 1 << 20])
 def test_equals_the_plain_form(masked, cached, monkeypatch):
     monkeypatch.setattr(module, "_CACHED_SCORES", cached)
     qkv, bias, mask = inputs(masked)
@@ -50,8 +50,9 @@ def test_is_a_well_formed_operator(masked):
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_never_falls_back_to_whole_score_matrices(masked):
+def test_never_falls_back_to_whole_score_matrices_beyond_the_cache(masked, monkeypatch):
     """With only the fused kernel allowed, an input that it does not take would raise."""
+    monkeypatch.setattr(module, "_CACHED_SCORES", 1)
     with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
         biased_attention(*inputs(masked))
 

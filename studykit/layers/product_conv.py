@@ -1,0 +1,51 @@
+"""3-D convolutions that are one matrix product, and are computed as one on CPU.
+
+There torch's convolutions take several times as long as their products on maps as small as ours. On other
+devices, and at sizes where they are no single product, these are torch's own; parameters are the same always.
+"""
+
+from torch import Tensor, nn
+
+from studykit.layers.linear import linear
+
+
+class SingleVoxelConv3d(nn.Conv3d):
+    """``nn.Conv3d`` that is a product where it shrinks a map to a single voxel.
+
+    Of its kernel only those taps count that lie on the map, not on the padding: 8 of 27 for a map of 2³,
+    kernel 3, stride 2, padding 1.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, D, H, W) to (B, C', d, h, w)."""
+        geometry = list(zip(x.shape[2:], self.kernel_size, self.padding, self.stride, strict=True))
+        if x.device.type != "cpu" or any(n + 2 * p - k >= s for n, k, p, s in geometry):
+            return super().forward(x)
+        on_map = [min(n, k - p) for n, k, p, _ in geometry]
+        d, h, w = (slice(p, p + n) for n, p in zip(on_map, self.padding, strict=True))
+        weight = self.weight[:, :, d, h, w].flatten(1)
+        d, h, w = (slice(n) for n in on_map)
+        return linear(x[:, :, d, h, w].flatten(1), weight, self.bias)[:, :, None, None, None]
+
+
+class PatchwiseConvTranspose3d(nn.ConvTranspose3d):
+    """``nn.ConvTranspose3d`` whose stride is its kernel, so that each voxel becomes a patch of its own.
+
+    Args:
+        in_channels, out_channels: before and after.
+        patch: voxels an axis of such a patch.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, patch: int | tuple[int, int, int]) -> None:
+        super().__init__(in_channels, out_channels, patch, patch)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, d, h, w) to (B, C', d·p, h·p, w·p); on CPU with channels last, best taken so too."""
+        if x.device.type != "cpu":
+            return super().forward(x.contiguous())
+        batch, channels, d, h, w = x.shape
+        p, q, r = self.kernel_size
+        weight = self.weight.permute(2, 3, 4, 1, 0).reshape(-1, channels)
+        patches = linear(x.permute(0, 2, 3, 4, 1), weight, self.bias.repeat(p * q * r))
+        patches = patches.view(batch, d, h, w, p, q, r, -1).permute(0, 1, 4, 2, 5, 3, 6, 7)
+        return patches.reshape(batch, d * p, h * q, w * r, -1).permute(0, 4, 1, 2, 3)
