@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from studykit.data.crops.random_crops import label_tensor, volume_tensor
 from studykit.data.sources import DEFAULT_SOURCE, open_source
 from studykit.data.volumes.cache import PreparedVolume, prepare
+from studykit.data.volumes.tensors import label_tensor, volume_tensor
 from studykit.data.volumes.volumes import VolumeSettings
 from studykit.layers.patches import patchify, tile
 from studykit.probes.linear import ProbeScore, linear_probe

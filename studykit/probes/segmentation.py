@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from studykit.data.crops.random_crops import volume_tensor
 from studykit.data.volumes.cache import PreparedVolume
+from studykit.data.volumes.tensors import volume_tensor
 from studykit.layers.patches import tile, untile
 from studykit.losses.dice_cross_entropy import class_weights, dice_cross_entropy
 from studykit.metrics.segmentation import SegmentationScore, segmentation_score

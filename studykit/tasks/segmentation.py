@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from studykit.data.crops.labelled_crops import LabelledCrops
-from studykit.data.crops.random_crops import label_tensor, volume_tensor
 from studykit.data.labelled import open_labelled
 from studykit.data.volumes.cache import PreparedVolume
+from studykit.data.volumes.tensors import label_tensor, volume_tensor
 from studykit.tasks.reconstruction import check_fingerprint
 from studykit.tasks.sliding_window import score_volumes, segment_volume
 from studykit.training.config import TrainingConfig

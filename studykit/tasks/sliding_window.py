@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from studykit.data.crops.random_crops import label_tensor, volume_tensor
 from studykit.data.volumes.cache import PreparedVolume
 from studykit.data.volumes.grids import spacing
+from studykit.data.volumes.tensors import label_tensor, volume_tensor
 from studykit.metrics.segmentation import segmentation_score
 
 WINDOWS_AT_ONCE = 4
@@ -73,7 +73,7 @@ def score_volumes(
     Args:
         method, crop_size, overlap, batch_size: see :func:`segment_volume`.
         classes: class number to name, of those to score; voxels labelled -1 are left out.
-        constant_background: see :func:`studykit.data.crops.random_crops.volume_tensor`.
+        constant_background: see :func:`studykit.data.volumes.tensors.volume_tensor`.
         tolerance_mm: of the surface Dice.
 
     Returns:

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from studykit.data.crops.random_crops import label_tensor, volume_tensor
 from studykit.data.sources import open_source
 from studykit.data.volumes.cache import prepare
+from studykit.data.volumes.tensors import label_tensor, volume_tensor
 from studykit.data.volumes.volumes import VolumeSettings
 from studykit.probes.tissues import LABELLED_HEADS, TISSUES, majority_class, tissue_classes
 

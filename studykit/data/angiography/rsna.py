@@ -167,10 +167,14 @@ def localizer_map(
         BadVolume: as :func:`localizers_mm`.
     """
     result = np.zeros(shape, dtype=np.int16)
-    voxels = np.stack(np.meshgrid(*(np.arange(side) for side in shape), indexing="ij"), axis=-1)
+    reach = radius_mm * np.linalg.norm(np.linalg.inv(affine[:3, :3]), axis=1)
     for localizer, place in zip(case.localizers, to_voxels(localizers_mm(case), affine), strict=True):
-        distance = np.linalg.norm((voxels - place) @ affine[:3, :3].T, axis=-1)
-        result[distance <= radius_mm] = site_number(localizer.site)
+        low = np.clip(np.floor(place - reach), 0, shape).astype(int)
+        high = np.clip(np.ceil(place + reach) + 1, low, shape).astype(int)
+        ranges = [np.arange(a, b) for a, b in zip(low, high, strict=True)]
+        voxels = np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1)
+        near = np.linalg.norm((voxels - place) @ affine[:3, :3].T, axis=-1) <= radius_mm
+        result[tuple(slice(a, b) for a, b in zip(low, high, strict=True))][near] = site_number(localizer.site)
     return result
 
 

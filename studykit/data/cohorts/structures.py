@@ -81,7 +81,7 @@ SCHEMES: Mapping[str, Mapping[str, tuple[int, ...]]] = MappingProxyType(
             "": (24, 30, 62, 80, 81, 82, 85),
         },
         "neuromorphometrics": {
-            "cortex": tuple(range(100, 208)),
+            "cortex": (42, 43, *range(100, 208)),
             "white matter": (44, 45),
             "lateral ventricle": (49, 50, 51, 52),
             "third and fourth ventricle": (4, 11, 15),

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from studykit.data.angiography.sites import MIRRORED
-from studykit.data.crops.random_crops import label_tensor, volume_tensor
 from studykit.data.volumes.cache import PreparedVolume
+from studykit.data.volumes.tensors import label_tensor, volume_tensor
 
 CONTRAST = 0.1
 """Largest relative change of a volume's contrast."""

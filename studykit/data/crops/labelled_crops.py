@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from studykit.data.crops.augmentation import NUMBERS, Change, change_from, change_intensities, warp
-from studykit.data.crops.random_crops import label_tensor, volume_tensor
 from studykit.data.crops.windows import centre_inside, copy_inside, foreground_voxels, window_size
 from studykit.data.volumes.cache import PreparedVolume
+from studykit.data.volumes.tensors import label_tensor, volume_tensor
 
 MOST_OF_A_CLASS = 10_000
 UNLABELLED = -1
@@ -34,7 +34,7 @@ class LabelledCrops:
         augment: whether to change crops, see :mod:`studykit.data.crops.augmentation`.
         flip: whether that may mirror them, along each axis. Not for labels that have sides: a mirrored left
             structure looks like the right one.
-        constant_background: see :func:`studykit.data.crops.random_crops.volume_tensor`.
+        constant_background: see :func:`studykit.data.volumes.tensors.volume_tensor`.
 
     Raises:
         ValueError: no volumes, one without labels or with a label of no class, or a setting out of range.

@@ -28,9 +28,6 @@ class Folder(SourceKind):
             ),
         )
 
-    def knows(self, name: str) -> bool:
-        return name != self.prefix
-
     def open(self, name: str, cache: Path) -> Collection:
         return Collection(name, read_folder(self.path(name)), "your own data", "", cache)
 

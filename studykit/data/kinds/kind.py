@@ -54,11 +54,13 @@ class SourceKind:
         raise NotImplementedError
 
     def knows(self, name: str) -> bool:
-        """Whether a name with the prefix is a source of this kind.
+        """Whether a name with the prefix is a source of this kind: a listed one, or any path of one's own.
 
         Raises:
             ValueError: it is not, and the message says what the name lacks.
         """
+        if self.origin == "own":
+            return name != self.prefix
         return any(name == line.name for line in self.lines())
 
     def path(self, name: str) -> Path | None:

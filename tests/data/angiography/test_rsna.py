@@ -15,7 +15,10 @@ from studykit.data.angiography.rsna import (
     to_voxels,
 )
 from studykit.data.angiography.sites import LABELS, SITES, label_vector, site_number
+from studykit.data.check import check_source
 from studykit.data.files.formats import BadVolume
+from studykit.data.labelled import open_labelled
+from studykit.data.sources import open_source, prepared_source
 from studykit.data.volumes.cache import prepare
 from studykit.data.volumes.volumes import VolumeSettings, read_volume
 
@@ -190,3 +193,38 @@ def test_a_point_on_a_slice_that_is_not_there_is_refused(root):
     table(root / "train_localizers.csv", LOCALIZER_COLUMNS, [point(SICK, "Basilar Tip", 1, 1, 77)])
     with pytest.raises(BadVolume, match=rf"has no slice {SICK}\.78, which has an aneurysm"):
         localizers_mm(open_here(root).cases[0])
+
+
+# ---- by name
+
+
+def test_the_layout_is_a_source_by_its_name(root):
+    name = f"rsna:{root}"
+    collection = open_source(name, cache=root / "cache")
+    assert collection.name == name and collection.ids == (SICK, HEALTHY)
+    assert [row.verdict for row in check_source(name, cache=root / "cache")] == ["ok", "ok"]
+    assert len(prepared_source(name, 1.0, cache=root / "cache").volumes) == 2
+
+
+def test_by_name_points_are_classes(root):
+    found = open_labelled(f"rsna:{root}", 1.0, cache=root / "cache")
+    assert found.classes == SITES
+    sick, healthy = found.prepared.volumes
+    assert set(np.unique(sick.labels)) == {0, *(1 + SITES.index(place) for place in POINTS)}
+    assert not healthy.labels.any() and healthy.labels.shape == healthy.array.shape
+
+
+def test_another_point_is_another_data_set(root):
+    before = open_labelled(f"rsna:{root}", 1.0, cache=root / "cache").prepared.fingerprint
+    points = [point(SICK, k, *v) for k, v in POINTS.items()]
+    points[0]["coordinates"] = "{'x': 8, 'y': 4}"
+    table(root / "train_localizers.csv", LOCALIZER_COLUMNS, points)
+    assert open_labelled(f"rsna:{root}", 1.0, cache=root / "cache").prepared.fingerprint != before
+
+
+def test_a_series_whose_point_lies_nowhere_is_left_out(root):
+    table(root / "train_localizers.csv", LOCALIZER_COLUMNS, [point(SICK, "Basilar Tip", 1, 1, 77)])
+    with pytest.warns(UserWarning, match=f"left out {SICK}: .*has no slice"):
+        found = open_labelled(f"rsna:{root}", 1.0, cache=root / "cache")
+    assert [volume.subject for volume in found.prepared.volumes] == [HEALTHY]
+    assert [entry.subject for entry in found.prepared.refused] == [SICK]

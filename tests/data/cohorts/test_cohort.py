@@ -9,7 +9,8 @@ from studykit.data.cohorts import cohort
 from studykit.data.cohorts.cohort import make_cohort, structure_volumes_ml, volume_table
 from studykit.data.cohorts.deformation import jacobian
 from studykit.data.cohorts.subjects import CohortSettings, Group, Variation, draw_subjects
-from studykit.data.crops.random_crops import RandomCrops, fixed_crops, label_tensor
+from studykit.data.crops.random_crops import RandomCrops, fixed_crops
+from studykit.data.volumes.tensors import label_tensor
 
 SHAPE = (36, 40, 34)
 STILL = Variation(0.0, 0.0, (), 0.0, 0.0, (), False)

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from studykit.data.crops.random_crops import RandomCrops, fixed_crops, label_tensor, volume_tensor
+from studykit.data.crops.random_crops import RandomCrops, fixed_crops
 from studykit.data.volumes.cache import PreparedVolume
+from studykit.data.volumes.tensors import volume_tensor
 
 STILL = {"flip": False, "rotate_degrees": 0.0, "scale": (1.0, 1.0)}
 
@@ -37,17 +38,6 @@ def windows(image: np.ndarray, size: tuple[int, int, int]) -> np.ndarray:
 def is_a_window(crop: torch.Tensor, image: np.ndarray, tolerance=1e-5) -> bool:
     view = windows(image, tuple(crop.shape))
     return bool((np.abs(view - crop.numpy()).reshape(len(view), -1).max(1) < tolerance).any())
-
-
-def test_tensor_axes_are_z_y_x():
-    array = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
-    labels = array.astype(np.int16)
-    tensor = volume_tensor(volume(array=array, labels=labels))
-    assert tensor.shape == (1, 4, 3, 2)
-    assert tensor[0, 3, 2, 1] == array[1, 2, 3]
-    assert label_tensor(volume(array=array, labels=labels))[3, 2, 1] == array[1, 2, 3]
-    with pytest.raises(ValueError, match="s0 has no labels"):
-        label_tensor(volume())
 
 
 @pytest.mark.parametrize("size", [8, 7, (6, 9, 8)])
