@@ -7,7 +7,7 @@ from torch import nn
 from studykit.models.bertswin import BertsWinNet
 from studykit.models.mae_vit import MaskedAutoencoderViT
 from studykit.models.nnformer import NnFormer
-from studykit.models.residual_cnn import ResidualUNet
+from studykit.models.residual_unet import ResidualUNet
 from studykit.models.unet import UNet
 from studykit.models.wave_unet import WaveUNet
 from studykit.models.waveformer import WaveFormer

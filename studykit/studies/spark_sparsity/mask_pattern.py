@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from studykit.layers.patch_conv import PatchSparseConv3d
 from studykit.layers.sparse_norm import SparseBatchNorm3d, SparseInstanceNorm3d
 from studykit.layers.visibility import hide, visible_at
+from studykit.models.residual_unet import ResidualEncoder
 
 WAYS = ("zero-filled", "sparse")
 
@@ -43,7 +45,7 @@ def layers_of(encoder: nn.Module) -> dict[str, nn.Module]:
     """The stem and each residual block of an encoder, in their order; a block's name is ``stage.block``.
 
     Args:
-        encoder: a :class:`studykit.models.residual_cnn.ResidualEncoder`, here and below.
+        encoder: a :class:`studykit.models.residual_unet.ResidualEncoder`, here and below.
     """
     blocks = {
         f"{stage}.{block}": module
@@ -61,7 +63,7 @@ def with_backend(encoder: nn.Module, backend: str) -> nn.Module:
     """
     twin = copy.deepcopy(encoder)
     for module in twin.modules():
-        if hasattr(module, "backend"):
+        if isinstance(module, ResidualEncoder | PatchSparseConv3d):
             module.backend = backend
     return twin
 

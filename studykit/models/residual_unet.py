@@ -163,6 +163,7 @@ class ResidualUNet(EncoderDecoder):
     """
 
     version = 1
+    sparse = True
 
     def __init__(
         self,
