@@ -118,7 +118,7 @@ class PretrainingPlan:
             source=self.data,
             fingerprint=volumes.fingerprint,
             spacing_mm=self.spacing_mm,
-            crop_size=self.crop_size * (2 if self.masking == "three-level" else 1),
+            crop_size=self.crop_size * MASKINGS[self.masking].crop_scale,
             train=split.train,
             held_out=split.val,
             crops_per_subject=4,

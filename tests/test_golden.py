@@ -136,7 +136,7 @@ def further_case(name: str, options: Mapping[str, Any]) -> Case:
     method = build_method(name, **sizes)
     generator = torch.Generator().manual_seed(1)
     volumes = smooth_volumes(generator, sizes["img_size"])
-    if getattr(method, "batch_channels", 1) == 2:
+    if method.batch_channels == 2:
         volumes = torch.cat([volumes, (volumes > 0.5).float() + (volumes > 1.5)], dim=1)
     terms = method(volumes, method.draw_masks(2, generator, volumes))
     sum(terms.values()).backward()

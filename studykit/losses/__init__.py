@@ -1,22 +1,17 @@
-"""Losses on masked patches, built by name: (B, M, C, p, p, p) prediction and target to named scalar terms.
-
-``terms`` names what a loss gives. A loss whose ``needs_context`` is true is given two more arguments by its
-method: the volume (B, C, D, H, W) and the hidden patches' places in raster order, int64 (B, M).
-"""
+"""Losses on masked patches, built by name; :mod:`studykit.losses.patch_loss` says what they keep to."""
 
 from typing import Any
 
-from torch import nn
-
 from studykit.losses.mvc import MVCLoss
+from studykit.losses.patch_loss import PatchLoss
 from studykit.losses.phys import PhysLoss
 from studykit.losses.reconstruction import L2Loss
 from studykit.registry import build
 
-LOSSES: dict[str, type[nn.Module]] = {"l2": L2Loss, "mvc": MVCLoss, "phys": PhysLoss}
+LOSSES: dict[str, type[PatchLoss]] = {"l2": L2Loss, "mvc": MVCLoss, "phys": PhysLoss}
 
 
-def build_loss(name: str, **overrides: Any) -> nn.Module:
+def build_loss(name: str, **overrides: Any) -> PatchLoss:
     """Loss ``name`` with its defaults, but for ``overrides``.
 
     Raises:

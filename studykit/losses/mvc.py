@@ -12,7 +12,9 @@ released code, which has another structure term (see :func:`block_components`).
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from studykit.losses.patch_loss import PatchLoss
 
 STRUCTURES = ("covariance", "correlation")
 VARIANCE_FLOOR = 1e-6
@@ -88,7 +90,7 @@ def block_components(
     return Components((mean_x - mean_y).squeeze(-1).square(), (sigma_x - sigma_y).square(), texture)
 
 
-class MVCLoss(nn.Module):
+class MVCLoss(PatchLoss):
     """Weighted brightness, contrast and structure error of the masked patches.
 
     Args:

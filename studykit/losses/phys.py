@@ -4,14 +4,15 @@ Source: arXiv 2512.21769 and its released code. Its tissue masks are made here f
 :mod:`studykit.losses.tissue`.
 """
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from studykit.data.volumes.volumes import HU_DEVIATION, HU_MEAN
 from studykit.losses.mvc import MVCLoss
+from studykit.losses.patch_loss import PatchLoss
 from studykit.losses.tissue import patch_flags, tissue_masks
 
 
-class PhysLoss(nn.Module):
+class PhysLoss(PatchLoss):
     """Weighted MVC over all hidden patches, over those of soft tissue and over those at bone surfaces.
 
     Each is a mean over its patches in the part of the batch at hand; a set without a patch adds 0. As a bone

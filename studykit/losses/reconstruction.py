@@ -1,10 +1,12 @@
 """Voxel-wise reconstruction error of masked patches."""
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from studykit.losses.patch_loss import PatchLoss
 
 
-class L2Loss(nn.Module):
+class L2Loss(PatchLoss):
     """Mean squared error over all voxels of the masked patches, in float32."""
 
     version = 1

@@ -1,20 +1,22 @@
-"""Methods, one file each: model + masking + loss, giving named loss terms."""
+"""Methods, one file each: model + masking + loss, giving named loss terms.
+
+:mod:`studykit.methods.method` says what every one of them keeps to.
+"""
 
 from collections.abc import Mapping
 from typing import Any
-
-from torch import nn
 
 from studykit.losses import LOSSES
 from studykit.methods.detection import Detector
 from studykit.methods.masked_reconstruction import BertsWin, MaskedAutoencoder
 from studykit.methods.masked_volume import MaskedVolume
+from studykit.methods.method import Method
 from studykit.methods.mim import Mim
 from studykit.methods.spark import Spark
 from studykit.methods.supervised import Supervised
 from studykit.models import MODELS
 
-METHODS: dict[str, type[nn.Module]] = {
+METHODS: dict[str, type[Method]] = {
     "mae": MaskedAutoencoder,
     "bertswin": BertsWin,
     "supervised": Supervised,
@@ -36,7 +38,7 @@ def method_versions(name: str, options: Mapping[str, Any]) -> dict[str, int]:
     if model not in MODELS:
         raise ValueError(f"Unknown model {model!r}. Known: {', '.join(sorted(MODELS))}.")
     versions = {"method": method.version, "model": MODELS[model].version}
-    if not getattr(method, "takes_loss", False):
+    if not method.takes_loss:
         return versions
     loss = options.get("loss", "l2")
     if loss not in LOSSES:
@@ -53,16 +55,16 @@ def task_of(name: str) -> str:
     return _known(name).task
 
 
-def build_method(name: str, **overrides: Any) -> nn.Module:
+def build_method(name: str, **overrides: Any) -> Method:
     """Method ``name`` with its paper's settings, but for ``overrides`` (the model's sizes among them).
 
     Raises:
         ValueError: unknown name or option; the message lists the known ones.
     """
-    return _known(name)(**overrides)
+    return _known(name).from_options(**overrides)
 
 
-def _known(name: str) -> type[nn.Module]:
+def _known(name: str) -> type[Method]:
     if name not in METHODS:
         raise ValueError(f"Unknown method {name!r}. Known: {', '.join(sorted(METHODS))}.")
     return METHODS[name]

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from studykit.data.angiography.sites import LABELS, SITES
+from studykit.methods.method import Method
 from studykit.models import build_model
 
 WIDTH = 32
@@ -20,7 +21,7 @@ PRIOR = 0.01
 """Share of cells that the top takes for an aneurysm before it is trained."""
 
 
-class Detector(nn.Module):
+class Detector(Method):
     """Detect aneurysms in whole fields of view of one size.
 
     A batch is (B, 2, D, H, W): the image, and the site's number in each aneurysm voxel, 0 elsewhere (see
@@ -42,6 +43,7 @@ class Detector(nn.Module):
     task = "detection"
     architecture = "wave-unet"
     batch_channels = 2
+    terms = ("cells", "present", "sites")
 
     def __init__(
         self,
@@ -52,7 +54,7 @@ class Detector(nn.Module):
     ) -> None:
         super().__init__()
         self.model = build_model(model, img_size=img_size, **model_options)
-        self.model.decoder, self.model.head = nn.Identity(), nn.Identity()
+        self.model.drop_decoder()
         strides = [max(stride) for stride in self.model.strides]
         self.first = next((place for place, stride in enumerate(strides) if stride >= cell), len(strides))
         if self.first == len(strides):
@@ -60,16 +62,6 @@ class Detector(nn.Module):
         self.cell = tuple(self.model.strides[self.first])
         self.top = CellTop(self.model.channels[self.first :])
         self.calibration = nn.Parameter(torch.tensor([1.0, 0.0]))
-
-    def draw_masks(
-        self,
-        batch_size: int,
-        generator: torch.Generator,
-        volumes: Tensor | None = None,
-        rows: slice = slice(None),
-    ) -> Tensor:
-        """Nothing is hidden: bool (b, 0)."""
-        return torch.empty(batch_size, 0, dtype=torch.bool)[rows]
 
     def forward(self, volume: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Loss terms of a batch (B, 2, D, H, W); ``mask`` is not read.
@@ -87,14 +79,6 @@ class Detector(nn.Module):
             "present": F.binary_cross_entropy_with_logits(self._present(here), present),
             "sites": _mean_where(_cross_entropy(sites, target), there),
         }
-
-    def loss_terms(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """:meth:`forward`, as other methods have it."""
-        return self(batch, self.draw_masks(batch.shape[0], generator))
-
-    def encode(self, volume: Tensor) -> list[Tensor]:
-        """The encoder's maps of images (B, 1, D, H, W), fine to coarse."""
-        return self.model.encode(volume)
 
     @torch.no_grad()
     def score(self, volumes: Tensor) -> Tensor:

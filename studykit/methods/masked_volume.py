@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from studykit.masking import CONSTANT, num_masked, upsample_mask
+from studykit.methods.hidden_patches import painted
 from studykit.methods.patch_masked import PatchMasked
 from studykit.models import build_model
 
@@ -85,6 +86,10 @@ class MaskedVolume(PatchMasked):
         self.skips = skips
         self.token = nn.Parameter(torch.zeros(in_channels)) if learned_token else None
 
+    @property
+    def terms(self) -> tuple[str, ...]:
+        return (self.loss,)
+
     def forward(self, volume: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Mean error of the hidden voxels, with ``foreground_only`` of those in the foreground.
 
@@ -104,9 +109,8 @@ class MaskedVolume(PatchMasked):
 
     @torch.no_grad()
     def reconstruct(self, volume: Tensor, mask: Tensor) -> Tensor:
-        """Volume with its hidden voxels replaced by their prediction, (B, C, D, H, W)."""
-        hidden = upsample_mask(mask, self.block)
-        return torch.where(hidden, self._predict(volume, mask, hidden).to(volume.dtype), volume)
+        """See :meth:`MaskedModelling.reconstruct`."""
+        return painted(volume, self._predict(volume, mask, upsample_mask(mask, self.block)), mask)
 
     def _predict(self, volume: Tensor, mask: Tensor, hidden: Tensor) -> Tensor:
         paint = 0.0 if self.token is None else self.token.to(volume.dtype).view(1, -1, 1, 1, 1)

@@ -7,43 +7,39 @@ is the published one (Zhuang et al., arXiv 2404.15580), a pass for each of three
 masks make the comparison.
 """
 
-import inspect
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from studykit.layers.packed_patches import PackedPatches
-from studykit.layers.patches import patchify, split_mask, take_tokens
-from studykit.layers.visibility import hide, visible_at
+from studykit.layers.patches import patchify, split_mask
 from studykit.losses import build_loss
 from studykit.losses.alignment import CrossLevelAlignment
 from studykit.losses.nested import block_mean_error
 from studykit.masking import random_patch_mask
-from studykit.methods.mim_masks import MASKINGS, NestedMasks, ThreeLevels, VesselMasks
-from studykit.methods.mim_views import (
-    ThreeLevelMasks,
-    cut,
-    features_at_children,
-    join,
-    three_level_views,
-)
+from studykit.methods.encoder_painting import EncoderPainting
+from studykit.methods.hidden_patches import hidden_terms, painted
+from studykit.methods.mim_masks import MASKINGS, NestedMasks
+from studykit.methods.mim_views import ThreeLevelMasks, features_at_children, three_level_views
+from studykit.methods.tiling import cut, join
 from studykit.models import build_model
-from studykit.models.light_decoder import LightDecoder
-from studykit.registry import build
+from studykit.registry import build, check_known
 
 FIXED_RATIO = 0.6
 """Share of the patches that :meth:`Mim.fixed_masks` hides."""
 
 
-class Mim(nn.Module):
+class Mim(EncoderPainting):
     """An encoder under masked reconstruction, with any of the maskings and optional alignment.
 
-    Masks are drawn on the grid of the encoder's coarsest map, whose cells are the patches. An encoder whose
-    forward pass takes ``visible`` works on visible patches alone, and the decoder puts tokens where its maps
-    are empty; any other sees zeros at hidden patches.
+    :meth:`from_options` gives the form that the masking asks for, :class:`OnePassMim` or
+    :class:`ThreeLevelMim`.
+
+    Masks are drawn on the grid of the encoder's coarsest map, whose cells are the patches. A sparse
+    encoder works on visible patches alone, and the decoder puts tokens where its maps are empty; any other
+    sees zeros at hidden patches.
 
     Args:
         model: name of an architecture with ``encoder``, ``channels`` and ``strides``; its decoder and head
@@ -70,9 +66,10 @@ class Mim(nn.Module):
     """
 
     version = 1
-    task = "reconstruction"
     takes_loss = True
     architecture = "wave-unet"
+    aligned_maps: ClassVar[slice]
+    """Which of the encoder's maps, fine to coarse, alignment has heads for."""
 
     def __init__(
         self,
@@ -89,20 +86,19 @@ class Mim(nn.Module):
         img_size: int | Sequence[int] = 96,
         **model_options: Any,
     ) -> None:
-        super().__init__()
+        network = build_model(model, img_size=img_size, in_channels=1, **model_options)
+        super().__init__(
+            network, sparse=network.sparse, img_size=img_size, in_channels=1, decoder_width=decoder_width
+        )
+        if len(set(self.patch_size)) != 1:
+            raise ValueError(
+                f"the coarsest map's cells are {self.patch_size} voxels; masked reconstruction needs cubes"
+            )
         self.masking = build("masking", MASKINGS, masking, masking_options or {})
-        self.model = build_model(model, img_size=img_size, in_channels=1, **model_options)
-        self.model.decoder, self.model.head = nn.Identity(), nn.Identity()
-        self.sparse = "visible" in inspect.signature(self.model.encoder.forward).parameters
-        self.decoder = LightDecoder(self.model.channels, self.model.strides, 1, decoder_width)
-        self.decoder.mask_tokens.requires_grad_(self.sparse)
+        self.masking.check(self.grid)
+        self.batch_channels = self.masking.batch_channels
         self.loss = build_loss(loss, **(loss_options or {}))
         self.normalise_target = normalise_target
-        self.img_size = (img_size,) * 3 if isinstance(img_size, int) else tuple(img_size)
-        self.patch_size = self._cube(self.model.strides[-1])
-        self.grid = tuple(n // self.patch_size for n in self.img_size)
-        self.masking.check(self.grid)
-        self.batch_channels = 2 if isinstance(self.masking, VesselMasks) else 1
         self.coarse_weight = coarse_weight if isinstance(self.masking, NestedMasks) else 0.0
         if self.coarse_weight and normalise_target:
             raise ValueError(
@@ -110,10 +106,24 @@ class Mim(nn.Module):
                 "normalise_target off"
             )
         self.alignment_weight = alignment
-        channels = self.model.channels
-        if isinstance(self.masking, ThreeLevels):
-            channels = channels[-1:]
+        channels = network.channels[self.aligned_maps]
         self.alignment = CrossLevelAlignment(channels, **(alignment_options or {})) if alignment else None
+
+    @classmethod
+    def from_options(cls, masking: str = "nested", **options: Any) -> "Mim":
+        """The form that the masking asks for.
+
+        Raises:
+            ValueError: unknown masking; the message lists the known ones.
+        """
+        check_known("masking", masking, MASKINGS)
+        form = ThreeLevelMim if masking == "three-level" else OnePassMim
+        return form(masking=masking, **options)
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        given = {"reconstruction": True, "coarse": self.coarse_weight, "alignment": self.alignment_weight}
+        return tuple(name for name, weight in given.items() if weight)
 
     def draw_masks(
         self,
@@ -135,7 +145,7 @@ class Mim(nn.Module):
 
     def fixed_masks(self, count: int, crop_size: int, generator: torch.Generator) -> Tensor:
         """Random masks of whole crops, alike for every masking: bool (count, d, h, w)."""
-        return random_patch_mask((crop_size // self.patch_size,) * 3, FIXED_RATIO, count, generator)
+        return random_patch_mask([crop_size // p for p in self.patch_size], FIXED_RATIO, count, generator)
 
     def forward(self, volume: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Weighted loss terms.
@@ -152,19 +162,17 @@ class Mim(nn.Module):
         Raises:
             ValueError: crops of another size.
         """
-        scale = 2 if isinstance(self.masking, ThreeLevels) else 1
-        expected = tuple(scale * n for n in self.img_size)
+        expected = tuple(self.masking.crop_scale * n for n in self.img_size)
         if tuple(volume.shape[2:]) != expected:
             raise ValueError(
                 f"this masking takes crops of {expected} voxels for img_size {self.img_size}, got "
                 f"{tuple(volume.shape[2:])}"
             )
-        image = volume[:, :1]
-        return self._three_levels(image, mask) if scale == 2 else self._one_pass(image, mask)
+        return self._score(volume[:, :1], mask)
 
-    def loss_terms(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Draw masks, then :meth:`forward`: (B, C, D, H, W) to named scalars."""
-        return self(batch, self.draw_masks(batch.shape[0], generator, batch))
+    @abstractmethod
+    def _score(self, image: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """:meth:`forward`, of the image alone, whose size fits."""
 
     def encode(self, volume: Tensor) -> list[Tensor]:
         """The encoder's maps of the unmasked image in channel 0, fine to coarse."""
@@ -185,19 +193,26 @@ class Mim(nn.Module):
         image = cut(volume[:, :1], tiles)
         hidden = cut(mask[:, None], tiles).flatten(0, 1)[:, 0]
         truth = image.flatten(0, 1)
-        prediction = self._paint(truth, hidden)[1].float()
-        if self.normalise_target:
-            patches = patchify(truth, self.patch_size)
-            variance, mean = torch.var_mean(patches, dim=(2, 3, 4, 5), correction=0)
-            spread, level = (
-                visible_at(values.view(-1, *self.grid), truth.shape[2:])
-                for values in ((variance + 1e-6).sqrt(), mean)
-            )
-            prediction = prediction * spread + level
-        painted = torch.where(visible_at(hidden, truth.shape[2:]), prediction, truth)
-        return join(painted.unflatten(0, image.shape[:2]), tiles)
+        prediction = self._paint(truth, hidden)[1]
+        restored = painted(truth, prediction, hidden, normalise_target=self.normalise_target)
+        return join(restored.unflatten(0, image.shape[:2]), tiles)
 
-    def _one_pass(self, image: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    def _error(self, prediction: Tensor, image: Tensor, hidden: Tensor, count: int) -> Tensor:
+        """The loss over ``count`` hidden patches a sample."""
+        places = split_mask(hidden, hidden[0].numel() - count)[1]
+        patches = patchify(prediction.float(), self.patch_size[0])
+        terms = hidden_terms(
+            self.loss, patches, image.float(), places, normalise_target=self.normalise_target
+        )
+        return torch.stack(list(terms.values())).sum()
+
+
+class OnePassMim(Mim):
+    """One pass over one crop: the forms of which the plain mask of a sample says all that is hidden."""
+
+    aligned_maps = slice(None)
+
+    def _score(self, image: Tensor, mask: Tensor) -> dict[str, Tensor]:
         hidden = mask if mask.ndim == 4 else mask[:, 1]
         count = self.masking.hidden(self.grid)
         maps, prediction = self._paint(image, hidden, count)
@@ -209,10 +224,16 @@ class Mim(nn.Module):
             terms["alignment"] = self.alignment_weight * self.alignment(maps, ~hidden)
         return terms
 
-    def _three_levels(self, crop: Tensor, packed: Tensor) -> dict[str, Tensor]:
-        """Errors of the three levels add up, as published; so do both alignments, up-mid and mid-down."""
-        masks = ThreeLevelMasks.unpack(packed, self.masking.mids)
-        views = three_level_views(crop, masks)
+
+class ThreeLevelMim(Mim):
+    """A pass for each of three scales, whose errors add up as published; so do both alignments, up-mid and
+    mid-down."""
+
+    aligned_maps = slice(-1, None)
+
+    def _score(self, image: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        masks = ThreeLevelMasks.unpack(mask, self.masking.mids)
+        views = three_level_views(image, masks)
         errors, summaries = [], []
         for view, hidden, count in zip(
             views,
@@ -231,43 +252,6 @@ class Mim(nn.Module):
             pairs = [self.alignment.compare(c, p) for c, p in zip(summaries[1:], places, strict=True)]
             terms["alignment"] = self.alignment_weight * torch.stack(pairs).sum()
         return terms
-
-    def _paint(self, image: Tensor, hidden: Tensor, count: int | None = None) -> tuple[list[Tensor], Tensor]:
-        """The encoder's maps of what is visible, and the prediction of the whole image (B, 1, D, H, W).
-
-        On the meta device masks have no values, and operations are counted as if everything were visible.
-
-        Args:
-            count: hidden patches of each sample, where that is known.
-        """
-        visible = None if image.is_meta else ~hidden
-        seen = hide(image, visible)
-        if not self.sparse or visible is None:
-            maps = self.model.encoder(seen)
-            return maps, self.decoder(maps)
-        shown = None if count is None else hidden.numel() - count * len(hidden)
-        packed = PackedPatches(visible, shown)
-        maps = self.model.encoder(seen, packed)
-        return maps, self.decoder(maps, packed)
-
-    def _error(self, prediction: Tensor, image: Tensor, hidden: Tensor, count: int) -> Tensor:
-        """The loss over ``count`` hidden patches a sample."""
-        places = split_mask(hidden, hidden[0].numel() - count)[1]
-        predicted, target = (
-            take_tokens(patchify(x, self.patch_size), places) for x in (prediction.float(), image.float())
-        )
-        if self.normalise_target:
-            target = F.layer_norm(target, target.shape[2:], eps=1e-6)
-        context = (image, places) if getattr(self.loss, "needs_context", False) else ()
-        return torch.stack(list(self.loss(predicted, target, *context).values())).sum()
-
-    @staticmethod
-    def _cube(stride: Sequence[int]) -> int:
-        if len(set(stride)) != 1:
-            raise ValueError(
-                f"the coarsest map's cells are {tuple(stride)} voxels; masked reconstruction needs cubes"
-            )
-        return stride[0]
 
 
 def _mean_visible(features: Tensor, hidden: Tensor) -> Tensor:

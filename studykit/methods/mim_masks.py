@@ -1,7 +1,7 @@
 """How MiM's single-pass and three-level forms hide patches: one frozen dataclass each, built by name."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +23,15 @@ Grid = tuple[int, int, int]
 
 
 class Masking(Protocol):
-    """What :class:`~studykit.methods.mim.Mim` asks of a way to hide patches."""
+    """What :class:`~studykit.methods.mim.Mim` asks of a way to hide patches.
+
+    Attributes:
+        crop_scale: sides of a crop over those of what the encoder sees of it at once.
+        batch_channels: channels of a training crop that it reads.
+    """
+
+    crop_scale: ClassVar[int]
+    batch_channels: ClassVar[int]
 
     def check(self, grid: Grid) -> None:
         """Refuse a grid or a setting that cannot be masked; ValueError."""
@@ -37,6 +45,9 @@ class Masking(Protocol):
 @dataclass(frozen=True)
 class RandomMasks:
     """Patches drawn uniformly; bool (b, d, h, w)."""
+
+    crop_scale: ClassVar[int] = 1
+    batch_channels: ClassVar[int] = 1
 
     mask_ratio: float = 0.6
 
@@ -59,6 +70,9 @@ class NestedMasks:
 
     By default 0.6 of all patches stay hidden, as many as random masks hide.
     """
+
+    crop_scale: ClassVar[int] = 1
+    batch_channels: ClassVar[int] = 1
 
     coarse_block: int = 2
     coarse_ratio: float = 0.75
@@ -87,6 +101,9 @@ class VesselMasks:
     Vesselness is channel 1 of the training crops, see :mod:`studykit.data.volumes.vesselness`; a patch's
     weight is its mean. Without volumes masks are uniform, like those of :class:`RandomMasks`.
     """
+
+    crop_scale: ClassVar[int] = 1
+    batch_channels: ClassVar[int] = 2
 
     mask_ratio: float = 0.6
     strength: float = 1.0
@@ -122,6 +139,9 @@ class ThreeLevels:
         up_ratio, mid_ratio, down_ratio: share of octants, and of patches, that is hidden.
         children: hidden patches of each mid view that are enlarged.
     """
+
+    crop_scale: ClassVar[int] = 2
+    batch_channels: ClassVar[int] = 1
 
     up_ratio: float = 0.5
     mid_ratio: float = 0.6

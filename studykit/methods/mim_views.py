@@ -21,6 +21,7 @@ from torch import Tensor
 
 from studykit.layers.patches import split_mask, take_tokens
 from studykit.masking import hide_count, hide_first, num_masked, patch_noise, upsample_mask
+from studykit.methods.tiling import cut
 
 OCTANTS = (2, 2, 2)
 
@@ -144,20 +145,3 @@ def features_at_children(up: Tensor, mid: Tensor, masks: ThreeLevelMasks) -> tup
         for maps, places in ((octants, hidden_octants(masks)), (mid, enlarged_patches(masks)))
     )
     return of_octants, of_patches
-
-
-def cut(volume: Tensor, tiles: Sequence[int]) -> Tensor:
-    """(B, C, D, H, W) into (B, T, C, D/t, H/u, W/v): (t, u, v) tiles along the axes, in raster order."""
-    batch, channels, *size = volume.shape
-    t, u, v = tiles
-    d, h, w = (n // m for n, m in zip(size, tiles, strict=True))
-    blocks = volume.reshape(batch, channels, t, d, u, h, v, w).permute(0, 2, 4, 6, 1, 3, 5, 7)
-    return blocks.reshape(batch, t * u * v, channels, d, h, w)
-
-
-def join(tiles: Tensor, counts: Sequence[int]) -> Tensor:
-    """Inverse of :func:`cut`."""
-    batch, _, channels, d, h, w = tiles.shape
-    t, u, v = counts
-    blocks = tiles.reshape(batch, t, u, v, channels, d, h, w).permute(0, 4, 1, 5, 2, 6, 3, 7)
-    return blocks.reshape(batch, channels, t * d, u * h, v * w)

@@ -1,25 +1,19 @@
 """What the methods share that hide a fixed share of the patches of each crop, drawn uniformly."""
 
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from studykit.masking import draw_patch_masks
+from studykit.methods.masked_modelling import MaskedModelling
 
 
-class PatchMasked(nn.Module):
-    """A model under uniform patch masks; ``forward`` maps (volume, mask) to named loss terms.
+class PatchMasked(MaskedModelling):
+    """Masked modelling under uniform patch masks.
 
     Attributes:
-        model: has ``encode``.
-        grid: patches of a crop along D, H, W.
-        mask_ratio: share of them that is hidden.
+        mask_ratio: share of the patches of ``grid`` that is hidden.
     """
 
-    task = "reconstruction"
-    model: nn.Module
-    grid: tuple[int, int, int]
     mask_ratio: float
 
     def draw_masks(
@@ -37,11 +31,3 @@ class PatchMasked(nn.Module):
             volumes: those rows, on whose device the masks come; without them they are on the generator's.
         """
         return draw_patch_masks(self.grid, self.mask_ratio, batch_size, generator, volumes, rows)
-
-    def loss_terms(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Draw masks, then ``forward``: (B, C, D, H, W) to named scalars."""
-        return self(batch, self.draw_masks(batch.shape[0], generator, batch))
-
-    def encode(self, volume: Tensor) -> Any:
-        """What the model's encoder says of the unmasked volume: maps, fine to coarse, or tokens."""
-        return self.model.encode(volume)

@@ -6,24 +6,23 @@ U-Net paints the hidden patches. Two dense encoders stand beside it for comparis
 the zeros, one that has a learned token there.
 """
 
-import inspect
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from studykit.layers.packed_patches import PackedPatches
-from studykit.masking import num_masked, upsample_mask
+from studykit.masking import num_masked
+from studykit.methods.encoder_painting import EncoderPainting
+from studykit.methods.hidden_patches import painted, standardised
 from studykit.methods.patch_masked import PatchMasked
+from studykit.methods.tiling import cut
 from studykit.models import build_model
-from studykit.models.light_decoder import LightDecoder
 
 FILLS = ("zero", "mask-token")
 
 
-class Spark(PatchMasked):
+class Spark(PatchMasked, EncoderPainting):
     """An encoder under masked modelling, with a light decoder of its own.
 
     Args:
@@ -46,6 +45,7 @@ class Spark(PatchMasked):
 
     version = 1
     architecture = "residual-unet"
+    terms = ("l2",)
 
     def __init__(
         self,
@@ -59,25 +59,20 @@ class Spark(PatchMasked):
         in_channels: int = 1,
         **model_options: Any,
     ) -> None:
-        super().__init__()
         if fill not in FILLS:
             raise ValueError(f"Unknown fill {fill!r}. Known: {', '.join(FILLS)}.")
         if sparse and fill != "zero":
             raise ValueError(f"A sparse encoder reads no hidden voxel: fill {fill!r} needs sparse=False.")
-        self.model = build_model(model, img_size=img_size, in_channels=in_channels, **model_options)
-        if sparse and "visible" not in inspect.signature(self.model.encoder.forward).parameters:
+        network = build_model(model, img_size=img_size, in_channels=in_channels, **model_options)
+        if sparse and not network.sparse:
             raise ValueError(f"Model {model!r} has no sparse encoder; use sparse=False.")
-        self.model.decoder, self.model.head = nn.Identity(), nn.Identity()
-        self.patch_size = self.model.strides[-1]
-        size = (img_size,) * 3 if isinstance(img_size, int) else tuple(img_size)
-        self.grid = tuple(n // p for n, p in zip(size, self.patch_size, strict=True))
-        self.num_visible = math.prod(self.grid) - num_masked(self.grid, mask_ratio)
+        super().__init__(
+            network, sparse=sparse, img_size=img_size, in_channels=in_channels, decoder_width=decoder_width
+        )
+        self.num_hidden = num_masked(self.grid, mask_ratio)
         self.mask_ratio = mask_ratio
-        self.sparse = sparse
         self.normalise_target = normalise_target
         self.input_token = nn.Parameter(torch.zeros(in_channels)) if fill == "mask-token" else None
-        self.decoder = LightDecoder(self.model.channels, self.model.strides, in_channels, decoder_width)
-        self.decoder.mask_tokens.requires_grad_(sparse)
 
     def forward(self, volume: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Squared error, averaged over each hidden patch, then over the hidden patches.
@@ -92,74 +87,19 @@ class Spark(PatchMasked):
         Raises:
             ValueError: a sparse encoder, and a mask that hides another share (not looked at on a GPU).
         """
-        prediction = self._blocks(self._predict(volume, mask, self.num_visible).float())
-        target = self._blocks(volume.float())
+        painting = self._predict(volume, mask, self.num_hidden)
+        prediction, target = (cut(x.float(), self.grid).flatten(2) for x in (painting, volume))
         if self.normalise_target:
-            mean, deviation = _statistics(target)
-            target = (target - mean) / deviation
-        of_patch = (prediction - target).square().mean(dim=-1)
-        return {"l2": (of_patch * mask).sum() / mask.sum().clamp(min=1)}
-
-    def masked_maps(self, volume: Tensor, mask: Tensor) -> list[Tensor]:
-        """Maps of what the mask leaves visible, as the decoder gets them.
-
-        Args:
-            volume: (B, C, D, H, W).
-            mask: bool (B, d, h, w), of any number of patches.
-
-        Returns:
-            (B, C_i, d_i, h_i, w_i), fine to coarse; of a sparse encoder they are 0 at hidden sites.
-        """
-        return self._maps(volume, mask, self._told(mask))
-
-    def _maps(self, volume: Tensor, mask: Tensor, visible: PackedPatches | None) -> list[Tensor]:
-        paint = 0.0 if self.input_token is None else self.input_token.to(volume.dtype)[:, None, None, None]
-        seen = torch.where(upsample_mask(mask, self.patch_size), paint, volume)
-        return self.model.encoder(seen) if visible is None else self.model.encoder(seen, visible)
+            target = standardised(target)
+        of_patch, hidden = (prediction - target).square().mean(dim=-1), mask.flatten(1)
+        return {"l2": (of_patch * hidden).sum() / hidden.sum().clamp(min=1)}
 
     @torch.no_grad()
     def reconstruct(self, volume: Tensor, mask: Tensor) -> Tensor:
-        """Volume with its hidden patches replaced by their prediction, (B, C, D, H, W), in input intensities.
+        """See :meth:`MaskedModelling.reconstruct` and :func:`~studykit.methods.hidden_patches.painted`."""
+        prediction = self._predict(volume, mask)
+        return painted(volume, prediction, mask, normalise_target=self.normalise_target)
 
-        With ``normalise_target`` a prediction is scaled back by the true patch's mean and deviation, as is
-        usual for pictures: it shows texture, not brightness.
-        """
-        prediction = self._predict(volume, mask).float()
-        if self.normalise_target:
-            mean, deviation = _statistics(self._blocks(volume.float()))
-            prediction = self._volume(self._blocks(prediction) * deviation + mean)
-        hidden = upsample_mask(mask, self.patch_size)
-        return torch.where(hidden, prediction.to(volume.dtype), volume)
-
-    def _predict(self, volume: Tensor, mask: Tensor, num_visible: int | None = None) -> Tensor:
-        visible = self._told(mask, num_visible)
-        return self.decoder(self._maps(volume, mask, visible), visible)
-
-    def _told(self, mask: Tensor, num_visible: int | None = None) -> PackedPatches | None:
-        """What encoder and decoder are told to be visible; None: they compute densely.
-
-        On the meta device masks have no values, and operations are counted as if everything were visible.
-
-        Args:
-            num_visible: patches of each sample, where that is known.
-        """
-        if not self.sparse or mask.is_meta:
-            return None
-        return PackedPatches(~mask, None if num_visible is None else num_visible * len(mask))
-
-    def _blocks(self, volume: Tensor) -> Tensor:
-        """(B, C, D, H, W) to (B, d, h, w, C·pd·ph·pw)."""
-        (d, h, w), (pd, ph, pw) = self.grid, self.patch_size
-        blocks = volume.reshape(*volume.shape[:2], d, pd, h, ph, w, pw)
-        return blocks.permute(0, 2, 4, 6, 1, 3, 5, 7).flatten(4)
-
-    def _volume(self, blocks: Tensor) -> Tensor:
-        """Inverse of :meth:`_blocks`."""
-        (d, h, w), (pd, ph, pw) = self.grid, self.patch_size
-        parts = blocks.unflatten(4, (-1, pd, ph, pw)).permute(0, 4, 1, 5, 2, 6, 3, 7)
-        return parts.reshape(blocks.shape[0], -1, d * pd, h * ph, w * pw)
-
-
-def _statistics(blocks: Tensor, epsilon: float = 1e-6) -> tuple[Tensor, Tensor]:
-    variance, mean = torch.var_mean(blocks, dim=-1, keepdim=True, correction=0)
-    return mean, (variance + epsilon).sqrt()
+    def _predict(self, volume: Tensor, mask: Tensor, count: int | None = None) -> Tensor:
+        fill = 0.0 if self.input_token is None else self.input_token.to(volume.dtype)[:, None, None, None]
+        return self._paint(volume, mask, count, fill)[1]

@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from studykit.losses.dice_cross_entropy import dice_and_cross_entropy
+from studykit.methods.method import Method
 from studykit.models import build_model
 
 
-class Supervised(nn.Module):
+class Supervised(Method):
     """A segmentation network and its loss.
 
     Args:
@@ -33,6 +34,7 @@ class Supervised(nn.Module):
     task = "segmentation"
     architecture = "nnformer"
     batch_channels = 2
+    terms = ("dice", "cross_entropy")
 
     def __init__(
         self,
@@ -54,17 +56,6 @@ class Supervised(nn.Module):
             )
         self.model = build_model(model, img_size=img_size, num_classes=num_classes, **model_options)
         self.dice_weight, self.cross_entropy_weight = dice_weight, cross_entropy_weight
-
-    def draw_masks(
-        self,
-        batch_size: int,
-        generator: torch.Generator,
-        volumes: Tensor | None = None,
-        rows: slice = slice(None),
-    ) -> Tensor:
-        """Nothing is hidden: bool (b, 0), the generator is left as it was."""
-        device = None if volumes is None else volumes.device
-        return torch.empty(batch_size, 0, dtype=torch.bool, device=device)[rows]
 
     def forward(self, volume: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
         """Weighted loss terms, each a mean over the samples.
@@ -95,10 +86,6 @@ class Supervised(nn.Module):
             terms["dice"] += self.dice_weight * share / sum(shares) * dice
             terms["cross_entropy"] += self.cross_entropy_weight * share / sum(shares) * cross_entropy
         return terms
-
-    def loss_terms(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """:meth:`forward` of a labelled batch (B, 2, D, H, W); nothing is drawn from ``generator``."""
-        return self(batch, self.draw_masks(batch.shape[0], generator, batch))
 
     def encode(self, volume: Tensor) -> list[Tensor]:
         """The encoder's maps of images (B, 1, D, H, W), fine to coarse; of a labelled batch too."""

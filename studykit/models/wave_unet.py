@@ -41,6 +41,7 @@ class WaveUNet(EncoderDecoder):
     """
 
     version = 1
+    sparse = True
 
     def __init__(
         self,

@@ -48,6 +48,7 @@ class WaveFormer(EncoderDecoder):
     """
 
     version = 1
+    sparse = True
 
     def __init__(
         self,

@@ -2,18 +2,20 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from studykit.methods.method import Method
 
 
 @torch.no_grad()
-def token_features(method: nn.Module, crops: Tensor, batch_size: int = 16) -> Tensor:
+def token_features(method: Method, crops: Tensor, batch_size: int = 16) -> Tensor:
     """Tokens of whole crops, nothing hidden: (N, 1, D, H, W) to float32 (N, T, width) on the CPU."""
     return torch.cat([_encode(method, part).cpu() for part in crops.split(batch_size)])
 
 
 @torch.no_grad()
 def pooled_features(
-    method: nn.Module, crops: Tensor, batch_size: int = 16, *, normalised: bool = False
+    method: Method, crops: Tensor, batch_size: int = 16, *, normalised: bool = False
 ) -> Tensor:
     """Mean of each crop's tokens, nothing hidden: (N, 1, D, H, W) to float32 (N, width) on the CPU.
 
@@ -30,5 +32,5 @@ def pooled_features(
     return torch.cat(parts)
 
 
-def _encode(method: nn.Module, crops: Tensor) -> Tensor:
+def _encode(method: Method, crops: Tensor) -> Tensor:
     return method.encode(crops.to(next(method.parameters()).device)).float()

@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import nn
 
 from studykit.metrics.compute import Flops, count_flops
 from studykit.metrics.convergence import Curve
@@ -32,7 +31,7 @@ def operations_of_crop(config: Mapping[str, Any], *, backward: bool) -> Flops:
     """Operations of one crop through the method of a run, forward or forward and backward."""
     method = new_method(config)
     mask = method.draw_masks(1, torch.Generator().manual_seed(0))
-    shape = (1, _channels(method), *(config["data"]["crop_size"],) * 3)
+    shape = (1, method.batch_channels, *(config["data"]["crop_size"],) * 3)
     return count_flops(method, shape, backward=backward, mask=mask)
 
 
@@ -50,7 +49,7 @@ def _conducted_terms(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Loss terms whose gradients are taken apart; none under an ordinary optimizer."""
     if config["training"].get("optimizer") not in CONDUCTED:
         return ()
-    return new_method(config).loss.terms
+    return new_method(config).terms
 
 
 def seconds_a_step(config: Mapping[str, Any], nproc: int = 1) -> float:
@@ -66,7 +65,7 @@ def seconds_a_step(config: Mapping[str, Any], nproc: int = 1) -> float:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     method = new_method(config).to(device)
     count = min(training.batch_size, TIMED_CROPS)
-    crops = torch.zeros(count, _channels(method), *(config["data"]["crop_size"],) * 3, device=device)
+    crops = torch.zeros(count, method.batch_channels, *(config["data"]["crop_size"],) * 3, device=device)
     for _ in range(2):
         start = time.perf_counter()
         with autocast(training, device):
@@ -78,11 +77,6 @@ def seconds_a_step(config: Mapping[str, Any], nproc: int = 1) -> float:
             torch.cuda.synchronize()
     elapsed = time.perf_counter() - start
     return elapsed * training.batch_size / count / (nproc if device.type == "cuda" else 1)
-
-
-def _channels(method: nn.Module) -> int:
-    """Channels of a batch: the image, and labels where the method learns from them."""
-    return getattr(method, "batch_channels", 1)
 
 
 def check_axis(x: str) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from studykit.methods import build_method
+from studykit.methods.method import Method
 from studykit.runs.store import Run
 from studykit.training.checkpoint import (
     BEST,
@@ -19,14 +20,14 @@ from studykit.training.checkpoint import (
 from studykit.training.config import TrainingConfig
 
 
-def new_method(config: Mapping[str, Any]) -> nn.Module:
+def new_method(config: Mapping[str, Any]) -> Method:
     """The method of a run as its initialisation seed makes it; torch's generators are left as they were."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(config["seeds"]["init"])
         return build_method(config["method"]["name"], **config["method"]["options"])
 
 
-def trained_method(run: Run) -> nn.Module:
+def trained_method(run: Run) -> Method:
     """The method with the weights of the run's last checkpoint, on the CPU, in evaluation mode.
 
     That is the end of a run that is done, and the last good step of one that diverged.
@@ -39,7 +40,7 @@ def trained_method(run: Run) -> nn.Module:
     return method.eval()
 
 
-def best_method(run: Run) -> nn.Module:
+def best_method(run: Run) -> Method:
     """The method with the weights that validated best, of a run whose training kept them.
 
     Raises:
@@ -74,7 +75,7 @@ def kept_steps(run: Run) -> tuple[int, ...]:
     return tuple(sorted(int(path.stem) for path in (run.folder / SNAPSHOTS).glob("*.safetensors")))
 
 
-def method_at(run: Run, step: int, device: str | torch.device = "cpu") -> nn.Module:
+def method_at(run: Run, step: int, device: str | torch.device = "cpu") -> Method:
     """A run's method as it was after ``step`` optimizer steps, in evaluation mode; step 0 is untrained.
 
     Raises:

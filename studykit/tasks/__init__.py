@@ -2,7 +2,8 @@
 
 A task is a module with ``Recipe``, a frozen dataclass that JSON can hold, and ``ground(recipe, method,
 training, world)``, which gives training batches on the device and a validation. A validation's ``error`` is
-the smaller the better, whatever the task.
+the smaller the better, whatever the task. What a task asks of its methods is what their base says:
+:mod:`studykit.methods.method`, :mod:`studykit.methods.masked_modelling`.
 """
 
 from importlib import import_module

@@ -5,13 +5,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from studykit.data.angiography.cohort import ANEURYSM, open_angiography
 from studykit.data.angiography.sites import LABELS, PRESENT
 from studykit.data.angiography.subjects import AngiographyRow
 from studykit.data.crops.detection_crops import DetectionCrops, detection_volume
 from studykit.data.volumes.cache import PreparedVolume
+from studykit.methods.detection import Detector
 from studykit.metrics.detection import auc, weighted_auc
 from studykit.tasks.reconstruction import check_fingerprint
 from studykit.training.config import TrainingConfig
@@ -54,8 +55,8 @@ class Recipe:
 
 
 def ground(
-    recipe: Recipe, method: nn.Module, training: TrainingConfig, world: World
-) -> tuple[DetectionCrops, Callable[[nn.Module], dict[str, float]]]:
+    recipe: Recipe, method: Detector, training: TrainingConfig, world: World
+) -> tuple[DetectionCrops, Callable[[Detector], dict[str, float]]]:
     """Training batches on the device, and the validation.
 
     Raises:
@@ -68,7 +69,7 @@ def ground(
     truth = labels_of(data.select(recipe.held_out), rows)
     images = held_out[:, :1].to(world.device)
 
-    def validate(method: nn.Module) -> dict[str, float]:
+    def validate(method: Detector) -> dict[str, float]:
         """``error``, which is 1 - AUC of "aneurysm present", and the challenge's weighted AUC."""
         scores = scores_of(method, images)
         present = LABELS.index(PRESENT)
@@ -93,13 +94,13 @@ def labels_of(volumes: Sequence[PreparedVolume], rows: Sequence[AngiographyRow])
 
 
 @torch.no_grad()
-def scores_of(method: nn.Module, images: Tensor) -> Tensor:
+def scores_of(method: Detector, images: Tensor) -> Tensor:
     """Probabilities of the fourteen labels for images (N, 1, D, H, W): (N, 14) on the CPU."""
     return torch.cat([method.score(part).float().cpu() for part in images.split(VOLUMES_AT_ONCE)])
 
 
 def test_rows(
-    method: nn.Module, volumes: Sequence[PreparedVolume], rows: Sequence[AngiographyRow]
+    method: Detector, volumes: Sequence[PreparedVolume], rows: Sequence[AngiographyRow]
 ) -> list[dict[str, Any]]:
     """A row for each volume: ``subject``, ``diameter_mm`` of its aneurysm, ``score NAME`` and ``label NAME``.
 

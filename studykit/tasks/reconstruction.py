@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from studykit.data.crops.random_crops import RandomCrops, fixed_crops
 from studykit.data.sources import prepared_source
@@ -15,6 +15,7 @@ from studykit.data.volumes.vesselness import vesselness_of
 from studykit.layers.patches import patchify, split_mask, take_tokens
 from studykit.losses.mvc import block_components
 from studykit.masking import upsample_mask
+from studykit.methods.masked_modelling import MaskedModelling
 from studykit.training.config import TrainingConfig
 from studykit.training.distributed import World
 
@@ -81,19 +82,14 @@ def held_out_crops(data: Prepared, recipe: Recipe) -> tuple[Tensor, list[str]]:
     return crops, [volume.subject for volume in volumes for _ in range(recipe.crops_per_subject)]
 
 
-def held_out_masks(method: nn.Module, recipe: Recipe, count: int) -> Tensor:
-    """Fixed masks (N, d, h, w) for :func:`held_out_crops`, the same for every arm of the same patch grid.
-
-    A method whose training masks are not plain ones has ``fixed_masks`` for it.
-    """
+def held_out_masks(method: MaskedModelling, recipe: Recipe, count: int) -> Tensor:
+    """Fixed masks (N, d, h, w) for :func:`held_out_crops`, the same for every arm of the same patch grid."""
     generator = torch.Generator().manual_seed(recipe.validation_seed + 1)
-    if hasattr(method, "fixed_masks"):
-        return method.fixed_masks(count, recipe.crop_size, generator)
-    return method.draw_masks(count, generator)
+    return method.fixed_masks(count, recipe.crop_size, generator)
 
 
 @torch.no_grad()
-def paint(method: nn.Module, crops: Tensor, masks: Tensor, batch_size: int) -> Tensor:
+def paint(method: MaskedModelling, crops: Tensor, masks: Tensor, batch_size: int) -> Tensor:
     """Crops (N, 1, D, H, W) with their hidden patches as the method paints them, ``batch_size`` at a time."""
     parts = zip(crops.split(batch_size), masks.split(batch_size), strict=True)
     return torch.cat([method.reconstruct(volume, mask) for volume, mask in parts])
@@ -124,8 +120,8 @@ def hidden_parts(painted: Tensor, crops: Tensor, masks: Tensor) -> dict[str, flo
 
 
 def ground(
-    recipe: Recipe, method: nn.Module, training: TrainingConfig, world: World
-) -> tuple[RandomCrops, Callable[[nn.Module], dict[str, float]]]:
+    recipe: Recipe, method: MaskedModelling, training: TrainingConfig, world: World
+) -> tuple[RandomCrops, Callable[[MaskedModelling], dict[str, float]]]:
     """Training batches on the device, and the validation.
 
     Raises:
@@ -134,7 +130,7 @@ def ground(
     data = prepared_source(recipe.source, recipe.spacing_mm, recipe.intensity)
     check_fingerprint(recipe, data)
     volumes = data.select(recipe.train)
-    wants_vesselness = getattr(method, "batch_channels", 1) == 2
+    wants_vesselness = method.batch_channels == 2
     batches = RandomCrops(
         volumes,
         recipe.crop_size,
@@ -152,15 +148,15 @@ def _vesselness(volume: PreparedVolume) -> Tensor:
 
 
 def _validation(
-    method: nn.Module, data: Prepared, recipe: Recipe, training: TrainingConfig, world: World
-) -> Callable[[nn.Module], dict[str, float]]:
+    method: MaskedModelling, data: Prepared, recipe: Recipe, training: TrainingConfig, world: World
+) -> Callable[[MaskedModelling], dict[str, float]]:
     """The held-out error, that of each held-out subject, and what it is made of."""
     crops, subjects = held_out_crops(data, recipe)
     crops, masks = crops.to(world.device), held_out_masks(method, recipe, len(crops)).to(world.device)
     of_subject = {name: [i for i, s in enumerate(subjects) if s == name] for name in sorted(set(subjects))}
     part = training.batch_size // (world.size * training.accumulate)
 
-    def evaluate(method: nn.Module) -> dict[str, float]:
+    def evaluate(method: MaskedModelling) -> dict[str, float]:
         painted = paint(method, crops, masks, part)
         errors = hidden_error(painted, crops, masks)
         means = {name: float(errors[index].mean()) for name, index in of_subject.items()}

@@ -5,12 +5,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from studykit.data.crops.labelled_crops import LabelledCrops
 from studykit.data.labelled import open_labelled
 from studykit.data.volumes.cache import PreparedVolume
 from studykit.data.volumes.tensors import label_tensor, volume_tensor
+from studykit.methods.supervised import Supervised
 from studykit.tasks.reconstruction import check_fingerprint
 from studykit.tasks.sliding_window import score_volumes, segment_volume
 from studykit.training.config import TrainingConfig
@@ -52,8 +53,8 @@ class Recipe:
 
 
 def ground(
-    recipe: Recipe, method: nn.Module, training: TrainingConfig, world: World
-) -> tuple[LabelledCrops, Callable[[nn.Module], dict[str, float]]]:
+    recipe: Recipe, method: Supervised, training: TrainingConfig, world: World
+) -> tuple[LabelledCrops, Callable[[Supervised], dict[str, float]]]:
     """Training batches on the device, and the validation.
 
     Raises:
@@ -74,7 +75,7 @@ def ground(
     images = [volume_tensor(v, constant_background=recipe.constant_background) for v in volumes]
     truths = [label_tensor(volume) for volume in volumes]
 
-    def validate(method: nn.Module) -> dict[str, float]:
+    def validate(method: Supervised) -> dict[str, float]:
         """``error``, which is 1 - Dice meant over classes and then subjects, and Dice by class."""
         device = next(method.parameters()).device
         found = [segment_volume(method, image.to(device), recipe.crop_size).cpu() for image in images]
@@ -101,7 +102,7 @@ def dice_of_classes(found: Tensor, truth: Tensor, classes: int) -> Tensor:
     return (2 * both.double() / sides)[1 : classes + 1]
 
 
-def test_rows(method: nn.Module, volumes: Sequence[PreparedVolume], recipe: Recipe) -> list[dict[str, Any]]:
+def test_rows(method: Supervised, volumes: Sequence[PreparedVolume], recipe: Recipe) -> list[dict[str, Any]]:
     """Dice, HD95 and surface Dice of every volume and class: rows with ``subject`` and ``class``."""
     return score_volumes(
         method,

@@ -80,9 +80,7 @@ def train(
     checkpoint.
 
     Args:
-        method: ``draw_masks(batch_size, generator, volumes, rows)`` gives the masks of ``rows`` of the global
-            batch, whose volumes these are; ``method(volumes, masks)`` gives weighted loss terms, each a mean
-            over the rows.
+        method: draws masks and gives loss terms, as :class:`~studykit.training.step.Trainable` says.
         seed: of data order, masks and dropout. The weights are as the caller initialised them.
         evaluate: called by rank 0 in evaluation mode, without gradients, at the training's precision. What it
             draws from torch's global generators does not move those of the training.

@@ -23,6 +23,21 @@ class Batches(Protocol):
         """``rows`` of a new global batch, (B, C, D, H, W); the generator moves on alike whatever the rows."""
 
 
+class Trainable(Protocol):
+    """What the training asks of a module: every :class:`studykit.methods.method.Method` is one."""
+
+    def draw_masks(
+        self, batch_size: int, generator: torch.Generator, volumes: Tensor | None = None, rows: slice = ...
+    ) -> Tensor:
+        """Masks of ``rows`` of a batch of ``batch_size``, whose volumes these are; one row each.
+
+        The generator moves on alike whatever the rows and the volumes are.
+        """
+
+    def __call__(self, volumes: Tensor, masks: Tensor) -> dict[str, Tensor]:
+        """Named loss terms, weighted, each a mean over the rows; their sum is minimised."""
+
+
 class OutOfMemoryError(RuntimeError):
     """The device is too small for a part of the batch; the message names the settings that help."""
 

@@ -10,11 +10,12 @@ from studykit.data.angiography.sites import LABELS, site_number
 from studykit.methods import METHODS, build_method
 from studykit.methods.detection import Detector
 from studykit.models import MODELS
+from studykit.models.encoder_decoder import EncoderDecoder
 
 SIZE, SITE = 16, site_number("Basilar Tip")
 
 
-class Stub(nn.Module):
+class Stub(EncoderDecoder):
     version = 1
     channels, strides = (4, 8, 8), ((2, 2, 2), (4, 4, 4), (8, 8, 8))
 
@@ -34,9 +35,6 @@ class Stub(nn.Module):
     def __init__(self, img_size):
         super().__init__()
         self.encoder, self.decoder, self.head = self.Encoder(), nn.Conv3d(4, 4, 1), nn.Conv3d(4, 1, 1)
-
-    def encode(self, x):
-        return self.encoder(x)
 
 
 @pytest.fixture

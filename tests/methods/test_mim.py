@@ -12,11 +12,12 @@ from studykit.losses.alignment import info_nce
 from studykit.losses.nested import block_mean_error
 from studykit.masking import random_patch_mask, upsample_mask
 from studykit.methods import build_method
-from studykit.methods.mim import Mim
+from studykit.methods.mim import OnePassMim, ThreeLevelMim
 from studykit.methods.mim_masks import MASKINGS
 from studykit.methods.mim_views import ThreeLevelMasks, three_level_views
 from studykit.metrics.compute import count_flops
 from studykit.models import MODELS
+from studykit.models.encoder_decoder import EncoderDecoder
 
 SIZE, CELL = 16, 4
 
@@ -45,10 +46,11 @@ class DenseStages(Stages):
         return super().forward(x)
 
 
-class Tiny(nn.Module):
+class Tiny(EncoderDecoder):
     """The least that the methods ask of an architecture."""
 
     version = 1
+    sparse = True
     stages = Stages
 
     def __init__(self, img_size, in_channels=1, num_classes=1, channels=(4, 6, 8)):
@@ -57,11 +59,9 @@ class Tiny(nn.Module):
         self.encoder = self.stages(channels)
         self.decoder, self.head = nn.Conv3d(4, 4, 1), nn.Conv3d(4, num_classes, 1)
 
-    def encode(self, x):
-        return self.encoder(x)
-
 
 class DenseTiny(Tiny):
+    sparse = False
     stages = DenseStages
 
 
@@ -73,7 +73,7 @@ def tiny_models(monkeypatch):
 
 def make(masking="nested", model="tiny", **options):
     torch.manual_seed(0)
-    return Mim(model, masking, img_size=SIZE, decoder_width=16, **options)
+    return build_method("mim", model=model, masking=masking, img_size=SIZE, decoder_width=16, **options)
 
 
 def crops(method, batch=2, seed=0):
@@ -83,6 +83,11 @@ def crops(method, batch=2, seed=0):
 
 def masks(method, volume, seed=1):
     return method.draw_masks(len(volume), torch.Generator().manual_seed(seed), volume.clamp(min=0))
+
+
+@pytest.mark.parametrize("masking", sorted(MASKINGS))
+def test_the_masking_decides_the_form(masking):
+    assert type(make(masking)) is (ThreeLevelMim if masking == "three-level" else OnePassMim)
 
 
 @pytest.mark.parametrize("masking", sorted(MASKINGS))

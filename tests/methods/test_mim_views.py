@@ -7,14 +7,13 @@ import torch.nn.functional as F
 from studykit.masking import upsample_mask
 from studykit.methods.mim_views import (
     ThreeLevelMasks,
-    cut,
     enlarged_patches,
     features_at_children,
     hidden_octants,
-    join,
     three_level_masks,
     three_level_views,
 )
+from studykit.methods.tiling import cut, join
 
 GRID, CELL, CHILDREN = (4, 4, 4), 4, 3
 

@@ -4,12 +4,15 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from studykit.masking import upsample_mask
 from studykit.methods import build_method, method_versions
+from studykit.methods.tiling import cut
 from studykit.metrics.compute import count_flops
 from studykit.models import MODELS, build_model
+from studykit.models.encoder_decoder import EncoderDecoder
 
 SIZES = {
     "residual-unet": {"img_size": 16, "widths": (4, 6, 8), "depths": 1, "stem_stride": 1},
@@ -61,9 +64,9 @@ def test_hidden_voxels_reach_no_map_and_no_prediction(architecture):
     changed = torch.where(hidden, volume(seed=9) * 100, x)
     spoilt = x.masked_fill(hidden, float("nan"))
     with torch.no_grad():
-        maps = net.masked_maps(x, mask)
+        maps = net._paint(x, mask)[0]
         for other in (changed, spoilt):
-            assert all(map(torch.equal, maps, net.masked_maps(other, mask)))
+            assert all(map(torch.equal, maps, net._paint(other, mask)[0]))
             assert torch.equal(net._predict(x, mask), net._predict(other, mask))
         assert not torch.equal(net._predict(x, mask), net._predict(x + volume(seed=3), mask))
     for cells in maps:
@@ -102,7 +105,7 @@ def test_with_nothing_hidden_sparse_and_dense_maps_are_the_same(architecture):
     nothing = torch.zeros(2, *net.grid, dtype=torch.bool)
     with torch.no_grad():
         torch.testing.assert_close(
-            net.masked_maps(volume(), nothing), net.encode(volume()), atol=2e-5, rtol=1e-4
+            net._paint(volume(), nothing)[0], net.encode(volume()), atol=2e-5, rtol=1e-4
         )
 
 
@@ -160,7 +163,9 @@ def test_reconstruction_keeps_what_is_visible_and_scores_as_the_loss(normalise):
     x, mask = volume() * 3 + 1, masks(net)
     painted, hidden = net.reconstruct(x, mask), upsample_mask(mask, 4)
     assert torch.equal(painted[~hidden], x[~hidden]) and not painted.requires_grad
-    deviation = net._volume(net._blocks(x).std(dim=-1, correction=0, keepdim=True).expand(-1, -1, -1, -1, 64))
+    deviation = F.interpolate(
+        cut(x, net.grid).flatten(2).std(dim=-1, correction=0).view(2, 1, *net.grid), scale_factor=4
+    )
     scaled = (painted - x) / (deviation if normalise else 1)
     torch.testing.assert_close(scaled[hidden].square().mean(), net(x, mask)["l2"], atol=1e-5, rtol=1e-4)
 
@@ -196,7 +201,7 @@ def test_a_sparse_arm_counts_the_operations_of_the_dense_one(architecture):
     assert counted.by_module["model.encoder"] == whole > 0
 
 
-class DenseOnly(nn.Module):
+class DenseOnly(EncoderDecoder):
     """An architecture whose encoder takes no mask."""
 
     def __init__(self, img_size, in_channels):
