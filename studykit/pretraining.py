@@ -153,7 +153,7 @@ def pretrain(plan: PretrainingPlan, folder: str | Path, *, nproc: int = 1) -> Pr
     init, order = (derive_seed("pretraining", word, plan.seed) for word in ("weights", "order"))
     config = run_config("mim", plan.options, recipe, plan.training, init_seed=init, training_seed=order)
     label = f"pre-training of {plan.backbone} on {plan.data}"
-    run = RunStore(runs_dir()).execute(config, label, lambda r: work(r, nproc=nproc, progress=label))
+    run = RunStore(runs_dir()).execute(config, label, lambda r: work(r, nproc=nproc, show=True))
     if run.state == "interrupted":
         raise KeyboardInterrupt(f"{label} was interrupted; run again to go on")
     if run.state != "done":

@@ -17,7 +17,7 @@ from studykit.metrics.compute import Flops, count_flops
 from studykit.metrics.convergence import Curve
 from studykit.runs.cost import Cost
 from studykit.runs.store import Run
-from studykit.runs.training_run import PROVENANCE
+from studykit.runs.threads import at_threads, made_with, threads_of
 from studykit.runs.weights import new_method
 from studykit.training.config import CONDUCTED, TrainingConfig
 from studykit.training.step import autocast
@@ -55,7 +55,8 @@ def _conducted_terms(config: Mapping[str, Any]) -> tuple[str, ...]:
 def seconds_a_step(config: Mapping[str, Any], nproc: int = 1) -> float:
     """Time of an optimizer step on this machine: the second of two passes over a few crops, scaled up.
 
-    Eager, and without data loading and validation: a compiled training is faster.
+    On the threads that it trains with, eager, and without data loading and validation: a compiled training
+    is faster.
 
     Args:
         config: of a run.
@@ -66,16 +67,17 @@ def seconds_a_step(config: Mapping[str, Any], nproc: int = 1) -> float:
     method = new_method(config).to(device)
     count = min(training.batch_size, TIMED_CROPS)
     crops = torch.zeros(count, method.batch_channels, *(config["data"]["crop_size"],) * 3, device=device)
-    for _ in range(2):
-        start = time.perf_counter()
-        with autocast(training, device):
-            terms = method.loss_terms(crops, torch.Generator().manual_seed(0))
-        for name in _conducted_terms(config)[1:]:
-            terms.pop(name).backward(retain_graph=True)
-        sum(terms.values()).backward()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-    elapsed = time.perf_counter() - start
+    with at_threads(threads_of(config)):
+        for _ in range(2):
+            start = time.perf_counter()
+            with autocast(training, device):
+                terms = method.loss_terms(crops, torch.Generator().manual_seed(0))
+            for name in _conducted_terms(config)[1:]:
+                terms.pop(name).backward(retain_graph=True)
+            sum(terms.values()).backward()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+        elapsed = time.perf_counter() - start
     return elapsed * training.batch_size / count / (nproc if device.type == "cuda" else 1)
 
 
@@ -112,7 +114,7 @@ def curve_of(
 
 def cost_of(run: Run, operations_a_step: float) -> Cost:
     """What a run took, on the devices that it ran on."""
-    last, facts = run.metrics.iloc[-1], _facts(run)
+    last, facts = run.metrics.iloc[-1], made_with(run)
     operations = float(last["step"]) * operations_a_step
     return Cost.of_run(float(last["seconds"]), facts["device"], facts["devices"], operations)
 
@@ -124,12 +126,8 @@ def provenance_of(runs: Iterable[Run]) -> list[dict[str, Any]]:
     """
     counts: Counter[str] = Counter()
     for run in runs:
-        facts = _facts(run)
+        facts = made_with(run)
         shown = {key: facts[key] for key in ("commit", "dirty", "device", "devices")}
         hardware = {"cpu": facts["hardware"]["cpu"], "gpus": facts["hardware"]["gpus"]}
         counts[json.dumps(shown | hardware, sort_keys=True)] += 1
     return [json.loads(facts) | {"runs": count} for facts, count in counts.items()]
-
-
-def _facts(run: Run) -> dict[str, Any]:
-    return json.loads((run.folder / PROVENANCE).read_text(encoding="utf-8"))

@@ -33,6 +33,8 @@ CONFIG = "config.json"
 STATUS = "status.json"
 STATES = ("running", "interrupted", "done", "diverged", "error")
 ENDINGS = ("interrupted", "done", "diverged")
+FINAL = ("done", "diverged")
+"""States that another call would end in again."""
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +113,7 @@ class Run:
     def state(self) -> str | None:
         """State of the run, None before the first work; ``running`` only while a worker is alive."""
         status = self.status
-        if status and status.state == "running" and self._is_held():
+        if status and status.state == "running" and self.is_held():
             return "running"
         return self._state_at_rest()
 
@@ -141,7 +143,8 @@ class Run:
         finally:
             lock.release()
 
-    def _is_held(self) -> bool:
+    def is_held(self) -> bool:
+        """Whether some process, this one included, works on the run."""
         try:
             with self.held(wait=False):
                 return False
@@ -231,7 +234,7 @@ class RunStore:
         if run.state == "done":
             return run
         with run.held(wait=True), _full_disk_explained(run):
-            if run.state in ("done", "diverged"):
+            if run.state in FINAL:
                 return run
             previous = run.status
             started = previous.started if previous and previous.started else _now()

@@ -7,6 +7,7 @@ the study would build in the notebook's kernel.
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from torch import nn
 from studykit import atomic
 from studykit.data.volumes.volumes import PREPARATION_VERSION
 from studykit.methods import method_versions, task_of
+from studykit.runs.now import telling
 from studykit.runs.provenance import provenance
 from studykit.runs.store import CONFIG, Run
+from studykit.runs.threads import PROVENANCE, at_threads, threads_to_go_on_with
 from studykit.runs.weights import last_weights, new_method
 from studykit.tasks import Recipe, task_module
 from studykit.training.config import TrainingConfig
@@ -27,7 +30,6 @@ from studykit.training.loop import Outcome, train
 from studykit.training.transfer import transfer_weights
 
 OUTCOME = "outcome.json"
-PROVENANCE = "provenance.json"
 WORKERS_LOG = "workers.log"
 TRANSFER = "transfer.json"
 
@@ -68,16 +70,21 @@ def run_config(
     return config | {"start": {"run": starts_from, "parts": list(parts)}} if starts_from else config
 
 
-def work(run: Run, *, nproc: int = 1, progress: str | None = None) -> Outcome:
+def work(run: Run, *, nproc: int = 1, show: bool = False) -> Outcome:
     """Train ``run`` to its end, here or in ``nproc`` processes under torchrun.
+
+    Here it takes the threads that :mod:`studykit.runs.threads` says; torchrun's processes share the cores.
+
+    Args:
+        show: whether a training here tells how far it is, as :class:`studykit.runs.board.Board` does.
 
     Raises:
         ValueError: the source holds other volumes than the run was configured for.
         RuntimeError: a worker failed; the message ends with its last words.
     """
     if nproc == 1:
-        with distributed_world() as world:
-            return _train(run.config, run.folder, world, progress)
+        with distributed_world() as world, at_threads(threads_to_go_on_with(run)):
+            return _train(run, world, show=show)
     outcome = run.folder / OUTCOME
     outcome.unlink(missing_ok=True)
     arguments = ["-m", "studykit.runs.training_run", str(run.folder)]
@@ -91,7 +98,8 @@ def work(run: Run, *, nproc: int = 1, progress: str | None = None) -> Outcome:
     )
 
 
-def _train(config: Mapping[str, Any], folder: Path, world: World, progress: str | None = None) -> Outcome:
+def _train(run: Run, world: World, *, show: bool) -> Outcome:
+    config, folder = run.config, run.folder
     task = task_module(task_of(config["method"]["name"]))
     recipe = task.Recipe(**config["data"])
     training = TrainingConfig.from_dict(config["training"])
@@ -101,17 +109,18 @@ def _train(config: Mapping[str, Any], folder: Path, world: World, progress: str 
         atomic.write_json(folder / PROVENANCE, provenance() | _devices(world))
     if "start" in config:
         _start_from(method, folder, **config["start"])
-    return train(
-        method,
-        batches,
-        training,
-        folder=folder,
-        seed=config["seeds"]["training"],
-        evaluate=evaluate,
-        device=world.device,
-        world=world,
-        progress=progress,
-    )
+    with telling(run, show=show) if world.is_main else nullcontext() as tell:
+        return train(
+            method,
+            batches,
+            training,
+            folder=folder,
+            seed=config["seeds"]["training"],
+            evaluate=evaluate,
+            device=world.device,
+            world=world,
+            tell=tell,
+        )
 
 
 def _start_from(method: nn.Module, folder: Path, run: str, parts: Sequence[str]) -> None:
@@ -131,9 +140,10 @@ def _devices(world: World) -> dict[str, Any]:
 def main(folder: str) -> None:
     """Entry of a torchrun worker: train the run in ``folder``; rank 0 leaves its outcome there."""
     path = Path(folder)
-    config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+    run = Run(path.parent, path.name, json.loads((path / CONFIG).read_text(encoding="utf-8")), path.name)
+    run.label = run.status.label if run.status else run.label
     with distributed_world() as world:
-        outcome = _train(config, path, world)
+        outcome = _train(run, world, show=False)
         if world.is_main:
             atomic.write_json(path / OUTCOME, asdict(outcome))
 

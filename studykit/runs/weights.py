@@ -60,14 +60,24 @@ def last_weights(run: Run) -> dict[str, Tensor]:
     Raises:
         FileNotFoundError: the run has no checkpoint.
     """
-    training = TrainingConfig.from_dict(run.config["training"])
-    configuration = {"seed": run.config["seeds"]["training"], **training.identity()}
-    saved = load_checkpoint(run.folder / CHECKPOINT, configuration)
+    saved = _checkpoint(run)
     if saved is None:
         raise FileNotFoundError(
             f"{run.label} has no checkpoint ({run.state or 'not run yet'}): choose a run that is done"
         )
     return saved["method"]
+
+
+def last_step(run: Run) -> int:
+    """Optimizer steps that a run's last checkpoint holds, 0 where there is none."""
+    saved = _checkpoint(run)
+    return saved["step"] if saved else 0
+
+
+def _checkpoint(run: Run) -> dict[str, Any] | None:
+    training = TrainingConfig.from_dict(run.config["training"])
+    configuration = {"seed": run.config["seeds"]["training"], **training.identity()}
+    return load_checkpoint(run.folder / CHECKPOINT, configuration)
 
 
 def kept_steps(run: Run) -> tuple[int, ...]:

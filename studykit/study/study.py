@@ -129,7 +129,11 @@ class Study:
         return self.trials.run(arm, seed)
 
     def run_all(self, arms: Iterable[Arm | str] | None = None) -> dict[str, list[Run]]:
-        """Every seed of every arm, seed by seed, so that a study stopped early has whole pairs."""
+        """Every seed of every arm, seed by seed, so that a study stopped early has whole pairs.
+
+        Small trainings go side by side, one a core, where there is enough to do: the results are the same bit
+        for bit, see :mod:`studykit.runs.threads`.
+        """
         return self.trials.run_all(arms)
 
     def tune(self, arm: Arm | str) -> tuple[Arm, pd.DataFrame]:
@@ -142,7 +146,11 @@ class Study:
         Returns:
             the arm with its rate, and the final error of each candidate.
         """
-        return self.trials.tune(arm)
+        return self.tune_all([arm])[0]
+
+    def tune_all(self, arms: Iterable[Arm | str]) -> list[tuple[Arm, pd.DataFrame]]:
+        """What :meth:`tune` gives for each of several arms, whose tuning runs then go side by side."""
+        return self.trials.tune_all(arms)
 
     def expect(self, arms: Iterable[Arm | str] | None = None) -> pd.DataFrame:
         """What the tuning and the runs still to do will take: steps, operations, minutes as timed here."""

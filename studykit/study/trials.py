@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -18,13 +18,14 @@ from studykit.runs.effort import (
     provenance_of,
     seconds_a_step,
 )
-from studykit.runs.store import Run, RunStore, derive_seed
+from studykit.runs.side_by_side import work_side_by_side, workers_that_pay
+from studykit.runs.store import FINAL, Run, RunStore, derive_seed
+from studykit.runs.threads import most_workers
 from studykit.runs.training_run import run_config, work
 from studykit.runs.weights import new_method
 from studykit.study.ground import Ground
 
 TUNING = "tuning"
-FINAL = ("done", "diverged")
 
 log = logging.getLogger(__name__)
 
@@ -111,42 +112,46 @@ class Trials:
 
     def run(self, arm: Arm | str, seed: int | None = None) -> Run:
         """Train one repetition, resume it or find it done; the training that it starts from comes first."""
-        arm, seed = self.find(arm), self.seeds[0] if seed is None else seed
-        if arm.starts_from:
-            self.run(arm.starts_from, seed)
-        return self._execute(self.config(arm, seed), f"{self.study}: {arm.name}, seed {seed}")
+        return self._make(self._chain(self.find(arm), self.seeds[0] if seed is None else seed))[-1]
 
     def run_all(self, arms: Iterable[Arm | str] | None = None) -> dict[str, list[Run]]:
         """Every seed of every arm, seed by seed, so that a study stopped early has whole pairs."""
         chosen = self.chosen(arms)
-        runs: dict[str, list[Run]] = {arm.name: [] for arm in chosen}
-        for seed in self.seeds:
-            for arm in chosen:
-                runs[arm.name].append(self.run(arm, seed))
-        return runs
+        self._make([run for seed in self.seeds for arm in chosen for run in self._chain(arm, seed)])
+        return {arm.name: [self.run(arm, seed) for seed in self.seeds] for arm in chosen}
 
-    def tune(self, arm: Arm | str) -> tuple[Arm, pd.DataFrame]:
-        """The arm at its best rate, which it has from now on, and the error at each rate tried."""
-        arm = self.find(arm)
-        if arm.starts_from:
-            self.run(arm.starts_from, self.seeds[0])
-        best, table = tuned(arm, self._tuning_runs(arm, self._execute))
-        self.arms[arm.name] = best
-        return best, table
+    def tune_all(self, arms: Iterable[Arm | str]) -> list[tuple[Arm, pd.DataFrame]]:
+        """Each arm at its best rate, which it has from now on, and the error at each rate tried."""
+        chosen = self.chosen(arms)
+        first = [run for arm in chosen if arm.starts_from for run in self._chain(arm, self.seeds[0])[:-1]]
+        while todo := self._todo([*first, *(run for arm in chosen for run in self._tuning_runs(arm))]):
+            self._make(todo)
+        best = [tuned(arm, self._make(self._tuning_runs(arm))) for arm in chosen]
+        self._make(first)
+        self.arms |= {arm.name: arm for arm, _ in best}
+        return best
 
-    def _tuning_runs(self, arm: Arm, get: Callable[[Mapping[str, Any], str], Run]) -> list[Run]:
-        """An arm's tuning run at each learning rate, as ``get`` makes or finds it."""
+    def _run_of(self, arm: Arm, seed: int) -> Run:
+        """A repetition of an arm, as the store has it or would."""
+        return self.store.open(self.config(arm, seed), f"{self.study}: {arm.name}, seed {seed}")
+
+    def _chain(self, arm: Arm, seed: int) -> list[Run]:
+        """A repetition of an arm, and before it the trainings that it starts from."""
+        before = self._chain(self.find(arm.starts_from), seed) if arm.starts_from else []
+        return [*before, self._run_of(arm, seed)]
+
+    def _tuning_runs(self, arm: Arm) -> list[Run]:
+        """An arm's tuning run at each learning rate, as far as those that are done say which come next."""
 
         def trial(rate: float) -> Run:
-            return get(
-                self.config(arm.at_rate(rate), TUNING), f"{self.study}: {arm.name}, tuning at {rate:g}"
-            )
+            label = f"{self.study}: {arm.name}, tuning at {rate:g}"
+            return self.store.open(self.config(arm.at_rate(rate), TUNING), label)
 
         sizes = self.ground.profile
         rates = list(candidate_rates(arm, sizes))
         runs = [trial(rate) for rate in rates]
         for _ in range(sizes.tuning_extensions):
-            if any(run.state not in FINAL for run in runs):
+            if self._todo(runs):
                 break
             best, _ = tuned(arm, runs)
             further = rate_past_the_edge(rates, best.training["lr"])
@@ -156,33 +161,56 @@ class Trials:
             runs.append(trial(further))
         return runs
 
-    def _execute(self, config: Mapping[str, Any], label: str) -> Run:
-        run = self.store.execute(config, label, lambda r: work(r, nproc=self.nproc, progress=label))
+    @staticmethod
+    def _todo(runs: Iterable[Run]) -> list[Run]:
+        """Those that have not come to their end, each once."""
+        return [run for run in {run.key: run for run in runs}.values() if run.state not in FINAL]
+
+    def _make(self, runs: list[Run]) -> list[Run]:
+        """Bring runs to their end, side by side where that is quicker, or find that they are there."""
+        todo = self._todo(runs)
+        if self._at_once(todo) > 1:
+            work_side_by_side(todo, most_workers())
+        return [self._execute(run) for run in runs]
+
+    def _at_once(self, todo: Sequence[Run]) -> int:
+        """How many of these runs are worked on at a time, see :func:`workers_that_pay`."""
+        if self.nproc > 1 or len(todo) < 2:
+            return 1
+        operations = [self._operations_of(run.config) * run.config["training"]["steps"] for run in todo]
+        return workers_that_pay(todo, operations)
+
+    def _execute(self, planned: Run) -> Run:
+        run = self.store.execute(
+            planned.config, planned.label, lambda r: work(r, nproc=self.nproc, show=True)
+        )
         self.seen[run.key] = run
         if run.state == "interrupted":
-            raise KeyboardInterrupt(f"{label} was interrupted ({run.status.message}); run again to go on")
+            raise KeyboardInterrupt(f"{run.label} was interrupted ({run.status.message}); run again to go on")
         if run.state == "diverged":
-            log.warning("%s diverged: %s", label, run.status.message)
+            log.warning("%s diverged: %s", run.label, run.status.message)
         return run
 
     # ---- what it takes, and what it took
 
     def expect(self, arms: Iterable[Arm | str] | None = None) -> pd.DataFrame:
         """What the tuning and the runs still to do will take: steps, operations, minutes as timed here."""
+        todo = {arm.name: self._todo(self._all_runs(arm)) for arm in self.chosen(arms)}
+        at_once = self._at_once([run for own in todo.values() for run in own])
         rows = []
-        for arm in self.chosen(arms):
-            trials = self._tuning_runs(arm, self.store.open)
-            if all(run.state in FINAL for run in trials):
-                arm, _ = tuned(arm, trials)
-            own = [self.store.open(self.config(arm, seed), arm.name) for seed in self.seeds]
-            todo = [run for run in trials + own if run.state not in FINAL]
-            steps = sum(run.config["training"]["steps"] for run in todo)
-            minutes = steps * seconds_a_step(todo[0].config, self.nproc) / 60 if todo else 0.0
-            operations = self.operations_a_step(arm.name) / 1e9
-            rows.append(
-                {"arm": arm.name, "steps to do": steps, "GFLOP a step": operations, "minutes": minutes}
-            )
+        for name, own in todo.items():
+            steps = sum(run.config["training"]["steps"] for run in own)
+            minutes = steps * seconds_a_step(own[0].config, self.nproc) / 60 / at_once if own else 0.0
+            operations = self.operations_a_step(name) / 1e9
+            rows.append({"arm": name, "steps to do": steps, "GFLOP a step": operations, "minutes": minutes})
         return pd.DataFrame(rows)
+
+    def _all_runs(self, arm: Arm) -> list[Run]:
+        """The tuning of an arm and its repetitions, those at the best rate once that is known."""
+        trials = self._tuning_runs(arm)
+        if not self._todo(trials):
+            arm, _ = tuned(arm, trials)
+        return trials + [self._run_of(arm, seed) for seed in self.seeds]
 
     def flops(self, arm: Arm | str, *, backward: bool) -> Flops:
         """Operations of one crop through an arm, forward or forward and backward."""

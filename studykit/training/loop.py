@@ -7,7 +7,6 @@ host never waits for the device: losses and norms are summed where they are.
 """
 
 import math
-import os
 import resource
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +17,6 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 from torch import nn
-from tqdm import tqdm
 
 from studykit.training.checkpoint import (
     BEST,
@@ -62,7 +60,7 @@ def train(
     evaluate: Evaluate,
     device: torch.device | str,
     world: World = SINGLE,
-    progress: str | None = None,
+    tell: Callable[[int], None] | None = None,
 ) -> Outcome:
     """Train ``method`` in place, from the checkpoint in ``folder`` where there is one.
 
@@ -85,7 +83,7 @@ def train(
         evaluate: called by rank 0 in evaluation mode, without gradients, at the training's precision. What it
             draws from torch's global generators does not move those of the training.
         world: from :func:`studykit.training.distributed.distributed_world` where there are several processes.
-        progress: words before a progress bar; none without them, away from a terminal, or under ``$CI``.
+        tell: called with the number of steps done, at the start and after each step.
 
     Raises:
         ValueError: the batch cannot be shared equally, or ``batches`` gives another number of volumes.
@@ -111,14 +109,15 @@ def train(
         stack.callback(journal.close)
         journal.resume_or_start()
         guard = Guard(world, device)
-        bar = stack.enter_context(_progress_bar(progress if world.is_main else None, config, state.step))
+        tell = tell or _nobody
+        tell(state.step)
 
         state.clock.start()
         while state.step < config.steps:
             values = step(state)
             state.step += 1
             state.averages.add(values)
-            bar.update()
+            tell(state.step)
             at_end = state.step == config.steps
             record_due = at_end or state.step % config.eval_every == 0
             save_due = at_end or state.step % config.checkpoint_every == 0
@@ -249,10 +248,8 @@ def _sole_trainer(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _progress_bar(words: str | None, config: TrainingConfig, step: int) -> tqdm:
-    # To tqdm, disable=None means: off unless stderr is a terminal.
-    disable = True if words is None or "CI" in os.environ else None
-    return tqdm(desc=words, total=config.steps, initial=step, unit="step", disable=disable)
+def _nobody(step: int) -> None:
+    """Nobody wants to know."""
 
 
 def _peak_memory(device: torch.device) -> int:

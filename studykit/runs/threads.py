@@ -1,0 +1,87 @@
+"""How many threads a run trains with: part of what decides how its sums are rounded, not of its identity.
+
+Small networks train on one thread, always: alone, side by side, or one after another, on a machine of two
+cores or of sixty-four. So the same run ends in the same bits on every number of cores (of one kind of
+processor), and all arms of a study, which share crop and batch, are timed on the same number of threads.
+Larger ones take every thread that torch would take. The number is in the run's provenance (``threads``);
+a run that has a checkpoint goes on at the number it was made with, so that it ends bit-equal there too.
+Runs at other numbers of threads, such as those made before this rule, are the same experiment up to
+rounding: as runs on another processor are, they are reused, and their provenance says what they ran on.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from studykit.runs.store import Run
+from studykit.training.checkpoint import CHECKPOINT
+
+PROVENANCE = "provenance.json"
+MOST_VOXELS = 2**18
+"""Voxels of a batch up to which a run trains on one thread."""
+WORKER_BYTES = 3 * 2**30
+"""Memory that is set aside for a training on one thread."""
+
+
+def on_one_thread(config: Mapping[str, Any]) -> bool:
+    """Whether a run is so small that a second thread helps less than another run beside it.
+
+    On a GPU none is: the card is what counts there.
+    """
+    voxels = config["training"]["batch_size"] * config["data"]["crop_size"] ** 3
+    return voxels <= MOST_VOXELS and not torch.cuda.is_available()
+
+
+def threads_of(config: Mapping[str, Any]) -> int:
+    """Threads that a run starts to train with on this machine's processor."""
+    return 1 if on_one_thread(config) else torch.get_num_threads()
+
+
+def threads_to_go_on_with(run: Run) -> int:
+    """Threads that a run trains with: those of its checkpoint, or those that its size asks for."""
+    facts = made_with(run)
+    if (run.folder / CHECKPOINT).exists() and facts.get("device") == "cpu":
+        return facts.get("threads") or threads_of(run.config)
+    return threads_of(run.config)
+
+
+def made_with(run: Run) -> dict[str, Any]:
+    """Code and hardware that a run was made with, empty before its first work."""
+    path = run.folder / PROVENANCE
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+@contextmanager
+def at_threads(count: int) -> Iterator[None]:
+    """While open, torch computes with ``count`` threads in this process."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def most_workers() -> int:
+    """Trainings on one thread that this machine bears at once: by its cores, and by the memory that is free.
+
+    ``OMP_NUM_THREADS`` limits them, as it does torch's own threads.
+    """
+    return max(1, min(torch.get_num_threads(), psutil.virtual_memory().available // WORKER_BYTES))
+
+
+def worker_environment() -> dict[str, str]:
+    """The environment of a process that trains on one thread with this very package.
+
+    It waits passively, so that on a busy machine it costs its share and not ten times it.
+    """
+    package = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+    own = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "PYTHONPATH": path}
+    return {**os.environ, **own}

@@ -1,0 +1,84 @@
+"""Bars: redrawn in a terminal and in an open notebook, a line a minute in a log, nothing in a kernel alone."""
+
+import io
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from studykit.runs import board as boards
+from studykit.runs.board import Board, in_words, progress_line
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture(autouse=True)
+def at_a_desk(monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    for name in boards.LOOKED_AT:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time that passes only when a test says so."""
+    now = SimpleNamespace(seconds=0.0)
+    monkeypatch.setattr(boards.time, "monotonic", lambda: now.seconds)
+    return now
+
+
+def kernel(monkeypatch, shown):
+    """Pretends to be in a kernel; what is displayed goes to ``shown``."""
+    handle = SimpleNamespace(update=lambda content, raw: shown.append(content["text/plain"]))
+
+    def display(content, **_):
+        shown.append(content["text/plain"])
+        return handle
+
+    shell = SimpleNamespace(kernel=object())
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
+
+
+def test_a_line_says_how_far_and_how_long():
+    assert in_words("an arm", 30, 120, 60.0) == "an arm: step 30 of 120, about 3 min to go"
+    assert in_words("an arm", 30, 120, 10.0, first=20) == "an arm: step 30 of 120, about 90 s to go"
+    assert in_words("an arm", 0, 120, 0.0) == "an arm: step 0 of 120"
+    assert "an arm:  25%" in progress_line("an arm", 30, 120, 60.0) and "02:60" not in progress_line(
+        "a", 1, 2, 3
+    )
+
+
+def test_a_terminal_is_drawn_over(clock):
+    out = Terminal()
+    board = Board(out)
+    board.show(["one", "two"])
+    board.show(["too soon"])
+    clock.seconds = 1.0
+    board.show(["three"])
+    assert out.getvalue() == ("\r\x1b[2Kone\n\r\x1b[2Ktwo\n\x1b[2A\r\x1b[2Kthree\n\r\x1b[2K\n\x1b[1A")
+
+
+def test_a_log_gets_a_line_a_minute(clock):
+    out = io.StringIO()
+    board = Board(out)
+    for clock.seconds in range(0, 130, 10):
+        board.show([f"at {clock.seconds}", "and"], now=True)
+    assert out.getvalue() == "at 60; and\nat 120; and\n" and board.is_log
+
+
+def test_a_kernel_alone_stays_silent_and_an_open_notebook_is_updated_in_place(clock, monkeypatch):
+    shown = []
+    kernel(monkeypatch, shown)
+    alone = Board()
+    alone.show(["nobody looks"], now=True)
+    assert alone.silent and not shown
+    monkeypatch.setenv("JPY_SESSION_NAME", "notebooks/01.ipynb")
+    board = Board()
+    board.show(["one", "two"])
+    clock.seconds = 5.0
+    board.show(["three"])
+    assert shown == ["one\ntwo", "three"]
