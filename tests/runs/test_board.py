@@ -1,4 +1,4 @@
-"""Bars: redrawn in a terminal and in an open notebook, a line a minute in a log, nothing in a kernel alone."""
+"""Bars: redrawn in a terminal and in an open notebook, a line a minute in a log, none in a kernel alone."""
 
 import io
 import sys
@@ -47,9 +47,7 @@ def test_a_line_says_how_far_and_how_long():
     assert in_words("an arm", 30, 120, 60.0) == "an arm: step 30 of 120, about 3 min to go"
     assert in_words("an arm", 30, 120, 10.0, first=20) == "an arm: step 30 of 120, about 90 s to go"
     assert in_words("an arm", 0, 120, 0.0) == "an arm: step 0 of 120"
-    assert "an arm:  25%" in progress_line("an arm", 30, 120, 60.0) and "02:60" not in progress_line(
-        "a", 1, 2, 3
-    )
+    assert "an arm:  25%" in progress_line("an arm", 30, 120, 60.0)
 
 
 def test_a_terminal_is_drawn_over(clock):
