@@ -15,6 +15,7 @@ class Estimate:
     ``reduced-scale`` (smaller sizes or other data) or ``mechanism`` (labels known by construction).
     ``n`` counts the repetitions (or pairs), ``censored`` those of them that never reached the target.
     ``low`` may be -inf and ``high`` inf where the data do not bound them; ``value`` is finite.
+    ``degrees`` are the degrees of freedom behind the interval, None for n − 1.
 
     Raises:
         ValueError: an unknown kind, a value or bound that is NaN, or a count out of range.
@@ -29,6 +30,7 @@ class Estimate:
     censored: int = 0
     method: str = ""
     unit: str = ""
+    degrees: float | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in EVIDENCE_KINDS:
@@ -42,6 +44,15 @@ class Estimate:
             raise ValueError(f"needs n >= 1 and 0 <= censored <= n, got n={self.n}, censored={self.censored}")
         if not 0 < self.confidence <= 1:
             raise ValueError(f"confidence must be in (0, 1], got {self.confidence}")
+        if self.degrees is not None and not self.degrees > 0:
+            raise ValueError(f"degrees of freedom must be above 0, got {self.degrees}")
+
+    @property
+    def bound(self) -> str:
+        """``at most`` or ``at least`` where censored repetitions leave one end open, else ''."""
+        if not self.censored or (self.low > 0 and math.isfinite(self.high)):
+            return ""
+        return "at most" if math.isfinite(self.high) else "at least" if self.low > 0 else ""
 
     @classmethod
     def exact(cls, value: float, unit: str = "", method: str = "counted") -> "Estimate":

@@ -30,6 +30,14 @@ def test_small_samples_get_students_t():
     assert found.n == 5 and "Student t" in found.method
 
 
+@pytest.mark.parametrize("n", [10, 30])
+def test_samples_up_to_thirty_get_students_t(n):
+    values = np.random.default_rng(n).exponential(size=n)
+    found = mean_interval(values)
+    low, high = oracle.t.interval(0.95, n - 1, np.mean(values), oracle.sem(values))
+    assert (found.low, found.high) == pytest.approx((low, high))
+
+
 def test_larger_samples_get_bca():
     values = np.random.default_rng(1).exponential(size=40)
     found = mean_interval(values)
@@ -83,19 +91,27 @@ def test_log_ratio_finds_a_known_speedup(n):
     assert found.low < 3 < found.high and found.high / found.low < 1.5
 
 
-def test_a_censored_run_opens_the_end_that_it_cannot_bound():
+def test_a_censored_run_pulls_the_centre_its_way_and_widens():
     baseline, treatment = [100.0, 120, 90, 110, 130], [50.0, 40, 45, 60, 50]
     whole = paired_log_ratio(baseline, treatment)
     one = [False, True, False, False, False]
     slow = paired_log_ratio(baseline, treatment, treatment_censored=one)
-    assert (slow.low, slow.high, slow.censored) == (0.0, whole.high, 1)
+    assert slow.value < whole.value and 0 < slow.low < whole.low and slow.censored == 1
     late = paired_log_ratio(baseline, treatment, baseline_censored=one)
-    assert (late.low, late.high, late.censored) == (whole.low, math.inf, 1)
-    both = paired_log_ratio(baseline, treatment, one, one)
-    assert (both.low, both.high, both.censored) == (0.0, math.inf, 1)
+    assert late.value > whole.value and math.inf > late.high > whole.high and late.censored == 1
     apart = paired_log_ratio(baseline, treatment, one, [True, False, False, False, False])
-    assert apart.censored == 2
-    assert slow.value == late.value == both.value == whole.value
+    assert apart.censored == 2 and "Tobit" in apart.method
+
+
+def test_runs_that_never_arrive_leave_a_bound():
+    never = paired_log_ratio([90.0, 95, 100, 85, 99], [100.0] * 5, treatment_censored=[True] * 5)
+    assert (never.low, never.high, never.bound) == (0.0, pytest.approx(1.0), "at most")
+    assert never.confidence == pytest.approx(1 - 2 / 2**5) and "sign test" in never.method
+    late = paired_log_ratio([100.0] * 5, [90.0, 95, 100, 85, 99], baseline_censored=[True] * 5)
+    assert (late.low, late.high, late.bound) == (pytest.approx(1.0), math.inf, "at least")
+    unknown = paired_log_ratio([100.0] * 5, [100.0] * 5, [True] * 5, [True] * 5)
+    assert (unknown.low, unknown.high, unknown.bound) == (0.0, math.inf, "")
+    assert paired_log_ratio([1.0, 2.0, 4.0], [1.0, 1.0, 1.0]).bound == ""
 
 
 def test_bad_pairs_are_refused():

@@ -10,6 +10,7 @@ from studykit.metrics.convergence import (
     Curve,
     best_so_far,
     largest_rise,
+    speedup_over_range,
     speedup_profile,
     steps_to_target,
     target_of,
@@ -164,3 +165,45 @@ def test_a_target_is_a_share_of_the_way_to_the_best_error(fraction, target):
 def test_a_share_outside_its_range_is_refused(fraction):
     with pytest.raises(ValueError, match="must be in"):
         target_of(Curve([0, 1], [1.0, 0.5]), fraction)
+
+
+def test_over_a_range_a_constant_factor_is_found():
+    baseline = [decay(rate) for rate in (0.010, 0.011, 0.009)]
+    found = speedup_over_range(baseline, [decay(3 * rate) for rate in (0.010, 0.011, 0.009)])
+    assert found.estimate.value == pytest.approx(3.0, rel=0.02)
+    assert found.reached == pytest.approx((0.9, 0.9, 0.9)) and found.estimate.censored == 0
+
+
+def test_over_a_range_arms_change_places_by_the_inverse():
+    """Curves of one start and one end: then both set the same targets."""
+    x = np.arange(0, 1001, 10.0)
+    fast, slow = (Curve(x, 1 - np.clip(x / end, 0, 1)) for end in (400.0, 900.0))
+    there = speedup_over_range([slow], [fast]).estimate.value
+    back = speedup_over_range([fast], [slow]).estimate.value
+    assert there == pytest.approx(1 / back) == pytest.approx(2.25)
+
+
+def test_a_range_ends_where_the_treatment_ends():
+    x = np.arange(0, 101.0)
+    baseline, halfway = Curve(x, 1 - x / 100), Curve(x, 1 - np.minimum(x / 50, 0.5))
+    found = speedup_over_range([baseline], [halfway])
+    assert found.reached == (pytest.approx(0.5, abs=0.02),) and found.estimate.value == pytest.approx(2.0)
+
+
+def test_a_treatment_outside_the_range_is_a_bound():
+    x = np.arange(0, 101.0)
+    baseline, stuck = Curve(x, 1 - x / 100), Curve(x, 1 - np.minimum(x / 100, 0.1))
+    found = speedup_over_range([baseline] * 5, [stuck] * 5)
+    assert found.estimate.bound == "at most" and found.estimate.censored == 5
+    assert found.estimate.high == pytest.approx(0.25) and found.reached == pytest.approx((0.1,) * 5)
+
+
+def test_a_range_without_meaning_is_refused():
+    x = np.arange(0, 11.0)
+    falling, flat = Curve(x, 1 - x / 10), Curve(x, np.ones(11))
+    with pytest.raises(ValueError, match="0 < start < end"):
+        speedup_over_range([falling], [falling], 0.9, 0.2)
+    with pytest.raises(ValueError, match="never improves"):
+        speedup_over_range([flat], [falling])
+    with pytest.raises(ValueError, match="paired by seed"):
+        speedup_over_range([falling], [])
