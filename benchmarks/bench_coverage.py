@@ -17,8 +17,8 @@ from studykit.claims.censored import WHOLE_FOR_TOBIT, Centre, sign_test, tobit
 from studykit.claims.crossed import crossed_interval
 from studykit.claims.estimate import Estimate
 from studykit.claims.stats import mean_interval, rank_correlation_interval
-from studykit.report.provenance import provenance
 from studykit.report.tables import markdown, write_table
+from studykit.runs.provenance import provenance
 
 STARTED = datetime.now(UTC)
 NOTES = (

@@ -1,4 +1,4 @@
-"""Command line: list, show, run, data, runs, report; nothing heavy is imported before its use."""
+"""Command line: list, show, judge, run, data, runs, report; nothing heavy is imported before its use."""
 
 import argparse
 import json
@@ -41,6 +41,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     verb.add_argument("study")
     verb.set_defaults(action=_show)
+
+    verb = verbs.add_parser(
+        "judge", help="judge verdicts again from the tables beside them, without training"
+    )
+    verb.add_argument("study", nargs="?", help="all unless one is named")
+    verb.set_defaults(action=_judge)
 
     verb = verbs.add_parser("run", help="execute notebooks, all of them unless some are named")
     verb.add_argument("study", nargs="*", help="studies or notebook names")
@@ -112,19 +118,21 @@ def _list(options: argparse.Namespace) -> int:
     from studykit.home import results_dir
     from studykit.notebooks import notebooks
     from studykit.report.evidence import gather
+    from studykit.report.terminal import studies_table
 
-    papers = load_papers()
-    present = notebooks()
-    rows: dict[str, list[str]] = {}
-    for evidence in gather(results_dir(), papers):
-        rows.setdefault(evidence.claim.study, []).append(evidence.status)
-    notebook = {c.study: c.notebook for paper in papers.values() for c in paper.claims}
-    lines = [["study", "notebook", "claims", "verdicts"]]
-    for study, statuses in rows.items():
-        counts = [f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses)]
-        name = notebook[study] if notebook[study] in present else "not written yet"
-        lines.append([study, name, str(len(statuses)), ", ".join(counts)])
-    _print_columns(lines)
+    papers, present = load_papers(), notebooks()
+    named = {c.study: c.notebook for paper in papers.values() for c in paper.claims if c.notebook in present}
+    _print_columns(studies_table(gather(results_dir(), papers), named))
+    return 0
+
+
+def _judge(options: argparse.Namespace) -> int:
+    from studykit.claims.paper import load_papers
+    from studykit.home import results_dir
+    from studykit.report.cards import verdict_card
+    from studykit.report.judging import judge_again
+
+    print(verdict_card(judge_again(results_dir(), load_papers(), options.study)))
     return 0
 
 
@@ -133,8 +141,7 @@ def _show(options: argparse.Namespace) -> int:
     from studykit.home import results_dir
     from studykit.notebooks import notebook_of
     from studykit.report.evidence import gather
-    from studykit.report.rule_history import rule_commit
-    from studykit.runs.provenance import in_words
+    from studykit.report.terminal import claim_lines
 
     papers = load_papers()
     found = [e for e in gather(results_dir(), papers) if e.claim.study == options.study]
@@ -146,20 +153,7 @@ def _show(options: argparse.Namespace) -> int:
     except ValueError:
         print(f"{options.study}: its notebook is not written yet")
     for evidence in found:
-        claim = evidence.claim
-        print(f"\n{claim.key}: {evidence.status}\n  {claim.sentence}")
-        for number in claim.reported:
-            print(f"  reported: {number.name} {number.value:g} {number.unit} ({number.place})")
-        for unknown in claim.unknown:
-            print(f"  unknown: {unknown}")
-        print(f"  rule ({claim.rule.kind}): {claim.rule.metric}")
-        if since := rule_commit(claim):
-            print(f"  rule unchanged since commit {since.commit[:12]}, {since.written:%Y-%m-%d %H:%M}")
-        if evidence.record is not None:
-            facts = evidence.record.provenance
-            print(f"  {evidence.profile}: {evidence.record.verdict.reason}")
-            when = facts["started"][:16].replace("T", " ")
-            print(f"  {evidence.profile}: concluded {when}, {in_words(facts)}")
+        print("", *claim_lines(evidence), sep="\n")
     return 0
 
 

@@ -1,5 +1,6 @@
 """The command line: what each verb prints, its exit status, and that it starts quickly."""
 
+import itertools
 import shutil
 import subprocess
 import sys
@@ -81,13 +82,17 @@ def test_a_call_that_does_not_parse_ends_with_2(arguments, capsys):
 # ---- claims
 
 
-def test_list_names_every_study_once(call):
+def test_list_names_every_study_and_keeps_kinds_of_claim_apart(call):
     said = call("list")
     assert said.status == 0
     names = [line.split()[0] for line in said.out.splitlines()[1:]]
-    assert names == list(dict.fromkeys(c.study for p in load_papers().values() for c in p.claims))
+    assert [name for name, _ in itertools.groupby(names)] == list(
+        dict.fromkeys(c.study for p in load_papers().values() for c in p.claims)
+    )
     line = next(line for line in said.out.splitlines() if line.startswith(STUDY))
     assert "01_bertswin_convergence" in line and "not evaluated" in line
+    kinds = [line for line in said.out.splitlines() if line.startswith("bertswin-compute")]
+    assert len(kinds) == 2 and "arithmetic  " in kinds[0] and "arithmetic, derived" in kinds[1]
     unwritten = [line for line in said.out.splitlines() if line.startswith("spine-ablation")]
     assert "not written yet" in unwritten[0] or (home.notebooks_dir() / "11_spine_ablation.ipynb").exists()
 
@@ -105,7 +110,9 @@ def test_show_prints_claims_with_what_is_unknown_and_the_verdict(call, tiny):
         "reported: speed-up 5.79 ×",
         "unknown: Number of seeds",
         "rule (effect): Optimizer steps",
-        "laptop: At reduced",
+        "laptop, supported: At reduced",
+        "sources read: abstract, second-hand summary, released code",
+        "changed: 2026-11-27, after d1af215 (results known",
     ):
         assert word in said.out
 
@@ -113,6 +120,16 @@ def test_show_prints_claims_with_what_is_unknown_and_the_verdict(call, tiny):
 def test_show_of_an_unknown_study_lists_the_known_ones(call):
     said = call("show", "convergence")
     assert said.status == 2 and f"Unknown study 'convergence'. Known: {STUDY}" in said.err
+
+
+def test_judge_decides_again_from_the_tables_and_needs_a_verdict(call, tiny):
+    empty = call("judge", STUDY)
+    assert empty.status == 2 and f"{STUDY} has no verdict" in empty.err
+    tiny("laptop", data=DEFAULT_SOURCE).conclude(
+        "bertswin/convergence-speedup", Estimate(2.4, 1.8, 3.1, 5, "reduced-scale", unit="×")
+    )
+    said = call("judge", STUDY)
+    assert said.status == 0 and "bertswin/convergence-speedup: partially reproduced** (supported)" in said.out
 
 
 # ---- run

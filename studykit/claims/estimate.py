@@ -54,6 +54,11 @@ class Estimate:
             return ""
         return "at most" if math.isfinite(self.high) else "at least" if self.low > 0 else ""
 
+    @property
+    def open(self) -> bool:
+        """Whether nothing bounds it on either side: a single repetition, or a mean without its spread."""
+        return math.isinf(self.high) and (math.isinf(self.low) or self.low == 0)
+
     @classmethod
     def exact(cls, value: float, unit: str = "", method: str = "counted") -> "Estimate":
         """A counted or derived number without sampling error: its interval is itself."""

@@ -45,9 +45,16 @@ AS_REPORTED = "as reported"
 SMALLER = "smaller than reported"
 LARGER = "larger than reported"
 NOT_STATED = "not stated"
+PASSED, FAILED, NOT_AT_HAND = "passed", "failed", "not at hand"
+
 SIZES = (AS_REPORTED, SMALLER, LARGER, NOT_STATED)
 
-_DIRECTION = {SUPPORTED: 1, NEGLIGIBLE: 1, HOLDS: 1, EQUIVALENT: 0, NO_EFFECT: 0, OPPOSITE: -1, FAILS: -1}
+_DIRECTIONS = {
+    **dict.fromkeys((SUPPORTED, NEGLIGIBLE, HOLDS), frozenset({1})),
+    **dict.fromkeys((OPPOSITE, FAILS), frozenset({-1})),
+    EQUIVALENT: frozenset({0}),
+    NO_EFFECT: frozenset({0, -1}),
+}
 
 
 def finding_of(rule: Rule, estimate: Estimate) -> str:
@@ -78,14 +85,27 @@ def size_of(rule: Rule, estimate: Estimate) -> str:
     return SMALLER if high < reported else LARGER if low > reported else AS_REPORTED
 
 
-def direction_of(finding: str) -> int | None:
-    """1 for the claim, −1 against it, 0 for no effect that matters; None where nothing is decided."""
-    return _DIRECTION.get(finding)
+def directions_of(finding: str) -> frozenset[int]:
+    """What a finding leaves possible: 1 for the claim, −1 against it, 0 for no effect that matters.
+
+    Two findings differ in direction where they leave nothing in common; an underpowered one leaves all.
+    """
+    return _DIRECTIONS.get(finding, frozenset({-1, 0, 1}))
 
 
-def passes(gate: Gate, estimate: Estimate) -> bool:
-    """Whether the whole interval lies on the side that the gate asks for."""
-    return estimate.low > gate.above if gate.above is not None else estimate.high < gate.below
+def gate_of(gate: Gate, estimate: Estimate | None) -> str:
+    """``passed``, ``failed`` or ``not at hand``.
+
+    Passed where the whole interval lies on the side that the gate asks for, else failed. Where there is no
+    estimate, or only a mean on the right side of the bound without its spread, nothing is known.
+    """
+    if estimate is None:
+        return NOT_AT_HAND
+    above = gate.above is not None
+    right = estimate.value > gate.above if above else estimate.value < gate.below
+    if estimate.low > gate.above if above else estimate.high < gate.below:
+        return PASSED
+    return NOT_AT_HAND if estimate.open and right else FAILED
 
 
 def bounds(rule: Rule, estimate: Estimate) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 
 def holm(p_values: Mapping[str, float], level: float = 0.05) -> dict[str, bool]:
-    """Which of a family's null hypotheses are rejected; with a chance of at most ``level`` any of them wrongly.
+    """Which of a family's null hypotheses are rejected; the chance that any is wrongly is at most ``level``.
 
     A claim of the family that has no evidence yet enters with p = 1: it takes its share of the level, so
     that no mark depends on which studies were run first.

@@ -45,7 +45,7 @@ def p_value(rule: Rule, estimate: Estimate) -> float:
 
 
 def least_visible(rule: Rule, estimate: Estimate) -> float | None:
-    """The smallest effect, on the metric's own scale, that this design finds in 80 of 100 studies.
+    """The smallest effect, or loss, on the metric's own scale, that this design finds in 80 of 100 studies.
 
     None where the interval has an open end: then no effect of any size is sure to be seen.
     """
@@ -56,7 +56,7 @@ def least_visible(rule: Rule, estimate: Estimate) -> float | None:
         return None
     degrees = _degrees(estimate)
     shift = float(nctdtrinc(degrees, 1 - POWER, stdtrit(degrees, 1 - LEVEL / 2)))
-    return rule.value_at(shift * error)
+    return rule.value_at(-shift * error if rule.kind == "non-inferiority" else shift * error)
 
 
 def repetitions_for(rule: Rule, estimate: Estimate) -> int | None:

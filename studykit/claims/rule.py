@@ -111,8 +111,6 @@ class Rule:
             raise ValueError(f"gates or sensitivity: {', '.join(sorted(repeated))} stands twice")
         if self.kind in ("effect", "non-inferiority"):
             self._check_interval()
-        elif self.sensitivity:
-            raise ValueError(f"sensitivity: has no meaning in a rule of kind {self.kind!r}")
         if self.kind == "count" and self.reported == 0:
             raise ValueError("reported: 0 has no relative tolerance; write the rule as an identity")
         if self.tolerance is not None and self.tolerance <= 0:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from datetime import date
 from typing import Any
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -35,9 +36,9 @@ class Table:
             raise ValueError(f"{self.where}: key {key!r} is empty")
         return value
 
-    def texts(self, key: str) -> tuple[str, ...]:
+    def texts(self, key: str, *, optional: bool = False) -> tuple[str, ...]:
         """A list of sentences, possibly empty."""
-        values = self.take(key, list)
+        values = self.take(key, list, optional=optional) or []
         if not all(isinstance(value, str) and value.strip() for value in values):
             raise ValueError(f"{self.where}: key {key!r} must be a list of sentences, got {values!r}")
         return tuple(values)
@@ -46,6 +47,31 @@ class Table:
         """The entries of an array of tables, each knowing its place for its own refusals."""
         values = self.take(key, list, optional=optional) or []
         return [Table(f"{self.where}: {key}[{i}]", value) for i, value in enumerate(values)]
+
+    def rows(self, key: str) -> tuple[dict[str, str], ...]:
+        """What picks rows of a table: one mapping of columns to cells, or a list of them; () if absent."""
+        self._asked.append(key)
+        values = self._table.get(key, [])
+        values = [values] if isinstance(values, dict) else values
+        whole = isinstance(values, list) and all(isinstance(value, dict) for value in values)
+        if not whole or not all(isinstance(cell, str) for value in values for cell in value.values()):
+            raise ValueError(f"{self.where}: key {key!r} must map columns to texts, got {values!r}")
+        return tuple(values)
+
+    def truth(self, key: str, *, optional: bool = False) -> bool:
+        """Yes or no; an optional one that is absent is no."""
+        self._asked.append(key)
+        value = self._table.get(key, False if optional else None)
+        if not isinstance(value, bool):
+            raise ValueError(f"{self.where}: key {key!r} must be true or false, got {value!r}")
+        return value
+
+    def date(self, key: str) -> date:
+        """A day, written as 2026-11-27 without quotes."""
+        self._asked.append(key)
+        if type(self._table.get(key)) is not date:
+            raise ValueError(f"{self.where}: key {key!r} must be a date, got {self._table.get(key)!r}")
+        return self._table[key]
 
     def slug(self, key: str) -> str:
         """A name of lower-case words and digits joined by ``-``."""

@@ -1,152 +1,190 @@
-"""The verdict of a claim: a pure function of the rule written before the run and of the estimate.
+"""The verdict of a claim: a pure function of the rule written before the run and of what was measured.
 
-For an effect, with estimate e in [lo, hi], reported value r and null z, higher being better, in this order:
+The finding and the size come from :mod:`studykit.claims.finding`, and the status from both:
 
-1. no estimate, the smoke profile, or fewer repetitions than the rule needs: ``not evaluated``;
-2. lo <= z <= hi: ``inconclusive``;
-3. hi < z, or hi below the least effect that counts: ``not reproduced``;
-4. r inside [lo, hi], or e at least r: ``reproduced``; otherwise ``partially reproduced``.
+=====================================================  ========================
+supported and not smaller than reported, or holds      ``reproduced``
+supported but smaller, or supported but negligible     ``partially reproduced``
+opposite, equivalent, no effect of δ or more, fails    ``not reproduced``
+underpowered                                           ``underpowered``
+a gate failed                                          ``uninformative``
+no run, the smoke profile, too few repetitions         ``not evaluated``
+=====================================================  ========================
 
-Where lower is better the same is read from the other side. Where the source reports no size, the least
-effect stands in its place: an e that reaches it is ``reproduced`` (in direction, there being no size to hold
-it against), one that does not is ``partially reproduced``. A counted number and an identity have no sampling
-error: they hold within their tolerance or they do not, and evidence of another size leaves them
-``not evaluated``.
+Gates are looked at first. Every alternative of the rule's sensitivity is judged by the same rule; where the
+findings differ in direction, the verdict depends on what was varied, and says so. A gate or an alternative
+that was not measured is *not at hand*: it is named, and changes nothing.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from studykit.claims import finding as found
+from studykit.claims.claim import Claim
 from studykit.claims.estimate import Estimate
-from studykit.claims.paper import Claim, Rule
+from studykit.claims.finding import FAILED, NOT_AT_HAND, directions_of, finding_of, gate_of, size_of
+from studykit.claims.reason import reason_for
+from studykit.claims.rule import Gate, Rule
 
 REPRODUCED = "reproduced"
 PARTIALLY = "partially reproduced"
 NOT_REPRODUCED = "not reproduced"
-INCONCLUSIVE = "inconclusive"
+UNDERPOWERED = found.UNDERPOWERED
+UNINFORMATIVE = found.UNINFORMATIVE
 NOT_EVALUATED = "not evaluated"
-STATUSES = (REPRODUCED, PARTIALLY, NOT_REPRODUCED, INCONCLUSIVE, NOT_EVALUATED)
+STATUSES = (REPRODUCED, PARTIALLY, NOT_REPRODUCED, UNDERPOWERED, UNINFORMATIVE, NOT_EVALUATED)
 
-_SCALE = {
-    "exact": "",
-    "paper-scale": "",
-    "reduced-scale": "At reduced scale, not the paper's: ",
-    "mechanism": "As a mechanism study on labels known by construction, not the paper's data or scale: ",
-}
+
+@dataclass(frozen=True)
+class Beside:
+    """A gate or an alternative: what was measured, None where it is not at hand, and what that says.
+
+    ``finding`` is ``passed`` or ``failed`` for a gate, a finding for an alternative, or ``not at hand``.
+    """
+
+    name: str
+    finding: str
+    estimate: Estimate | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        estimate = None if self.estimate is None else self.estimate.to_dict()
+        return {"name": self.name, "finding": self.finding, "estimate": estimate}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Beside":
+        """The inverse of :meth:`to_dict`."""
+        return cls(**{**values, "estimate": _estimate(values["estimate"])})
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim's status in one of the five words, the reason with its numbers, and what it rests on."""
+    """A claim's status, the finding and the size that it comes from, and what it rests on.
+
+    ``finding`` and ``size`` are None where nothing was judged. ``depends_on`` says in words what the
+    direction of the finding turns with, '' where nothing at hand turns it.
+    """
 
     claim: str
     status: str
+    finding: str | None
+    size: str | None
+    depends_on: str
     reason: str
     estimate: Estimate | None
     profile: str | None
+    gates: tuple[Beside, ...] = ()
+    sensitivity: tuple[Beside, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.status not in STATUSES:
-            raise ValueError(f"unknown status {self.status!r}; known: {', '.join(STATUSES)}")
+        known = {"status": STATUSES, "finding": (*found.FINDINGS, None), "size": (*found.SIZES, None)}
+        for key, words in known.items():
+            if getattr(self, key) not in words:
+                listed = ", ".join(map(str, words))
+                raise ValueError(f"unknown {key} {getattr(self, key)!r}; known: {listed}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
+        plain = ("claim", "status", "finding", "size", "depends_on", "reason")
         return {
-            "claim": self.claim,
-            "status": self.status,
-            "reason": self.reason,
+            **{key: getattr(self, key) for key in plain},
             "estimate": None if self.estimate is None else self.estimate.to_dict(),
             "profile": self.profile,
+            "gates": [gate.to_dict() for gate in self.gates],
+            "sensitivity": [alternative.to_dict() for alternative in self.sensitivity],
         }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Verdict":
-        """The inverse of :meth:`to_dict`; a missing or unknown key raises TypeError."""
-        estimate = values.get("estimate")
-        return cls(**{**values, "estimate": None if estimate is None else Estimate.from_dict(estimate)})
+        """The inverse of :meth:`to_dict`; a missing or unknown key raises TypeError or KeyError."""
+        beside = {
+            key: tuple(Beside.from_dict(entry) for entry in values[key]) for key in ("gates", "sensitivity")
+        }
+        return cls(**{**values, **beside, "estimate": _estimate(values["estimate"])})
 
 
-def judge(claim: Claim, estimate: Estimate | None, *, profile: str | None = None) -> Verdict:
+def judge(
+    claim: Claim,
+    estimate: Estimate | None,
+    *,
+    profile: str | None = None,
+    beside: Mapping[str, Estimate] | None = None,
+) -> Verdict:
     """Hold ``estimate`` against the claim's rule, in the order that this module's text gives.
 
-    ``profile`` is the one that the estimate was made at; ``smoke`` only exercises the code, so nothing is
-    judged by it.
+    Args:
+        claim: with its rule.
+        estimate: of the rule's metric; None where nothing was measured.
+        profile: the one that the estimate was made at; ``smoke`` only exercises the code, so nothing is
+            judged by it.
+        beside: what was measured of the rule's gates and alternatives, by their names.
+
+    Raises:
+        ValueError: ``beside`` has a name that the rule does not.
     """
-    status, reason = _decide(claim.rule, estimate, profile)
-    if status != NOT_EVALUATED:
-        reason = _SCALE[estimate.kind] + reason + _censoring(estimate)
-    return Verdict(claim.key, status, reason, estimate, profile)
+    rule, beside = claim.rule, dict(beside or {})
+    names = [entry.name for entry in (*rule.gates, *rule.sensitivity)]
+    if unknown := sorted(set(beside) - set(names)):
+        raise ValueError(
+            f"{claim.key} has no gate or alternative {', '.join(unknown)}; known: {', '.join(names)}"
+        )
+    if why := _why_not(rule, estimate, profile):
+        return Verdict(claim.key, NOT_EVALUATED, None, None, "", why, estimate, profile)
+    gates = tuple(_gate(gate, beside.get(gate.name)) for gate in rule.gates)
+    sensitivity = tuple(_alternative(rule, entry.name, beside.get(entry.name)) for entry in rule.sensitivity)
+    failed = any(gate.finding == FAILED for gate in gates)
+    finding = found.UNINFORMATIVE if failed else finding_of(rule, estimate)
+    size = size_of(rule, estimate)
+    depends = "" if failed else depends_on(rule, finding, sensitivity)
+    reason = reason_for(rule, estimate, finding, size, gates, sensitivity)
+    status = status_of(finding, size)
+    return Verdict(claim.key, status, finding, size, depends, reason, estimate, profile, gates, sensitivity)
 
 
-def _decide(rule: Rule, estimate: Estimate | None, profile: str | None) -> tuple[str, str]:
+def status_of(finding: str, size: str) -> str:
+    """The status that a finding and a size give."""
+    if finding in (found.UNDERPOWERED, found.UNINFORMATIVE):
+        return finding
+    if directions_of(finding) != {1}:
+        return NOT_REPRODUCED
+    return PARTIALLY if finding == found.NEGLIGIBLE or size == found.SMALLER else REPRODUCED
+
+
+def depends_on(rule: Rule, finding: str, sensitivity: tuple[Beside, ...]) -> str:
+    """What turns the finding's direction, in words: "depth (half of the improvement: supported)", or ''.
+
+    An underpowered finding leaves every direction: then the alternatives are held against each other.
+    """
+    possible = [directions_of(beside.finding) for beside in sensitivity]
+    others = [directions_of(finding)] if len(directions_of(finding)) < 3 else possible
+    varies = {alternative.name: alternative.varies for alternative in rule.sensitivity}
+    turned: dict[str, list[str]] = {}
+    for beside, own in zip(sensitivity, possible, strict=True):
+        if any(own.isdisjoint(other) for other in others):
+            turned.setdefault(varies[beside.name], []).append(f"{beside.name}: {beside.finding}")
+    return "; ".join(f"{what} ({', '.join(names)})" for what, names in turned.items())
+
+
+def _why_not(rule: Rule, estimate: Estimate | None, profile: str | None) -> str:
     if estimate is None:
-        return NOT_EVALUATED, "There is no estimate yet."
+        return "There is no estimate yet."
     if profile == "smoke":
-        return NOT_EVALUATED, "The smoke profile exercises the code; no claim is judged by it."
-    if rule.kind == "effect":
-        if estimate.n < rule.repetitions:
-            return NOT_EVALUATED, f"The rule needs {rule.repetitions} repetitions, there are {estimate.n}."
-        return _judge_effect(rule, estimate)
-    if estimate.kind in ("reduced-scale", "mechanism"):
-        return NOT_EVALUATED, f"The rule needs an exact number, there is {estimate.kind} evidence."
-    return _judge_count(rule, estimate) if rule.kind == "count" else _judge_identity(rule, estimate)
+        return "The smoke profile exercises the code; no claim is judged by it."
+    if rule.kind in ("count", "identity"):
+        lesser = estimate.kind in ("reduced-scale", "mechanism")
+        return f"The rule needs an exact number, there is {estimate.kind} evidence." if lesser else ""
+    few = estimate.n < rule.repetitions
+    return f"The rule needs {rule.repetitions} repetitions, there are {estimate.n}." if few else ""
 
 
-def _judge_effect(rule: Rule, estimate: Estimate) -> tuple[str, str]:
-    sign = 1 if rule.direction == "higher" else -1
-    low, high = sorted((sign * estimate.low, sign * estimate.high))
-    value, null, least = sign * estimate.value, sign * rule.null, sign * rule.least_effect
-    found, at_null = _describe(estimate), f"the null value {_number(rule.null)}"
-    least_that_counts = f"{_number(rule.least_effect)}, the least effect that counts"
-    if low <= null <= high:
-        return INCONCLUSIVE, f"{found} includes {at_null}."
-    if high < null:
-        return NOT_REPRODUCED, f"{found} lies wholly on the wrong side of {at_null}."
-    beyond = f"{found} lies on the claimed side of {at_null}"
-    if high < least:
-        return NOT_REPRODUCED, f"{beyond} but wholly short of {least_that_counts}."
-    if rule.reported is None:
-        status, verb = (REPRODUCED, "reaches") if value >= least else (PARTIALLY, "does not reach")
-        return status, f"{beyond} and {verb} {least_that_counts}; the source reports no size."
-    reported = _number(rule.reported)
-    if low <= sign * rule.reported <= high:
-        return REPRODUCED, f"{beyond} and includes the reported {reported}."
-    if value >= sign * rule.reported:
-        return REPRODUCED, f"{beyond} and goes beyond the reported {reported}."
-    return PARTIALLY, f"{beyond} but falls short of the reported {reported}."
+def _gate(gate: Gate, estimate: Estimate | None) -> Beside:
+    return Beside(gate.name, gate_of(gate, estimate), estimate)
 
 
-def _judge_count(rule: Rule, estimate: Estimate) -> tuple[str, str]:
-    off = abs(estimate.value - rule.reported) / abs(rule.reported)
-    status, side = (REPRODUCED, "within") if off <= rule.tolerance else (NOT_REPRODUCED, "outside")
-    counted, reported = (_with_unit(value, estimate.unit) for value in (estimate.value, rule.reported))
-    return status, f"{counted} is {off:.2%} off the reported {reported}, {side} {rule.tolerance:.2%}."
+def _alternative(rule: Rule, name: str, estimate: Estimate | None) -> Beside:
+    return Beside(name, NOT_AT_HAND if estimate is None else finding_of(rule, estimate), estimate)
 
 
-def _judge_identity(rule: Rule, estimate: Estimate) -> tuple[str, str]:
-    status, side = (REPRODUCED, "within") if estimate.value <= rule.tolerance else (NOT_REPRODUCED, "above")
-    residual, tolerance = _number(estimate.value), _number(rule.tolerance)
-    return status, f"The residual {residual} is {side} the tolerance {tolerance}."
-
-
-def _describe(estimate: Estimate) -> str:
-    value = _with_unit(estimate.value, estimate.unit)
-    if estimate.kind == "exact":
-        return f"{value} (exact)"
-    interval = f"[{_number(estimate.low)}, {_number(estimate.high)}]"
-    return f"{value} {interval} ({estimate.confidence:.0%} interval, n = {estimate.n})"
-
-
-def _censoring(estimate: Estimate) -> str:
-    if not estimate.censored:
-        return ""
-    return f" In {estimate.censored} of {estimate.n} pairs a run never reached the target within its budget."
-
-
-def _with_unit(value: float, unit: str) -> str:
-    space = "" if unit in ("", "×", "%") else " "
-    return f"{_number(value)}{space}{unit}"
-
-
-def _number(value: float) -> str:
-    return f"{value:.4g}".replace("-", "−")
+def _estimate(values: dict[str, Any] | None) -> Estimate | None:
+    return None if values is None else Estimate.from_dict(values)

@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+from studykit.claims.estimate import Estimate
+
 ABSENT = "–"
 """Stands in a cell for a number that does not exist (NaN, None)."""
 
@@ -23,6 +25,11 @@ def format_number(value: Any, digits: int = 3) -> str:
     whole = abs(float(f"{value:.{digits}g}")) >= 10 ** (digits - 1)
     text = f"{value:,.0f}" if whole else f"{value:#.{digits}g}"
     return text.replace("-", "−")
+
+
+def with_unit(value: float, unit: str) -> str:
+    """A number to three significant digits, and its unit."""
+    return format_number(float(value)) + _spaced(unit)
 
 
 def as_written(value: float, unit: str = "") -> str:
@@ -50,6 +57,25 @@ def format_interval(value: float, low: float, high: float, unit: str = "") -> st
     if unit in _ATTACHED and not power:
         return f"{one}{unit} {left}{lower}, {upper}{right}"
     return f"{one} {left}{lower}, {upper}{right}{power}{_spaced(unit)}"
+
+
+def value_in_words(estimate: Estimate) -> str:
+    """A value with its interval and unit, or the bound that censored repetitions leave of it.
+
+    Where nothing bounds the value it stands alone.
+    """
+    if estimate.bound:
+        end = estimate.high if estimate.bound == "at most" else estimate.low
+        never = f"{estimate.censored} of {estimate.n} never arrived"
+        return f"{estimate.bound} {with_unit(end, estimate.unit)}, {never}"
+    low, high = (math.nan, math.nan) if estimate.open else (estimate.low, estimate.high)
+    return format_interval(estimate.value, low, high, estimate.unit)
+
+
+def estimate_in_words(estimate: Estimate) -> str:
+    """The same, with the interval's confidence where it is not the usual 95 %."""
+    usual = estimate.kind == "exact" or estimate.open or estimate.confidence == 0.95
+    return value_in_words(estimate) + ("" if usual else f" ({estimate.confidence:.0%})")
 
 
 _ATTACHED = ("×", "%")

@@ -3,7 +3,7 @@
 import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from textwrap import fill
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from studykit.claims.estimate import Estimate
-from studykit.claims.words import as_written, format_interval
+from studykit.claims.words import as_written, estimate_in_words, format_interval
 from studykit.figures.style import PALETTE, WIDTH, arm_style, plain_log_ticks, score_limits, styled
 
 if TYPE_CHECKING:
@@ -28,21 +28,23 @@ STATUS = {
     "reproduced": (PALETTE["green"], "o", "full"),
     "partially reproduced": (PALETTE["blue"], "s", "full"),
     "not reproduced": (PALETTE["vermilion"], "X", "full"),
-    "inconclusive": ("#777777", "o", "none"),
+    "underpowered": ("#777777", "o", "none"),
+    "uninformative": ("#777777", "v", "none"),
     "not evaluated": ("#777777", ".", "none"),
 }
 """Colour, marker and fill of each verdict."""
 
-COLUMNS = {"reported": 0.0, "ours [interval]": 0.19, "n": 0.68, "verdict": 0.74}
-"""The words beside a forest, and where each column starts."""
+COLUMNS = ("reported", "ours [interval]", "n", "verdict")
+"""The words beside a forest."""
 
 
 @dataclass(frozen=True)
 class ForestRow:
     """One claim: its verdict's status, the reported number, and ours with its interval.
 
-    ``null`` is the value of no effect and ``least`` the least effect that counts, both on the metric's scale;
-    a null of 1 marks a ratio. A number that does not exist is NaN, and the row says what it has in words.
+    ``null`` is the value of no effect and ``least`` the least effect that would matter, both on the metric's
+    scale; for non-inferiority they are the margin and no loss. ``is_ratio`` lays them out by logarithms. A
+    number that does not exist is NaN, and the row says what it has in words.
     """
 
     label: str
@@ -54,16 +56,22 @@ class ForestRow:
     n: int = 0
     null: float = NONE
     least: float = NONE
+    is_ratio: bool = False
+    ours: str = ""
 
     @classmethod
     def of(cls, claim: "Claim", verdict: "Verdict | None" = None, label: str = "") -> "ForestRow":
         """The row of a claim, ``not evaluated`` where there is no verdict yet; labelled by the claim's id."""
         rule, estimate = claim.rule, verdict and verdict.estimate
         numbers = {"reported": rule.reported, "null": rule.null, "least": rule.least_effect}
+        if rule.kind == "non-inferiority":
+            numbers |= {"null": rule.value_at(-rule.bar), "least": rule.null}
         if estimate:
             numbers |= {name: getattr(estimate, name) for name in ("value", "low", "high", "n")}
         known = {name: number for name, number in numbers.items() if number is not None}
-        return cls(label or claim.id, verdict.status if verdict else "not evaluated", **known)
+        status = verdict.status if verdict else "not evaluated"
+        ours = estimate_in_words(replace(estimate, unit="")) if estimate else ""
+        return cls(label or claim.id, status, is_ratio=rule.scale == "ratio", ours=ours, **known)
 
     def effect(self, number: float) -> float:
         """``number`` in units of the least effect that counts: 0 = none, 1 = least, NaN = not an effect.
@@ -71,7 +79,7 @@ class ForestRow:
         Ratios are laid out by their logarithms. Positive is the claimed direction, up or down.
         """
         numbers = np.array([number, self.null, self.least], float)
-        if self.null == 1:
+        if self.is_ratio:
             with np.errstate(divide="ignore"):
                 numbers = np.log(np.fmax(numbers, 0))
         number, null, least = numbers
@@ -92,7 +100,7 @@ def verdict_forest(rows: Sequence[ForestRow], title: str = "Reported effects and
     """
     if not rows:
         raise ValueError("verdict_forest got no rows: pass one ForestRow for each claim")
-    ratios = all(row.null == 1 for row in rows)
+    ratios = all(row.is_ratio and row.null == 1 for row in rows)
     place = (lambda row, number: number) if ratios else ForestRow.effect
     fig, (axis, words) = plt.subplots(
         1,
@@ -157,14 +165,19 @@ def _interval(axis: Axes, y: int, row: ForestRow, place: Place, limits: tuple[fl
 
 
 def _words(axis: Axes, rows: Sequence[ForestRow]) -> None:
+    """One line of cells a row, each column as wide as its longest cell, so that none runs into the next."""
     across = axis.get_yaxis_transform()
-    for head, x in COLUMNS.items():
-        axis.text(x, -0.8, head, va="center", fontsize=8, fontweight="bold", transform=across)
-    for y, row in enumerate(rows):
-        ours = format_interval(row.value, row.low, row.high)
-        cells = (as_written(row.reported), ours, str(row.n) if row.n else "–", row.status)
-        for x, cell in zip(COLUMNS.values(), cells, strict=True):
-            axis.text(x, y, cell, va="center", fontsize=8, transform=across)
+    lines = [COLUMNS]
+    for row in rows:
+        ours = row.ours or format_interval(row.value, row.low, row.high)
+        lines.append((as_written(row.reported), ours, str(row.n) if row.n else "–", row.status))
+    widths = [max(map(len, column)) + 3 for column in zip(*lines, strict=True)]
+    starts = np.cumsum([0, *widths[:-1]]) / sum(widths)
+    size = min(8, 8 * 62 / sum(widths))
+    for y, line in zip((-0.8, *range(len(rows))), lines, strict=True):
+        weight = "bold" if line is COLUMNS else "normal"
+        for x, cell in zip(starts, line, strict=True):
+            axis.text(x, y, cell, va="center", fontsize=size, fontweight=weight, transform=across)
     axis.set_axis_off()
 
 

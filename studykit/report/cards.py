@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable
 
-from studykit.claims.paper import Claim
+from studykit.claims.claim import Claim, Deviation
+from studykit.claims.rule_words import kind_in_words, rule_in_words
 from studykit.claims.verdict import Verdict
-from studykit.claims.words import as_written, format_number
+from studykit.claims.words import as_written
 from studykit.report.tables import escape_markdown
+
+__all__ = ["claim_card", "deviation_in_words", "rule_in_words", "verdict_card"]
 
 
 def claim_card(claim: Claim) -> str:
-    """One claim: sentence, reported numbers with their place, unknowns, rule."""
+    """One claim: sentence, sources read, reported numbers with their place, unknowns, rule, what changed."""
     lines = [f"### {claim.key}", "", f"> {claim.sentence}", ""]
     lines += [
         f"- **Reported:** {escape_markdown(number.name)}: {as_written(number.value, number.unit)} "
@@ -17,22 +20,25 @@ def claim_card(claim: Claim) -> str:
         for number in claim.reported
     ] or ["- **Reported:** no number"]
     lines += [f"- **Unknown:** {escape_markdown(unknown)}" for unknown in claim.unknown]
-    return "\n".join([*lines, f"- **Rule, written before any run:** {rule_in_words(claim)}"])
+    lines += [f"- **Sources read:** {', '.join(claim.sources)}", f"- **Kind:** {kind_in_words(claim)}"]
+    lines.append(f"- **Rule:** {escape_markdown(rule_in_words(claim.rule))}")
+    lines += [f"- **Changed:** {escape_markdown(deviation_in_words(d))}" for d in claim.deviations]
+    return "\n".join(lines)
 
 
-def rule_in_words(claim: Claim) -> str:
-    """What is measured, and what it is held against."""
-    rule = claim.rule
-    if rule.kind == "count":
-        return f"{rule.metric}; exact, within {rule.tolerance:.0%} of the reported number."
-    if rule.kind == "identity":
-        return f"{rule.metric}; exact, at most {rule.tolerance:g}."
-    return (
-        f"{rule.metric}. {rule.direction.capitalize()} is better; no effect is {format_number(rule.null)}, "
-        f"the least that counts {format_number(rule.least_effect)}; at least {rule.repetitions} repetitions."
-    )
+def deviation_in_words(deviation: Deviation) -> str:
+    """When, from which commit on, with or without its results known, what it did to the verdict, and what."""
+    known = "results known" if deviation.results_known else "results not known"
+    turned = f", {deviation.before} → {deviation.after}" if deviation.before and deviation.after else ""
+    return f"{deviation.date:%Y-%m-%d}, after {deviation.commit} ({known}{turned}): {deviation.what}"
 
 
 def verdict_card(verdicts: Iterable[Verdict]) -> str:
-    """Verdicts with their reasons, a line each."""
-    return "\n".join(f"- **{v.claim}: {v.status}.** {v.reason}" for v in verdicts)
+    """Verdicts with their findings and reasons, a line each."""
+    return "\n".join(map(_verdict_line, verdicts))
+
+
+def _verdict_line(verdict: Verdict) -> str:
+    depends = f" Depends on {verdict.depends_on}." if verdict.depends_on else ""
+    named = "" if verdict.finding in (None, verdict.status) else f" ({verdict.finding})"
+    return f"- **{verdict.claim}: {verdict.status}**{named}. {verdict.reason}{depends}"

@@ -1,13 +1,16 @@
 """Which evidence speaks for each claim: the strongest profile at hand, read from ``results/``."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from studykit.claims.paper import Claim, Paper
+from studykit.claims.claim import Claim, Paper
+from studykit.claims.finding import NEGLIGIBLE, NOT_STATED, SUPPORTED, UNINFORMATIVE
+from studykit.claims.multiplicity import holm
+from studykit.claims.power import p_value
 from studykit.claims.verdict import NOT_EVALUATED, judge
-from studykit.claims.words import ABSENT, as_written, format_interval
+from studykit.claims.words import ABSENT, as_written, estimate_in_words
 from studykit.report.record import FILE, Record, read_verdicts
 
 if TYPE_CHECKING:
@@ -19,14 +22,45 @@ EVIDENCE_PROFILES = ("paper", "gpu", "laptop")
 
 @dataclass(frozen=True)
 class Evidence:
-    """A claim and the record that speaks for it, None where none does."""
+    """A claim and the record that speaks for it, None where none does.
+
+    ``survives`` says whether a supported finding stands after Holm's correction over its family; None where
+    the question does not arise.
+    """
 
     claim: Claim
     record: Record | None
+    survives: bool | None = None
 
     @property
     def status(self) -> str:
         return NOT_EVALUATED if self.record is None else self.record.verdict.status
+
+    @property
+    def finding(self) -> str:
+        """The finding, or a dash."""
+        return (self.record and self.record.verdict.finding) or ABSENT
+
+    @property
+    def size(self) -> str:
+        """How large it is beside the reported number, or a dash where none is reported."""
+        size = self.record and self.record.verdict.size
+        return ABSENT if size in (None, NOT_STATED) else size
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What goes with the verdict: exploratory, what it depends on, whether it survives Holm."""
+        marks = []
+        if self.record is None or self.status == NOT_EVALUATED:
+            return ()
+        if self.claim.exploratory:
+            marks.append("exploratory")
+        if self.record.verdict.depends_on:
+            varies = (part.partition(" (")[0] for part in self.record.verdict.depends_on.split("); "))
+            marks.append(f"depends on {' and '.join(varies)}")
+        if self.survives is False:
+            marks.append("does not survive Holm's correction")
+        return tuple(marks)
 
     @property
     def profile(self) -> str:
@@ -43,13 +77,9 @@ class Evidence:
 
     @property
     def ours(self) -> str:
-        """Our value with its interval and unit, or a dash."""
+        """Our value with its interval and unit, or the bound on it, or a dash."""
         estimate = None if self.record is None else self.record.verdict.estimate
-        if estimate is None:
-            return ABSENT
-        words = format_interval(estimate.value, estimate.low, estimate.high, estimate.unit)
-        usual = estimate.kind == "exact" or estimate.confidence == 0.95
-        return words if usual else f"{words} ({estimate.confidence:.0%})"
+        return ABSENT if estimate is None else estimate_in_words(estimate)
 
     @property
     def n(self) -> str:
@@ -88,11 +118,11 @@ def gather(results: str | Path, papers: Mapping[str, Paper]) -> tuple[Evidence, 
         for path in sorted(Path(results).glob(f"*/{profile}/{FILE}")):
             for record in _checked(path, claims):
                 found[record.verdict.claim].append(record)
-    return tuple(Evidence(claim, _strongest(found[key])) for key, claim in claims.items())
+    return _corrected(Evidence(claim, _strongest(found[key])) for key, claim in claims.items())
 
 
 def summary_frame(results: str | Path, papers: Mapping[str, Paper], beside: str | None = None) -> "DataFrame":
-    """One row a claim: paper, claim, reported, ours, n, evidence, profile, verdict, all as words.
+    """One row a claim: paper, claim, reported, ours, n, evidence, profile, finding, verdict, all as words.
 
     Args:
         results: the folder of results.
@@ -113,6 +143,7 @@ def summary_frame(results: str | Path, papers: Mapping[str, Paper], beside: str 
             "n": evidence.n,
             "evidence": evidence.kind,
             "profile": evidence.profile,
+            "finding": evidence.finding,
             "verdict": evidence.status,
         }
         for evidence in gather(results, papers)
@@ -122,6 +153,31 @@ def summary_frame(results: str | Path, papers: Mapping[str, Paper], beside: str 
         run = _numbers_of(Path(results), papers, beside)
         frame["this run"] = [run.get(f"{row['paper']}/{row['claim']}", ABSENT) for row in rows]
     return frame
+
+
+def _corrected(found: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    """Holm's correction within each paper's families; what is not informative enters with p = 1."""
+    found = tuple(found)
+    families: dict[tuple[str, str], dict[str, float]] = {}
+    for evidence in found:
+        claim = evidence.claim
+        if claim.rule.family:
+            families.setdefault((claim.paper, claim.rule.family), {})[claim.key] = _p_value(evidence)
+    survives = {key: stands for family in families.values() for key, stands in holm(family).items()}
+    supported = (SUPPORTED, NEGLIGIBLE)
+    return tuple(
+        replace(evidence, survives=survives.get(evidence.claim.key))
+        if evidence.finding in supported
+        else evidence
+        for evidence in found
+    )
+
+
+def _p_value(evidence: Evidence) -> float:
+    verdict = evidence.record.verdict if evidence.record else None
+    if verdict is None or verdict.finding in (None, UNINFORMATIVE):
+        return 1.0
+    return p_value(evidence.claim.rule, verdict.estimate)
 
 
 def _checked(path: Path, claims: Mapping[str, Claim]) -> tuple[Record, ...]:
@@ -134,11 +190,18 @@ def _checked(path: Path, claims: Mapping[str, Claim]) -> tuple[Record, ...]:
             raise ValueError(f"{path}: no paper has the claim {verdict.claim!r}; known: {', '.join(claims)}")
         if claim.study != study:
             raise ValueError(f"{path}: {claim.key} is settled by the study {claim.study!r}, not {study!r}")
-        given = judge(claim, verdict.estimate, profile=profile).status
-        if given != verdict.status:
+        beside = {
+            b.name: b.estimate for b in (*verdict.gates, *verdict.sensitivity) if b.estimate is not None
+        }
+        known = {entry.name for entry in (*claim.rule.gates, *claim.rule.sensitivity)}
+        kept = {name: estimate for name, estimate in beside.items() if name in known}
+        given = judge(claim, verdict.estimate, profile=profile, beside=kept)
+        said, rule = ((v.status, v.finding, v.size, v.depends_on) for v in (verdict, given))
+        if said != rule:
             raise ValueError(
-                f"{path}: says {claim.key} is {verdict.status!r}, but its rule gives {given!r} for the "
-                "estimate there: the rule or the file was changed since. Conclude the study again."
+                f"{path}: says {claim.key} is {verdict.status!r} ({verdict.finding}), but its rule gives "
+                f"{given.status!r} ({given.finding}) for the estimates there: the rule or the file was "
+                f"changed since. Run studykit judge {study}, or conclude the study again."
             )
     return records
 

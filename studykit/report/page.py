@@ -3,12 +3,24 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from studykit.claims.paper import Paper, Rule
-from studykit.claims.words import as_written
+from studykit.claims.claim import Paper
+from studykit.claims.rule_words import kind_in_words, rule_in_words, short_kind
+from studykit.claims.words import ABSENT, as_written
+from studykit.report.cards import deviation_in_words
 from studykit.report.evidence import Evidence
 from studykit.runs.provenance import in_words
 
-COLUMNS = ("Claim", "Reported", "Ours [95 % interval]", "n", "Evidence", "Profile", "Verdict")
+COLUMNS = (
+    "Claim",
+    "Checks",
+    "Reported",
+    "Ours [95 % interval]",
+    "n",
+    "Evidence",
+    "Profile",
+    "Finding",
+    "Verdict",
+)
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fff; --line: #d5d5d5; --soft: #f4f4f4;
@@ -29,7 +41,8 @@ tbody th { font-weight: 600; }
 td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.verdict { font-weight: 600; white-space: nowrap; }
 .reproduced { color: var(--good); } .partially-reproduced { color: var(--part); }
-.not-reproduced { color: var(--bad); } .inconclusive, .not-evaluated { color: var(--open); }
+.not-reproduced { color: var(--bad); } .underpowered, .uninformative, .not-evaluated { color: var(--open); }
+.mark { font-weight: 400; white-space: normal; color: var(--open); font-size: .85em; }
 details { background: var(--soft); border-radius: .4rem; padding: .3rem .8rem; }
 summary { cursor: pointer; }
 details img { max-width: 100%; background: #fff; border-radius: .3rem; }
@@ -40,14 +53,15 @@ SIGNS = {
     "reproduced": "✓",
     "partially reproduced": "◐",
     "not reproduced": "✗",
-    "inconclusive": "?",
+    "underpowered": "?",
+    "uninformative": "–",
     "not evaluated": "·",
 }
 """A sign before each verdict, so that colour never carries it alone."""
 
 
-def page(found: Sequence[Evidence], papers: Mapping[str, Paper], tally: str) -> str:
-    """The whole page; every text that comes from a file is escaped."""
+def page(found: Sequence[Evidence], papers: Mapping[str, Paper], tally: Sequence[str], reading: str) -> str:
+    """The whole page, with the counts of ``tally`` and how to read them; all text from files is escaped."""
     sections = "".join(
         _section(paper, [evidence for evidence in found if evidence.claim.paper == name])
         for name, paper in papers.items()
@@ -56,24 +70,8 @@ def page(found: Sequence[Evidence], papers: Mapping[str, Paper], tally: str) -> 
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>Claims and verdicts</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f"<h1>Claims and verdicts</h1>\n<p>{escape(tally)} Each rule was written before its runs. "
-        "Reduced-scale and mechanism evidence says whether an effect shows there, not what the paper's own "
-        f"experiment would give.</p>\n{sections}</main>\n</body>\n</html>\n"
-    )
-
-
-def rule_in_words(rule: Rule) -> str:
-    """A claim's decision rule as a sentence."""
-    if rule.kind == "identity":
-        return f"{rule.metric}: holds where the residual is at most {as_written(rule.tolerance)}."
-    if rule.kind == "count":
-        return (
-            f"{rule.metric}: holds within {rule.tolerance:.2%} of the reported {as_written(rule.reported)}."
-        )
-    reported = "no size reported" if rule.reported is None else f"reported {as_written(rule.reported)}"
-    return (
-        f"{rule.metric}, {rule.direction} is better: no effect at {as_written(rule.null)}, least effect that "
-        f"counts {as_written(rule.least_effect)}, {reported}, at least {rule.repetitions} repetitions."
+        f"<h1>Claims and verdicts</h1>\n{_list(tally)}\n<p>{escape(reading)}</p>\n"
+        f"{sections}</main>\n</body>\n</html>\n"
     )
 
 
@@ -99,23 +97,33 @@ def _row(evidence: Evidence) -> str:
         f'<td class="number">{escape(cell)}</td>' for cell in (evidence.reported, evidence.ours, evidence.n)
     )
     status = evidence.status
+    marks = "".join(f'<br><span class="mark">{escape(mark)}</span>' for mark in evidence.marks)
+    finding = evidence.finding + (f", {evidence.size}" if evidence.size != ABSENT else "")
     return (
         f'<tr class="claim" id="{escape(evidence.claim.key)}">'
-        f'<th scope="row">{escape(evidence.claim.id)}</th>'
+        f'<th scope="row">{escape(evidence.claim.id)}</th><td>{escape(short_kind(evidence.claim))}</td>'
         f"{numbers}<td>{escape(evidence.kind)}</td><td>{escape(evidence.profile)}</td>"
+        f"<td>{escape(finding)}</td>"
         f'<td class="verdict {status.replace(" ", "-")}">'
-        f'<span aria-hidden="true">{SIGNS[status]}</span> {status}</td></tr>\n'
+        f'<span aria-hidden="true">{SIGNS[status]}</span> {status}{marks}</td></tr>\n'
     )
 
 
 def _more(evidence: Evidence) -> str:
     claim, record = evidence.claim, evidence.record
-    entries = [("Sentence", escape(claim.sentence)), ("Rule", escape(rule_in_words(claim.rule)))]
+    entries = [
+        ("Sentence", escape(claim.sentence)),
+        ("Sources read", escape(", ".join(claim.sources))),
+        ("Kind", escape(kind_in_words(claim))),
+        ("Rule", escape(rule_in_words(claim.rule))),
+    ]
     if claim.reported:
         numbers = (f"{n.name}: {as_written(n.value, n.unit)} ({n.place})" for n in claim.reported)
         entries.append(("Reported", _list(numbers)))
     if claim.unknown:
         entries.append(("Unknown", _list(claim.unknown)))
+    if claim.deviations:
+        entries.append(("Changed", _list(map(deviation_in_words, claim.deviations))))
     if record is not None:
         entries += _basis(evidence)
     terms = "".join(f"<dt>{term}</dt><dd>{words}</dd>" for term, words in entries)
@@ -128,8 +136,12 @@ def _more(evidence: Evidence) -> str:
 def _basis(evidence: Evidence) -> list[tuple[str, str]]:
     record = evidence.record
     cases = "" if record.n_cases is None else f" ({record.n_cases} held-out cases)"
-    entries = [
-        ("Reason", escape(record.verdict.reason)),
+    entries = [("Reason", escape(record.verdict.reason))]
+    if record.verdict.depends_on:
+        entries.append(("Depends on", escape(record.verdict.depends_on)))
+    if record.first is not None:
+        entries.append(("First protocol", escape(f"{record.first['status']}. {record.first['reason']}")))
+    entries += [
         ("Data", escape(record.data + cases)),
         ("Cost", escape(str(record.cost))),
         ("Ran on", escape(in_words(record.provenance))),

@@ -1,9 +1,10 @@
 """``verdict.json``: the verdicts of one study at one profile, with what each rests on.
 
-Layout, schema 1; every key is always there::
+Layout, schema 2; every key is always there::
 
-    {"schema": 1, "study": "bertswin-convergence", "profile": "laptop",
-     "verdicts": [{"verdict":    {"claim", "status", "reason", "estimate", "profile"},   Verdict.to_dict()
+    {"schema": 2, "study": "bertswin-convergence", "profile": "laptop",
+     "verdicts": [{"verdict":    {...},                 Verdict.to_dict()
+                   "first":      {"claim", "status", "reason", "estimate", "profile"},   or null
                    "provenance": {...},                 studykit.runs.provenance.provenance()
                    "cost":       {"cpu_hours", "gpu_hours", "flops"},
                    "data":       "sample-heads: 8 training, 2 held-out subjects",
@@ -12,6 +13,7 @@ Layout, schema 1; every key is always there::
                    "tables":     ["speedup.csv"],
                    "notebook":   "01_bertswin_convergence.ipynb"}]}           or null
 
+``first`` is the verdict as the protocol of 2026-11-20 gave it, for evidence that is as old; a record.
 Files are named relative to the folder and lie in it. The order of verdicts is that of their first writing.
 """
 
@@ -27,12 +29,15 @@ from studykit.claims.verdict import Verdict
 from studykit.runs.cost import Cost
 
 FILE = "verdict.json"
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
 class Record:
-    """One verdict and what it rests on; ``figures`` are pairs of file and description, in order of weight."""
+    """One verdict and what it rests on; ``figures`` are pairs of file and description, in order of weight.
+
+    ``first`` is the verdict by the first protocol, where there was one.
+    """
 
     verdict: Verdict
     provenance: dict[str, Any]
@@ -42,6 +47,7 @@ class Record:
     figures: tuple[tuple[str, str], ...] = ()
     tables: tuple[str, ...] = ()
     notebook: str | None = None
+    first: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for file in (*(file for file, _ in self.figures), *self.tables, *filter(None, [self.notebook])):
@@ -70,6 +76,7 @@ class Record:
             figures=tuple((str(file), str(words)) for file, words in values["figures"]),
             tables=tuple(values["tables"]),
             notebook=values["notebook"],
+            first=values["first"],
         )
 
 

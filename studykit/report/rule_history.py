@@ -47,6 +47,12 @@ def rule_commit(claim: Claim, root: Path = ROOT) -> RuleCommit | None:
     return found
 
 
+def claim_at(claim: Claim, commit: str, root: Path = ROOT) -> dict[str, Any] | None:
+    """The claim's table in ``paper.toml`` as of a commit; None where git does not know one of them."""
+    text = git(root, "show", f"{commit}:papers/{claim.paper}/paper.toml")
+    return None if text is None else _claim(text, claim.id)
+
+
 def precedes(earlier: str, later: str, root: Path = ROOT) -> bool | None:
     """Whether one commit is the other or an ancestor of it; None where git does not know one of them."""
     known = [git(root, "cat-file", "-e", f"{commit}^{{commit}}") is not None for commit in (earlier, later)]
@@ -56,8 +62,12 @@ def precedes(earlier: str, later: str, root: Path = ROOT) -> bool | None:
 
 
 def _rule(text: str, claim_id: str) -> dict[str, Any] | None:
+    return (_claim(text, claim_id) or {}).get("rule")
+
+
+def _claim(text: str, claim_id: str) -> dict[str, Any] | None:
     try:
         claims = tomllib.loads(text).get("claims", [])
     except tomllib.TOMLDecodeError:
         return None
-    return next((claim.get("rule") for claim in claims if claim.get("id") == claim_id), None)
+    return next((claim for claim in claims if claim.get("id") == claim_id), None)

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from studykit import atomic
-from studykit.claims.paper import Paper
+from studykit.claims.claim import CHECKS, Paper
+from studykit.claims.rule_words import short_kind
 from studykit.claims.verdict import NOT_EVALUATED, STATUSES
 from studykit.claims.words import ABSENT
 from studykit.report.evidence import Evidence, gather
@@ -18,13 +19,19 @@ from studykit.report.tables import escape_markdown
 
 BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"
 
-HEAD = ("claim", "reported", "ours [95 % interval]", "n", "evidence", "profile", "verdict", "see")
+HEAD = (
+    "claim", "checks", "reported", "ours [95 % interval]", "n", "evidence", "profile", "finding", "verdict",
+    "see",
+)  # fmt: skip
 
 READING = (
-    "Each claim's rule was written before its runs and stands in its `paper.toml`. Evidence: *exact* is "
-    "counted, *paper-scale* ran at the paper's sizes, *reduced-scale* at smaller ones or on other data, "
-    "*mechanism* on labels known by construction. A verdict on reduced-scale or mechanism evidence says "
-    "whether the effect shows there, not what the paper's own experiment would give."
+    "Each claim's rule stands in its paper.toml and was written before its runs; what changed afterwards is "
+    "dated there, and a verdict whose rule changed when its results were known is exploratory. Underpowered: "
+    "the interval holds both no effect and one that would matter. Uninformative: a gate failed, so the study "
+    "could not have answered. Evidence: exact is counted, paper-scale ran at the paper's sizes, "
+    "reduced-scale at smaller ones or on other data, mechanism on labels known by construction. A verdict on "
+    "reduced-scale or mechanism evidence says whether the effect shows there, not what the paper's own "
+    "experiment would give."
 )
 
 
@@ -36,12 +43,12 @@ def write_summary(results: str | Path, papers: Mapping[str, Paper]) -> tuple[Pat
     """
     found = gather(results, papers)
     summary, site = Path(results) / "SUMMARY.md", Path(results) / "index.html"
-    parts = ["# Claims and verdicts", tally(found) + " " + READING]
+    parts = ["# Claims and verdicts", _bullets(tally(found)), READING]
     for name, paper in papers.items():
         rows = [evidence for evidence in found if evidence.claim.paper == name]
         parts += [f"## {paper.title}", cite(paper), _table(rows, prefix="")]
     atomic.write_text(summary, "\n\n".join(filter(None, parts)) + "\n")
-    atomic.write_text(site, page(found, papers, tally(found)))
+    atomic.write_text(site, page(found, papers, tally(found), READING))
     return summary, site
 
 
@@ -53,7 +60,7 @@ def readme_table(results: str | Path, papers: Mapping[str, Paper], prefix: str =
     found = gather(results, papers)
     judged = [evidence for evidence in found if evidence.status != NOT_EVALUATED]
     waiting = Counter(evidence.claim.paper for evidence in found if evidence.status == NOT_EVALUATED)
-    lines = [tally(found), ""]
+    lines = [_bullets(tally(found)), ""]
     if judged:
         lines += [_table(judged, prefix), ""]
     lines += [f"- {papers[name].title}: {count} not evaluated yet" for name, count in waiting.items()]
@@ -77,18 +84,30 @@ def update_readme(path: str | Path, results: str | Path, papers: Mapping[str, Pa
     atomic.write_text(path, f"{before}{BEGIN}\n\n{table}\n{END}{after}")
 
 
-def tally(found: Sequence[Evidence]) -> str:
-    """How many claims have which verdict, in a sentence."""
-    counts = Counter(evidence.status for evidence in found)
-    words = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
-    return f"{len(found)} claims: {words or 'none'}."
+def tally(found: Sequence[Evidence]) -> list[str]:
+    """How many claims have which verdict, one sentence for each kind of claim, and one for derived ones.
+
+    Kinds are never added up: that a count agrees says nothing of an effect.
+    """
+    own = [evidence for evidence in found if not evidence.claim.rule.derived_from]
+    sentences = []
+    for kind in CHECKS:
+        statuses = [evidence.status for evidence in own if evidence.claim.checks == kind]
+        if statuses:
+            counts = Counter(statuses)
+            words = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
+            sentences.append(f"{kind[0].upper()}{kind[1:]}: {len(statuses)} claims ({words}).")
+    if derived := len(found) - len(own):
+        sentences.append(f"Following from other claims, and so not counted again: {derived}.")
+    return sentences
 
 
 def cite(paper: Paper) -> str:
-    """Authors, year and address of a paper in Markdown."""
+    """Authors, year, address and sources read of a paper, in Markdown."""
     link = f"[arXiv:{paper.arxiv}](https://arxiv.org/abs/{paper.arxiv})" if paper.arxiv else paper.url
     authors = ", ".join(paper.authors)
-    return ", ".join(str(part) for part in (authors, paper.year, link) if part) + "."
+    cited = ", ".join(str(part) for part in (authors, paper.year, link) if part) + "."
+    return f"{cited} Sources read: {', '.join(paper.sources)}."
 
 
 def _table(rows: Sequence[Evidence], prefix: str) -> str:
@@ -97,12 +116,21 @@ def _table(rows: Sequence[Evidence], prefix: str) -> str:
 
 
 def _row(evidence: Evidence, prefix: str) -> list[str]:
-    cells = [evidence.claim.id, evidence.reported, evidence.ours, evidence.n, evidence.kind, evidence.profile]
-    return [*map(escape_markdown, cells), _bold(evidence.status), _links(evidence, prefix)]
+    finding = evidence.finding + (f", {evidence.size}" if evidence.size != ABSENT else "")
+    cells = [
+        evidence.claim.id, short_kind(evidence.claim), evidence.reported, evidence.ours, evidence.n,
+        evidence.kind, evidence.profile, finding,
+    ]  # fmt: skip
+    return [*map(escape_markdown, cells), _verdict(evidence), _links(evidence, prefix)]
 
 
-def _bold(status: str) -> str:
-    return status if status == NOT_EVALUATED else f"**{status}**"
+def _verdict(evidence: Evidence) -> str:
+    status = evidence.status if evidence.status == NOT_EVALUATED else f"**{evidence.status}**"
+    return "; ".join((status, *map(escape_markdown, evidence.marks)))
+
+
+def _bullets(sentences: Sequence[str]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in sentences)
 
 
 def _links(evidence: Evidence, prefix: str) -> str:

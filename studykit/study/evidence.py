@@ -7,7 +7,9 @@ import pandas as pd
 
 from studykit.claims.estimate import Estimate
 from studykit.claims.paper import Claim, claims_of_study, find_claim
+from studykit.claims.reading import MAIN
 from studykit.claims.verdict import Verdict, judge
+from studykit.report.judging import measured
 from studykit.report.record import Record, write_verdicts
 from studykit.report.tables import write_table
 from studykit.runs.provenance import provenance
@@ -47,6 +49,8 @@ class EvidenceFolder:
     ) -> Verdict:
         """Judge a claim by its rule, and write the verdict with the data and the runs that it rests on.
 
+        Gates and alternatives are read from the tables saved before, as the claim says.
+
         Raises:
             ValueError: the claim is unknown, or belongs to another study.
         """
@@ -54,7 +58,9 @@ class EvidenceFolder:
         if claim.study != self.study:
             own = ", ".join(c.key for c in claims_of_study(self.study))
             raise ValueError(f"{claim.key} belongs to {claim.study}; claims of {self.study}: {own}.")
-        verdict = judge(claim, estimate, profile=self.profile)
+        beside = measured(claim, self.folder, estimate.kind if estimate else "exact", self._tables)
+        beside.pop(MAIN, None)
+        verdict = judge(claim, estimate, profile=self.profile, beside=beside)
         facts: dict[str, Any] = self._provenance | {"runs": trials.provenance()}
         record = Record(
             verdict,

@@ -21,9 +21,9 @@ from studykit.claims.finding import (
     SMALLER,
     SUPPORTED,
     UNDERPOWERED,
-    direction_of,
+    directions_of,
     finding_of,
-    passes,
+    gate_of,
     size_of,
 )
 from studykit.claims.rule import Gate, Rule
@@ -159,17 +159,27 @@ def test_counts_and_identities_hold_or_fail():
     assert size_of(count, Estimate.exact(-100.0)) == NOT_STATED
 
 
-def test_directions():
-    assert [direction_of(name) for name in (SUPPORTED, HOLDS, NEGLIGIBLE)] == [1, 1, 1]
-    assert [direction_of(name) for name in (OPPOSITE, FAILS)] == [-1, -1]
-    assert [direction_of(name) for name in (EQUIVALENT, NO_EFFECT)] == [0, 0]
-    assert direction_of(UNDERPOWERED) is None
+def test_findings_differ_in_direction_where_they_leave_nothing_in_common():
+    assert directions_of(SUPPORTED) == directions_of(HOLDS) == directions_of(NEGLIGIBLE) == {1}
+    assert directions_of(OPPOSITE) == directions_of(FAILS) == {-1}
+    assert directions_of(NO_EFFECT).isdisjoint({1}) and not directions_of(NO_EFFECT).isdisjoint({0})
+    assert directions_of(UNDERPOWERED) == {-1, 0, 1}
 
 
 def test_a_gate_is_passed_by_the_whole_interval():
     above, below = Gate("beats interpolation", above=0.0), Gate("error", below=1.0)
-    assert passes(above, over(0.1, 2.0)) and not passes(above, over(0.0, 2.0))
-    assert passes(below, over(0.0, 0.9)) and not passes(below, over(0.0, 1.0))
+    assert [gate_of(above, over(low, 2.0)) for low in (0.1, 0.0, -1.0)] == ["passed", "failed", "failed"]
+    assert [gate_of(below, over(0.0, high)) for high in (0.9, 1.0, 3.0)] == ["passed", "failed", "failed"]
+    assert gate_of(above, None) == gate_of(below, None) == "not at hand"
+
+
+def test_a_mean_without_its_spread_can_fail_a_gate_and_not_pass_it():
+    gate = Gate("beats interpolation", above=0.0)
+    for value, said in ((-0.2, "failed"), (0.0, "failed"), (0.2, "not at hand")):
+        assert gate_of(gate, Estimate(value, -math.inf, math.inf, 5, "reduced-scale")) == said
+    error = Gate("error over that of the mean", below=1.0)
+    for value, said in ((1.2, "failed"), (0.8, "not at hand")):
+        assert gate_of(error, Estimate(value, 0.0, math.inf, 5, "reduced-scale")) == said
 
 
 # ---- what changed from the first protocol, on its own cases: null 1, least effect 1.25, reported 5.79

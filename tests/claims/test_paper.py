@@ -4,7 +4,9 @@ import re
 
 import pytest
 
-from studykit.claims.paper import Rule, claims_of_study, find_claim, load_papers
+from studykit.claims.claim import ARITHMETIC, CHECKS, DIRECTION, NUMBER
+from studykit.claims.paper import claims_of_study, find_claim, load_papers
+from studykit.claims.rule import Rule
 
 STUDIES = {
     "bertswin-convergence": ("01_bertswin_convergence", "bertswin"),
@@ -25,6 +27,7 @@ PAPER = """
 title = "A paper"
 authors = ["unknown"]
 year = 2025
+sources = ["abstract"]
 arxiv = "2501.00001"
 
 [[claims]]
@@ -38,10 +41,25 @@ unknown = ["The number of seeds."]
 kind = "effect"
 metric = "Time of one over time of the other"
 direction = "higher"
+scale = "ratio"
 null = 1.0
 least_effect = 1.25
 reported = 2
 repetitions = 5
+units = "seeds"
+gates = [{ name = "it learns", above = 0 }]
+sensitivity = [{ name = "half way", varies = "depth" }]
+[[claims.readings]]
+of = "half way"
+table = "speedup.csv"
+value = "speed-up"
+where = { target = "0.5" }
+[[claims.deviations]]
+date = 2026-01-02
+commit = "abc"
+what = "Written anew."
+results_known = true
+before = "not reproduced"
 """
 
 
@@ -108,15 +126,47 @@ def test_reported_ratios_follow_from_the_reported_numbers(papers):
 
 def test_convergence_rule_is_the_agreed_one():
     rule = find_claim("bertswin/convergence-speedup").rule
-    assert rule == Rule(
-        kind="effect",
-        metric=rule.metric,
-        direction="higher",
-        null=1.0,
-        reported=5.79,
-        least_effect=1.25,
-        repetitions=5,
-    )
+    agreed = {"null": 1.0, "reported": 5.79, "least_effect": 1.25, "repetitions": 5}
+    assert {key: getattr(rule, key) for key in agreed} == agreed
+    assert (rule.direction, rule.scale, rule.units) == ("higher", "ratio", "seeds")
+
+
+def test_every_rule_is_one_of_the_second_protocol(papers):
+    for claim in (claim for paper in papers.values() for claim in paper.claims):
+        rule = claim.rule
+        assert claim.sources == papers[claim.paper].sources and claim.checks in CHECKS
+        if rule.counted or rule.derived_from:
+            assert rule.family is None, f"{claim.key} is corrected for what has no error, or twice"
+        if not rule.counted:
+            assert rule.sensitivity, f"{claim.key} has nothing beside it"
+        assert len(rule.sensitivity) <= 4, claim.key
+
+
+def test_what_kind_of_claim_it_is(papers):
+    kinds = {kind: [] for kind in CHECKS}
+    for claim in (claim for paper in papers.values() for claim in paper.claims):
+        kinds[claim.checks].append(claim.id)
+    assert "convergence-speedup" in kinds[NUMBER] and "lll-attention-flops" in kinds[ARITHMETIC]
+    assert "mvc-balance" in kinds[DIRECTION] and "label-efficiency" in kinds[NUMBER]
+
+
+def test_every_claim_of_the_first_protocol_keeps_its_rule_and_tells_what_changed(papers):
+    for claim in (claim for paper in papers.values() for claim in paper.claims):
+        if claim.first is None:
+            assert not claim.deviations, claim.key
+        elif not claim.deviations:
+            unchanged = {key: getattr(claim.rule, key) for key in claim.first.rule}
+            assert unchanged == dict(claim.first.rule), claim.key
+        else:
+            last = claim.deviations[-1]
+            assert last.before == claim.first.status, claim.key
+            assert last.results_known == (claim.first.status is not None), claim.key
+            assert claim.exploratory == (last.results_known and not claim.rule.counted), claim.key
+
+
+def test_no_claim_is_inconclusive_any_more(papers):
+    for claim in (claim for paper in papers.values() for claim in paper.claims):
+        assert all(deviation.after != "inconclusive" for deviation in claim.deviations)
 
 
 def test_a_file_is_read_as_written(write):
@@ -125,6 +175,20 @@ def test_a_file_is_read_as_written(write):
     assert (claim.study, claim.notebook) == ("some-study", "07_some_study")
     assert claim.reported[0].value == 2.0 and claim.unknown == ("The number of seeds.",)
     assert claim.rule.reported == 2.0 and claim.rule.tolerance is None
+    assert claim.rule.gates[0].above == 0.0 and claim.rule.sensitivity[0].varies == "depth"
+    assert claim.readings[0].where == ({"target": "0.5"},) and claim.readings[0].scale == "ratio"
+    assert claim.exploratory and claim.deviations[0].after is None and claim.first is None
+
+
+def test_the_first_protocol_is_read_from_beside_and_names_known_claims(write):
+    folder = write(PAPER)
+    first = '[[claims]]\nid = "{}"\nstatus = "inconclusive"\n[claims.rule]\nkind = "effect"\n'
+    (folder / "one" / "protocol_v1.toml").write_text(first.format("faster"))
+    found = find_claim("one/faster", folder).first
+    assert (found.status, found.rule) == ("inconclusive", {"kind": "effect"})
+    (folder / "one" / "protocol_v1.toml").write_text(first.format("slower"))
+    with pytest.raises(ValueError, match=r"protocol_v1\.toml: no claim slower"):
+        load_papers(folder)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +204,7 @@ def test_a_file_is_read_as_written(write):
         ("repetitions = 5", "repetitions = true", "key 'repetitions' must be int"),
         ("repetitions = 5", "repetitions = 0", "repetitions: got 0"),
         ('direction = "higher"', 'direction = "up"', "known directions: higher, lower"),
-        ('kind = "effect"', 'kind = "guess"', "known kinds: effect, count, identity"),
+        ('kind = "effect"', 'kind = "guess"', "known kinds: effect, non-inferiority, count, identity"),
         ("least_effect = 1.25", "least_effect = 0.8", "least_effect: 0.8 is not beyond the null"),
         ("reported = 2\n", "reported = 1.1\n", "reported: 1.1 falls short of the least effect"),
         ("07_some_study", "7_some_study", "NN_some_study"),
@@ -150,6 +214,18 @@ def test_a_file_is_read_as_written(write):
         ('unit = "×", ', "", "missing key 'unit'"),
         ('sentence = "It is faster."', 'sentence = " "', "key 'sentence' is empty"),
         ("year = 2025", "year = ", "not valid TOML"),
+        ('sources = ["abstract"]', 'sources = ["hearsay"]', "known: paper, abstract"),
+        ('scale = "ratio"', 'scale = "log"', "known scales: difference, ratio"),
+        ('scale = "ratio"\n', "", "missing key 'scale'"),
+        ('units = "seeds"', 'units = ""', "key 'units' is empty"),
+        ("above = 0 }", "above = 0, below = 1 }", "give either above or below"),
+        ('of = "half way"', 'of = "half a way"', "known: estimate, half way, it learns"),
+        ('value = "speed-up"\n', "", "keys 'table', 'value' and 'where' are needed"),
+        ('where = { target = "0.5" }', "where = { target = 0.5 }", "must map columns to texts"),
+        ('of = "half way"\n', 'of = "half way"\nhow = "guess"\n', "known: interval, repetitions"),
+        ("date = 2026-01-02", 'date = "2026-01-02"', "key 'date' must be a date"),
+        ("results_known = true", "results_known = 1", "key 'results_known' must be true or false"),
+        ('units = "seeds"', 'units = "seeds"\nderived_from = ["other"]', "derived_from names other"),
     ],
 )
 def test_a_malformed_file_is_refused_by_name_and_key(write, old, new, said):
@@ -166,6 +242,8 @@ def test_a_rule_of_one_kind_takes_no_key_of_another(write):
         load_papers(write(count))
     with pytest.raises(ValueError, match="direction: has no meaning in a rule of kind 'identity'"):
         Rule(kind="identity", metric="residual", tolerance=1e-9, direction="higher")
+    with pytest.raises(ValueError, match="family: has no meaning in a rule of kind 'count'"):
+        Rule(kind="count", metric="FLOPs", reported=1.0, tolerance=0.01, family="effects")
     with pytest.raises(ValueError, match="relative tolerance"):
         Rule(kind="count", metric="FLOPs", reported=0.0, tolerance=0.01)
 

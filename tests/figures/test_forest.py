@@ -1,15 +1,18 @@
+import itertools
 import math
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import pytest
 from toy_paper import COUNT, make_claim, ratio
 
 from studykit.claims.estimate import Estimate
+from studykit.claims.rule import Rule
 from studykit.claims.verdict import judge
 from studykit.figures.forest import ForestRow, gain_forest, verdict_forest
 
-RATIO = ForestRow("steps", "partially reproduced", 5.8, 2.4, 1.8, 3.3, 5, null=1, least=1.25)
 GAINS = {0.1: Estimate(0.2, 0.1, 0.3, 3, "mechanism"), 1.0: Estimate(0.0, -0.1, 0.1, 3, "mechanism")}
+RATIO = ForestRow("steps", "partially reproduced", 5.8, 2.4, 1.8, 3.3, 5, null=1, least=1.25, is_ratio=True)
 DICE = ForestRow("dice", "reproduced", 0.02, 0.03, 0.01, 0.05, 5, null=0, least=0.005)
 
 
@@ -24,7 +27,7 @@ def labels(fig):
 def test_row_of_a_claim_and_its_verdict():
     claim = make_claim("steps")
     row = ForestRow.of(claim, judge(claim, ratio(2.4, 1.8, 3.3)))
-    assert row == RATIO
+    assert row == replace(RATIO, ours="2.40 [1.80, 3.30]")
     waiting = ForestRow.of(make_claim("flops", COUNT), label="FLOPs at 224³")
     assert (waiting.label, waiting.status, waiting.reported) == ("FLOPs at 224³", "not evaluated", 223.8)
     assert math.isnan(waiting.value) and math.isnan(waiting.effect(3.0))
@@ -41,7 +44,7 @@ def test_effects_in_units_of_the_least_that_counts():
 
 
 def test_ratios_alone_share_their_own_log_axis():
-    fig = verdict_forest([RATIO, ForestRow("later", "not evaluated", 15, null=1, least=1.25)])
+    fig = verdict_forest([RATIO, ForestRow("later", "not evaluated", 15, null=1, least=1.25, is_ratio=True)])
     assert fig.axes[0].get_xscale() == "log"
     assert "ratio" in fig.axes[0].get_xlabel()
     assert {"5.8", "2.40 [1.80, 3.30]", "partially reproduced", "15", "not evaluated"} <= set(words(fig))
@@ -49,12 +52,32 @@ def test_ratios_alone_share_their_own_log_axis():
 
 
 def test_claims_in_different_units_share_one_axis():
-    unbounded = ForestRow("open", "inconclusive", value=1.4, low=0.7, high=math.inf, n=5, null=1, least=1.25)
+    unbounded = replace(RATIO, label="open", status="underpowered", value=1.4, low=0.7, high=math.inf)
     fig = verdict_forest([RATIO, DICE, unbounded])
     axis = fig.axes[0]
     assert axis.get_xscale() == "symlog" and "least that counts" in axis.get_xlabel()
     arrows = [line for line in axis.lines if line.get_marker() == ">"]
     assert len(arrows) == 1 and arrows[0].get_ydata() == [2]
+
+
+def test_no_word_runs_into_the_next():
+    long = replace(RATIO, ours="at most 1.008, 5 of 5 never arrived (94%)", status="partially reproduced")
+    fig = verdict_forest([RATIO, DICE, long, ForestRow("later", "not evaluated")])
+    fig.canvas.draw()
+    lines = {}
+    for text in fig.axes[1].texts:
+        lines.setdefault(text.get_position()[1], []).append(text.get_window_extent())
+    for boxes in lines.values():
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+        assert boxes[-1].x1 <= fig.bbox.x1
+
+
+def test_non_inferiority_is_drawn_from_its_margin():
+    rule = Rule(
+        "non-inferiority", "Dice", "higher", "difference", null=0.0, margin=0.01, repetitions=5, units="seeds"
+    )
+    row = ForestRow.of(replace(make_claim("steps"), rule=rule))
+    assert (row.effect(-0.01), row.effect(0.0)) == (0, 1)
 
 
 def test_no_rows_is_an_error():

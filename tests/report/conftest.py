@@ -20,7 +20,19 @@ def papers():
         make_claim("count", COUNT, "cost"),
         make_claim("late"),
     )
-    paper = Paper("toy", "A <toy> paper", ("A. Author",), 2025, "2512.00000", None, None, None, (), claims)
+    paper = Paper(
+        "toy",
+        "A <toy> paper",
+        ("A. Author",),
+        2025,
+        "2512.00000",
+        None,
+        None,
+        None,
+        ("abstract",),
+        (),
+        claims,
+    )
     return {"toy": paper}
 
 
@@ -28,11 +40,15 @@ def papers():
 def conclude(tmp_path, papers):
     """Writes one record into ``results/<study>/<profile>`` and gives it back."""
 
-    def write(claim: str, profile: str, estimate: Estimate | None, **rest) -> Record:
+    def write(claim: str, profile: str, estimate: Estimate | None, beside=None, **rest) -> Record:
         found = papers["toy"].claim(claim)
         rest = {"figures": (("curves.svg", 'Error of "both" arms'),), "notebook": "01_speed.ipynb"} | rest
         record = Record(
-            judge(found, estimate, profile=profile), FACTS, Cost(1.5, 0, 2e15), "10 heads", **rest
+            judge(found, estimate, profile=profile, beside=beside),
+            FACTS,
+            Cost(1.5, 0, 2e15),
+            "10 heads",
+            **rest,
         )
         write_verdicts(results / found.study / profile, found.study, profile, [record])
         return record

@@ -1,9 +1,11 @@
 import json
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from toy_paper import ratio
 
+from studykit.claims.claim import Deviation
 from studykit.claims.estimate import Estimate
 from studykit.claims.paper import load_papers
 from studykit.home import results_dir
@@ -64,6 +66,47 @@ def test_an_unusual_confidence_is_told(conclude, papers):
     assert row(summary_frame(conclude.results, papers), "steps")["ours"].endswith("(90%)")
 
 
+def test_a_bound_is_told_as_one_and_never_as_an_interval_from_nothing(conclude, papers):
+    never = Estimate(0.97, 0.0, 1.0, 5, "reduced-scale", confidence=0.9375, censored=5, unit="×")
+    conclude.write("steps", "laptop", never)
+    assert row(summary_frame(conclude.results, papers), "steps")["ours"] == (
+        "at most 1.00×, 5 of 5 never arrived (94%)"
+    )
+
+
+def evidence_of(conclude, papers, id="steps"):
+    return next(e for e in gather(conclude.results, papers) if e.claim.id == id)
+
+
+def test_marks_say_what_goes_with_a_verdict(conclude, papers):
+    assert evidence_of(conclude, papers).marks == ()
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3), {"half way": ratio(0.5, 0.4, 0.6)})
+    found = evidence_of(conclude, papers)
+    assert found.marks == ("depends on depth",) and found.finding == "supported"
+    assert found.size == "smaller than reported"
+    changed = Deviation(date(2026, 1, 2), "abc", "Written anew.", True, "not reproduced", None)
+    assert replace(found, claim=replace(found.claim, deviations=(changed,))).marks[0] == "exploratory"
+
+
+def test_holm_is_over_the_family_whether_run_or_not(conclude, papers):
+    """Three claims share a family: the first is held against a third of the level."""
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    assert evidence_of(conclude, papers).survives is True
+    conclude.write("steps", "laptop", ratio(2.4, 1.1, 5.24))
+    weak = evidence_of(conclude, papers)
+    assert weak.survives is False and "does not survive Holm's correction" in weak.marks
+    conclude.write("flops", "laptop", ratio(2.4, 2.2, 2.6))
+    assert evidence_of(conclude, papers).survives is False
+    conclude.write("steps", "laptop", ratio(2.4, 0.8, 7.2))
+    assert evidence_of(conclude, papers).survives is None
+
+
+def test_a_failed_gate_takes_its_share_of_the_level_and_has_no_mark(conclude, papers):
+    conclude.write("steps", "laptop", ratio(2.4, 2.2, 2.6), {"the baseline learns": ratio(0.0, 0.0, 1.0)})
+    found = evidence_of(conclude, papers)
+    assert (found.status, found.survives) == ("uninformative", None)
+
+
 def tamper(conclude, change):
     path = conclude.results / "speed" / "laptop" / "verdict.json"
     content = json.loads(path.read_text(encoding="utf-8"))
@@ -76,13 +119,16 @@ def tamper(conclude, change):
     ("change", "reason"),
     [
         (lambda v: v.update(status="reproduced"), "rule gives 'partially reproduced'"),
+        (lambda v: v.update(size="not stated"), "Run studykit judge speed"),
+        (lambda v: v["estimate"].update(low=0.9), "rule gives 'underpowered'"),
+        (lambda v: v["sensitivity"][0].update(name="a third of the way"), "Run studykit judge speed"),
         (lambda v: v.update(claim="toy/nothing"), "no paper has the claim 'toy/nothing'"),
         (lambda v: v.update(claim="toy/count"), "settled by the study 'cost'"),
         (lambda v: v.update(profile="paper"), "profile 'paper'"),
     ],
 )
 def test_evidence_at_odds_with_its_claim_is_refused(conclude, papers, change, reason):
-    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3), {"half way": ratio(0.5, 0.4, 0.6)})
     path = tamper(conclude, change)
     with pytest.raises(ValueError, match=reason) as error:
         gather(conclude.results, papers)

@@ -44,7 +44,7 @@ def test_files_lie_in_the_records_folder(name):
 
 
 def broken(change):
-    content = {"schema": 1, "study": "speed", "profile": "laptop", "verdicts": [record().to_dict()]}
+    content = {"schema": 2, "study": "speed", "profile": "laptop", "verdicts": [record().to_dict()]}
     return json.dumps(change(content) or content)
 
 
@@ -55,7 +55,7 @@ def broken(change):
         ("[]", "indices"),
         ("\x00", "Expecting"),
         (broken(lambda c: c.pop("schema") and None), "missing key 'schema'"),
-        (broken(lambda c: c.update(schema=2)), "schema 2"),
+        (broken(lambda c: c.update(schema=1)), "schema 1"),
         (broken(lambda c: c.update(profile="gpu")), "profile 'gpu'"),
         (broken(lambda c: c["verdicts"][0].update(extra=1)), "got .*extra"),
         (broken(lambda c: c["verdicts"][0]["verdict"].update(status="proved")), "unknown status"),

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from studykit.arms.setups import profile_of, setup_of
 from studykit.claims.paper import find_claim, load_papers
 from studykit.home import results_dir
 from studykit.report.evidence import gather
-from studykit.report.rule_history import precedes, rule_commit
+from studykit.report.rule_history import claim_at, precedes, rule_commit
 
 CLAIM = find_claim("bertswin/full-grid")
 TEXT = '[[claims]]\nid = "full-grid"\nsentence = "{}"\n[claims.rule]\nmetric = "{}"\n'
@@ -73,18 +74,58 @@ def test_commits_in_order(repository):
     assert precedes("0" * 40, second, root) is None
 
 
-def test_every_committed_verdict_came_after_its_rule():
-    checked = 0
+def test_a_claim_is_found_as_it_was(repository):
+    root, commit = repository
+    first = commit("It is fast.", "time")
+    commit("It is quick.", "steps")
+    assert claim_at(CLAIM, first, root)["rule"] == {"metric": "time"}
+    assert claim_at(replace(CLAIM, id="other"), first, root) is None
+    assert claim_at(CLAIM, "0" * 40, root) is None
+
+
+def judged_here():
+    """Evidence whose commits are in this history."""
     for evidence in gather(results_dir(), load_papers()):
         commit = evidence.record and evidence.record.provenance["commit"]
+        if commit and claim_at(evidence.claim, commit) is not None:
+            yield evidence, commit
+
+
+def test_a_rule_that_came_after_its_runs_says_so():
+    checked = 0
+    for evidence, commit in judged_here():
         since = rule_commit(evidence.claim)
-        if not commit or since is None or precedes(since.commit, commit) is None:
+        if since is None:
             continue
         checked += 1
-        assert precedes(since.commit, commit), f"{evidence.claim.key}: its rule was changed after its run"
-        for run in evidence.record.provenance["runs"]:
-            assert precedes(since.commit, run["commit"]), (
-                f"{evidence.claim.key}: a run is older than its rule"
-            )
+        runs = [run["commit"] for run in evidence.record.provenance["runs"]]
+        before = all(precedes(since.commit, run) for run in (commit, *runs))
+        told = any(deviation.results_known for deviation in evidence.claim.deviations)
+        assert before or told, f"{evidence.claim.key}: its rule was changed after a run"
     if not checked:
         pytest.skip("no verdict whose commits are in this history")
+
+
+def test_the_first_protocols_rules_and_studies_stood_before_their_runs():
+    for evidence, commit in judged_here():
+        claim = evidence.claim
+        for run in (commit, *(run["commit"] for run in evidence.record.provenance["runs"])):
+            then = claim_at(claim, run)
+            if evidence.record.first is None or then is None:
+                continue
+            assert _plain(then["rule"]) == _plain(claim.first.rule), f"{claim.key} at {run}"
+            moved = any("Moved from" in deviation.what for deviation in claim.deviations)
+            assert then["study"] == claim.study or moved, f"{claim.key} at {run}"
+
+
+def _plain(rule):
+    return {key: value.strip() if isinstance(value, str) else value for key, value in rule.items()}
+
+
+def test_the_data_of_every_verdict_are_those_of_its_study_or_of_one_that_it_reads():
+    for evidence in gather(results_dir(), load_papers()):
+        if evidence.record and evidence.record.data:
+            others = {reading.study for reading in evidence.claim.readings} - {""}
+            setups = [setup_of(study) for study in (evidence.claim.study, *others)]
+            sources = [setup.source_at(profile_of(setup, evidence.profile)) for setup in setups]
+            assert evidence.record.data.startswith(tuple(f"{s} at " for s in sources)), evidence.claim.key

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -45,15 +46,22 @@ def written(conclude, papers):
 def test_summary_shows_every_claim_with_links(written):
     summary, _ = written
     assert summary.startswith(
-        "# Claims and verdicts\n\n4 claims: 1 partially reproduced, 1 not reproduced, 2 not"
+        "# Claims and verdicts\n\n"
+        "- A reported number checked: 3 claims (1 partially reproduced, 2 not evaluated).\n"
+        "- Arithmetic checked: 1 claims (1 not reproduced).\n"
     )
+    assert "Sources read: abstract." in summary
     assert "[arXiv:2512.00000](https://arxiv.org/abs/2512.00000)" in summary
     assert (
-        "| steps | 5.8× | 2.40× [1.80, 3.30] | 5 | reduced-scale | laptop | **partially reproduced** | "
+        "| steps | a number | 5.8× | 2.40× [1.80, 3.30] | 5 | reduced-scale | laptop | "
+        "supported, smaller than reported | **partially reproduced** | "
         "[notebook](speed/laptop/01_speed.ipynb), [figure](speed/laptop/curves.svg) |"
     ) in summary
-    assert "| count | 223.8× | 538.2 GFLOP | – | exact | gpu | **not reproduced** | – |" in summary
-    assert "| late | 5.8× | – | – | – | – | not evaluated | – |" in summary
+    assert (
+        "| count | arithmetic | 223.8× | 538.2 GFLOP | – | exact | gpu | fails | **not reproduced** | – |"
+        in summary
+    )
+    assert "| late | a number | 5.8× | – | – | – | – | – | not evaluated | – |" in summary
 
 
 def test_summary_is_the_same_when_written_again(written, conclude, papers):
@@ -123,7 +131,20 @@ def test_a_readme_without_its_markers_is_left_alone(conclude, papers, tmp_path, 
 
 def test_readme_table_without_verdicts_is_a_count(conclude, papers):
     table = readme_table(conclude.results, papers)
-    assert table == "4 claims: 4 not evaluated.\n\n- A <toy> paper: 4 not evaluated yet\n"
+    assert table == (
+        "- A reported number checked: 3 claims (3 not evaluated).\n"
+        "- Arithmetic checked: 1 claims (1 not evaluated).\n\n- A <toy> paper: 4 not evaluated yet\n"
+    )
+
+
+def test_claims_that_follow_from_others_are_not_counted_again(conclude, papers):
+    paper = papers["toy"]
+    derived = replace(
+        paper.claims[1], rule=replace(paper.claims[1].rule, derived_from=("steps",), family=None)
+    )
+    papers = {"toy": replace(paper, claims=(paper.claims[0], derived))}
+    table = readme_table(conclude.results, papers)
+    assert "A reported number checked: 1 claims" in table and "not counted again: 1." in table
 
 
 def test_a_broken_verdict_stops_the_summary_and_keeps_the_old_one(conclude, papers):

@@ -1,13 +1,18 @@
 """Claims, an estimate and the facts of a machine, made by hand for the tests of this folder."""
 
+from studykit.claims.claim import Claim, Reported
 from studykit.claims.estimate import Estimate
-from studykit.claims.paper import Claim, Reported, Rule
+from studykit.claims.rule import Alternative, Gate, Rule
 
-EFFECT = Rule("effect", "steps ratio", "higher", null=1.0, reported=5.8, least_effect=1.25, repetitions=5)
+EFFECT = Rule(
+    "effect", "steps ratio", "higher", "ratio", null=1.0, reported=5.8, least_effect=1.25, repetitions=5,
+    units="seeds", family="effects", gates=(Gate("the baseline learns", above=0.0),),
+    sensitivity=(Alternative("half way", "depth"),),
+)  # fmt: skip
 COUNT = Rule("count", "forward FLOPs", reported=223.8, tolerance=0.01)
 
 
-def make_claim(id: str, rule: Rule = EFFECT, study: str = "speed") -> Claim:
+def make_claim(id: str, rule: Rule = EFFECT, study: str = "speed", **more) -> Claim:
     return Claim(
         paper="toy",
         id=id,
@@ -17,6 +22,8 @@ def make_claim(id: str, rule: Rule = EFFECT, study: str = "speed") -> Claim:
         reported=(Reported("speed-up", rule.reported, "×", "abstract"),),
         unknown=("The criterion | is not stated.",),
         rule=rule,
+        sources=("abstract",),
+        **more,
     )
 
 

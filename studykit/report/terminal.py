@@ -1,0 +1,58 @@
+"""Claims in a terminal: how studies stand, and one claim with all that is known of it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from studykit.claims.rule_words import kind_in_words, rule_in_words
+from studykit.report.cards import deviation_in_words
+from studykit.report.evidence import Evidence
+from studykit.report.rule_history import rule_commit
+from studykit.runs.provenance import in_words
+
+
+def studies_table(found: Iterable[Evidence], notebooks: Mapping[str, str]) -> list[list[str]]:
+    """A head and one row for each study and kind of claim, which are never counted together.
+
+    ``notebooks`` names the notebook of each study that has one.
+    """
+    rows: dict[str, dict[str, list[str]]] = {}
+    for evidence in found:
+        kind = evidence.claim.checks.removesuffix(" checked")
+        kind += ", derived" if evidence.claim.rule.derived_from else ""
+        rows.setdefault(evidence.claim.study, {}).setdefault(kind, []).append(evidence.status)
+    lines = [["study", "notebook", "what is checked", "claims", "verdicts"]]
+    for study, kinds in rows.items():
+        for kind, statuses in kinds.items():
+            counts = [f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses)]
+            notebook = notebooks.get(study, "not written yet")
+            lines.append([study, notebook, kind, str(len(statuses)), ", ".join(counts)])
+    return lines
+
+
+def claim_lines(evidence: Evidence) -> Iterator[str]:
+    """A claim with its sentence, sources, rule and changes, and the verdict with its reason and run."""
+    claim = evidence.claim
+    yield "; ".join((f"{claim.key}: {evidence.status}", *evidence.marks))
+    yield f"  {claim.sentence}"
+    yield f"  kind: {kind_in_words(claim)}; sources read: {', '.join(claim.sources)}"
+    for number in claim.reported:
+        yield f"  reported: {number.name} {number.value:g} {number.unit} ({number.place})"
+    for unknown in claim.unknown:
+        yield f"  unknown: {unknown}"
+    yield f"  rule ({claim.rule.kind}): {rule_in_words(claim.rule)}"
+    for deviation in claim.deviations:
+        yield f"  changed: {deviation_in_words(deviation)}"
+    if since := rule_commit(claim):
+        yield f"  rule unchanged since commit {since.commit[:12]}, {since.written:%Y-%m-%d %H:%M}"
+    if evidence.record is not None:
+        yield from _verdict_lines(evidence)
+
+
+def _verdict_lines(evidence: Evidence) -> Iterator[str]:
+    record, profile = evidence.record, evidence.profile
+    verdict, facts = record.verdict, record.provenance
+    yield f"  {profile}, {verdict.finding or verdict.status}: {verdict.reason}"
+    if verdict.depends_on:
+        yield f"  {profile}, depends on: {verdict.depends_on}"
+    if record.first is not None:
+        yield f"  {profile}, first protocol, {record.first['status']}: {record.first['reason']}"
+    yield f"  {profile}, concluded {facts['started'][:16].replace('T', ' ')}, {in_words(facts)}"

@@ -1,0 +1,110 @@
+"""Judging again: from tables alone, without training, and every committed verdict follows from its own."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from toy_paper import ratio
+
+from studykit.claims.paper import load_papers
+from studykit.claims.reading import Reading
+from studykit.home import results_dir
+from studykit.report.judging import judge_again, judge_record, measured
+from studykit.report.record import read_verdicts
+
+ROW = "arm,v,low,high,n\nhalf,{}\n"
+
+
+@pytest.fixture
+def read(conclude, papers):
+    """The toy paper with a reading of its alternative, and a table for it."""
+    reading = Reading("half way", "t.csv", "v", where=({"arm": "half"},), scale="ratio")
+    paper = papers["toy"]
+    claims = (replace(paper.claims[0], readings=(reading,)), *paper.claims[1:])
+    folder = conclude.results / "speed" / "laptop"
+
+    def write(numbers):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "t.csv").write_text(ROW.format(numbers))
+
+    return {"toy": replace(paper, claims=claims)}, folder, write
+
+
+def test_what_the_tables_say_is_judged_and_written(conclude, read):
+    papers, folder, write = read
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    write("0.5,0.4,0.6,5")
+    (verdict,) = judge_again(conclude.results, papers, "speed")
+    assert verdict.depends_on == "depth (half way: opposite)"
+    assert read_verdicts(folder)[0].verdict == verdict
+    before = (folder / "verdict.json").stat().st_mtime_ns
+    assert judge_again(conclude.results, papers) == [verdict]
+    assert (folder / "verdict.json").stat().st_mtime_ns == before, "written again without a change"
+
+
+def test_a_reading_of_the_estimate_goes_before_the_stored_one(conclude, read):
+    papers, _folder, write = read
+    claim = papers["toy"].claims[0]
+    papers = {
+        "toy": replace(
+            papers["toy"], claims=(replace(claim, readings=(replace(claim.readings[0], of="estimate"),)),)
+        )
+    }
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    write("7.0,6.0,8.0,5")
+    (verdict,) = judge_again(conclude.results, papers)
+    assert verdict.estimate.value == 7.0 and verdict.size == "larger than reported"
+
+
+def test_only_tables_that_were_saved_are_trusted(read):
+    papers, folder, write = read
+    write("0.5,0.4,0.6,5")
+    claim = papers["toy"].claims[0]
+    assert set(measured(claim, folder, "reduced-scale")) == {"half way"}
+    assert set(measured(claim, folder, "reduced-scale", ["t.csv"])) == {"half way"}
+    assert measured(claim, folder, "reduced-scale", ["other.csv"]) == {}
+
+
+def test_a_study_without_a_verdict_is_named(conclude, papers):
+    with pytest.raises(ValueError, match="speed has no verdict to judge again"):
+        judge_again(conclude.results, papers, "speed")
+
+
+# ---- what is committed
+
+CLAIMS = {claim.key: claim for paper in load_papers().values() for claim in paper.claims}
+FOLDERS = sorted(path.parent for path in Path(results_dir()).glob("*/laptop/verdict.json"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.parent.name)
+def test_every_committed_verdict_follows_from_its_tables(folder):
+    for record in read_verdicts(folder):
+        claim = CLAIMS[record.verdict.claim]
+        assert judge_record(claim, record, folder) == record.verdict, claim.key
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.parent.name)
+def test_every_reading_finds_its_numbers(folder):
+    for record in read_verdicts(folder):
+        claim = CLAIMS[record.verdict.claim]
+        found = measured(claim, folder, "reduced-scale")
+        assert set(found) == {reading.of for reading in claim.readings}, claim.key
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.parent.name)
+def test_the_first_verdicts_stay_and_the_last_deviation_tells_what_became_of_them(folder):
+    for record in read_verdicts(folder):
+        claim = CLAIMS[record.verdict.claim]
+        if record.first is not None:
+            assert record.first["status"] == claim.first.status, claim.key
+            told = claim.deviations and (claim.deviations[-1].before, claim.deviations[-1].after)
+            assert (told or (record.verdict.status,) * 2) == (claim.first.status, record.verdict.status)
+
+
+def test_all_claims_are_judged_within_a_second():
+    start = time.perf_counter()
+    for folder in FOLDERS:
+        for record in read_verdicts(folder):
+            judge_record(CLAIMS[record.verdict.claim], record, folder)
+    assert time.perf_counter() - start < 1
