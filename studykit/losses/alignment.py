@@ -151,7 +151,7 @@ class CrossLevelAlignment(nn.Module):
         return info_nce(child, parent, valid, self.temperature, gather=self.training)
 
 
-@torch.compiler.disable
+@torch._disable_dynamo  # as torch.compiler.disable, which would import the compiler here, for a second
 def _all_ranks(keys: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Keys and their validity of all ranks in order, and where this rank's rows are among them."""
     usable = [torch.empty_like(valid) for _ in range(dist.get_world_size())]

@@ -15,13 +15,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
 import torch.distributed as dist
-import torch.distributed.nn
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -129,6 +129,7 @@ def distributed_world() -> Iterator[World]:
     # The group has to end with this block: a process that exits while gloo's threads live is now and then
     # aborted. So torch.distributed.nn, whose default arguments keep the group of its first import, is
     # imported before there is one, and DDP's reference cycles are collected before the group is destroyed.
+    import_module("torch.distributed.nn")
     dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
     try:
         yield World(rank, size, local_rank, device)

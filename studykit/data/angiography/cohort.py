@@ -16,7 +16,6 @@ from functools import cache as remembered
 from functools import lru_cache
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -109,6 +108,8 @@ def _make_one(
 
 def _synthesize(plan: AngiographyPlan, template: Template, settings: AngiographySettings) -> PreparedArrays:
     """Tissue of the template under its own deformation, blood in it, and the image of the scanner."""
+    import nibabel as nib
+
     scanner, spacing = settings.used_scanner, settings.spacing_mm
     rng = np.random.default_rng(derived_seed("scan", plan.id, scanner.name))
     means = region_means("head", scanner, rng)

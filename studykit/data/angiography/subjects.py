@@ -7,7 +7,6 @@ subjects, another scanner or another resolution. Nothing here needs data: it is 
 import json
 from dataclasses import dataclass, replace
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -158,6 +157,8 @@ class AngiographyPlan:
 
 def plan_angiography(settings: AngiographySettings, number: int) -> AngiographyPlan:
     """Subject ``number`` of a cohort, from 0."""
+    import nibabel as nib
+
     identity = f"angio-s{settings.seed}-{number:04d}"
     rng = np.random.default_rng(derived_seed("head", identity))
     template = settings.templates[rng.integers(len(settings.templates))]

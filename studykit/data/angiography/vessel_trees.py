@@ -13,10 +13,13 @@ Coordinates are mm from the middle of the ring: x to the subject's right, y to a
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
+
+if TYPE_CHECKING:
+    from scipy.interpolate import CubicSpline
 
 Points = NDArray[np.float64]
 
@@ -253,8 +256,10 @@ def _centre_line(through: Points, rng: np.random.Generator) -> Points:
     return curve(np.linspace(0, length, max(8, math.ceil(length / STEP_MM) + 1)))
 
 
-def _spline(points: Points) -> tuple[CubicSpline, float]:
+def _spline(points: Points) -> tuple["CubicSpline", float]:
     """A cubic curve over the length of the points' chords, and that length."""
+    from scipy.interpolate import CubicSpline
+
     chords = _chords(points)
     return CubicSpline(chords, points, bc_type="natural"), float(chords[-1])
 

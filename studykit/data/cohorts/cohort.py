@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -142,6 +141,8 @@ def _synthesize(
     plan: SubjectPlan, mould: _Mould, settings: CohortSettings, prepared: VolumeSettings
 ) -> PreparedArrays:
     """One subject: regions of its template under its own deformation, and the image of its scanner."""
+    import nibabel as nib
+
     template = mould.template
     displacement = mould.displacement(plan, settings.drawn)
     pose = _pose(plan, mould.centre(settings.labelled), template.voxel_mm, settings)

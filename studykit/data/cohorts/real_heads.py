@@ -9,7 +9,6 @@ millimetres, and subjects of that template have his labels, deformed.
 import json
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -81,6 +80,8 @@ def _prepare_one(sample: Sample, settings: VolumeSettings, cache: Path) -> Prepa
 def _cut(
     sample: Sample, image_ref: VolumeRef, labels_ref: VolumeRef, settings: VolumeSettings
 ) -> PreparedArrays:
+    import nibabel as nib
+
     scheme, shrink = _HEADS[sample.subject]
     volume = read_volume(image_ref)
     labels = read_labels(labels_ref, volume, sample.labels_fit)

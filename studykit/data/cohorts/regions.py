@@ -10,7 +10,6 @@ from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from studykit.data.cohorts.structures import BODY_STRUCTURES, HEAD_STRUCTURES, SPINE
 
@@ -164,6 +163,8 @@ def resample_by_label(
         step: new voxel size in old voxels. Where it is larger than 1, weights widen with it.
         shape: of the result.
     """
+    from scipy import ndimage
+
     best, result = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=labels.dtype)
     place = [
         (old - 1) / 2 + size * (np.arange(new) - (new - 1) / 2)
@@ -203,4 +204,6 @@ def _boundaries(values: NDArray[np.float32], classes: int) -> list[float]:
 
 def _distance(mask: NDArray[np.bool_], voxel_mm: float, *, within: bool = False) -> NDArray[np.float32]:
     """Distance in mm of each voxel to the mask; ``within``: of the mask's voxels to the outside."""
+    from scipy import ndimage
+
     return ndimage.distance_transform_edt(mask if within else ~mask, sampling=voxel_mm).astype(np.float32)

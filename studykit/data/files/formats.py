@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -84,6 +83,8 @@ def dicom_series(folder: Path) -> list[tuple[tuple[str, ...], str, str]]:
 
 
 def _read_nifti(data: bytes) -> Decoded:
+    import nibabel as nib
+
     size = {int.from_bytes(data[:4], order) for order in ("little", "big")}
     if 348 in size:
         image = nib.Nifti1Image.from_bytes(data)
@@ -95,6 +96,8 @@ def _read_nifti(data: bytes) -> Decoded:
 
 
 def _read_mgh(data: bytes) -> Decoded:
+    import nibabel as nib
+
     return _proxy(nib.MGHImage.from_bytes(data))
 
 

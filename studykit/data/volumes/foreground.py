@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 LEAST_SHARE = 0.01
 
@@ -12,6 +11,8 @@ def find_foreground(array: NDArray[np.float32], threshold: float | None = None) 
 
     The default is :func:`air_threshold`. All voxels where no such part has at least 1 % of the volume.
     """
+    from scipy import ndimage
+
     above = array > (air_threshold(array) if threshold is None else threshold)
     parts, count = ndimage.label(ndimage.binary_opening(above))
     if count == 0:

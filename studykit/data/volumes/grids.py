@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 SAME_STEP = 1e-4
 
@@ -54,6 +53,8 @@ def _new_grid(count: int, step: float) -> tuple[int, float]:
 
 def _resampling_weights(old: int, new: int, start: float, step: float) -> NDArray[np.float32]:
     """(new, old) matrix: linear interpolation, after a Gaussian where ``step`` > 1; borders go on outside."""
+    from scipy import ndimage
+
     place = np.clip(start + step * np.arange(new), 0, old - 1)
     left = np.minimum(place.astype(int), old - 2)
     linear = np.zeros((new, old))

@@ -8,10 +8,8 @@ keeps the tilt.
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from studykit.data.files.formats import BadVolume, decode
 from studykit.data.files.refs import VolumeRef
@@ -139,6 +137,8 @@ def read_labels(ref: VolumeRef, like: Volume, fit: str = "grid") -> NDArray[np.i
     Raises:
         BadVolume: on another grid, values that are no whole numbers, or a file that cannot be read.
     """
+    from scipy import ndimage
+
     if fit not in ("grid", "affine"):
         raise ValueError(f"unknown fit {fit!r}; known: grid, affine")
     array, affine = _canonical(ref)
@@ -165,6 +165,8 @@ def prepare_arrays(
         BadVolume: nothing is left of the intensities inside their window, or ``"hu"`` is asked of a volume
             that is not CT.
     """
+    import nibabel as nib
+
     intensity = settings.intensity
     if intensity == "auto":
         intensity = "ct-window" if is_ct(volume.array, modality) else "mr-percentile"
@@ -216,6 +218,8 @@ def _whole(array: NDArray[np.floating[Any]], path: str) -> NDArray[np.int32]:
 
 def _canonical(ref: VolumeRef) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Decoded voxels in RAS+ order with everything about the grid checked."""
+    import nibabel as nib
+
     array, affine = decode(ref)
     while array.ndim > 3 and array.shape[-1] == 1:
         array = array[..., 0]
