@@ -36,7 +36,7 @@ def biased_attention(qkv: Tensor, bias: Tensor, mask: Tensor | None = None) -> T
 
 def _attend_plainly(qkv: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
     batch, windows, tokens, _, heads, channels = qkv.shape
-    q, k, v = qkv.permute(3, 0, 1, 4, 2, 5).reshape(3, -1, tokens, channels).unbind(0)
+    q, k, v = (x.transpose(2, 3).reshape(-1, tokens, channels) for x in qkv.unbind(3))
     scores = torch.bmm(q * channels**-0.5, k.mT).view(batch, windows, heads, tokens, tokens)
     weights = (scores + (bias if mask is None else bias + mask)).softmax(dim=-1)
     out = torch.bmm(weights.flatten(0, 2), v)
