@@ -40,12 +40,14 @@ class PatchwiseConvTranspose3d(nn.ConvTranspose3d):
         super().__init__(in_channels, out_channels, patch, patch)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, d, h, w) to (B, C', d·p, h·p, w·p); on CPU with channels last, best taken so too."""
+        """(B, C, d, h, w) to (B, C', d·p, h·p, w·p)."""
         if x.device.type != "cpu":
             return super().forward(x.contiguous())
         batch, channels, d, h, w = x.shape
         p, q, r = self.kernel_size
         weight = self.weight.permute(2, 3, 4, 1, 0).reshape(-1, channels)
         patches = linear(x.permute(0, 2, 3, 4, 1), weight, self.bias.repeat(p * q * r))
-        patches = patches.view(batch, d, h, w, p, q, r, -1).permute(0, 1, 4, 2, 5, 3, 6, 7)
-        return patches.reshape(batch, d * p, h * q, w * r, -1).permute(0, 4, 1, 2, 3)
+        patches = patches.view(batch, d, h, w, p, q, r, -1)
+        # In two steps: whole voxels change place first, then the channels come to the front.
+        voxels = patches.permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(batch, d * p, h * q, w * r, -1)
+        return voxels.permute(0, 4, 1, 2, 3).contiguous()
