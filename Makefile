@@ -29,8 +29,9 @@ minkowski: $(READY)
 notebooks: $(READY) volumes
 	for n in notebooks/*.ipynb; do $(BIN)/studykit run --in-place $$(basename $$n .ipynb) || exit 1; done
 
+# On every kind of hardware at hand, into results/benchmarks; with QUICK=1 a glance that writes nothing.
 benchmarks: $(READY) volumes
-	for b in benchmarks/bench_*.py; do $(BIN)/python $$b || exit 1; done
+	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
 
 report: $(READY)
 	$(BIN)/studykit report

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import torch
+from kinds import kind
 
 from studykit import atomic, home
 from studykit.report.tables import markdown, write_table
@@ -80,7 +81,7 @@ def is_quick(description: str) -> bool:
 
 
 def write_result(name: str, rows: list[dict[str, float | str]], notes: str, *, quick: bool) -> None:
-    """Print a table, and unless ``quick`` write it to ``results/benchmarks/<name>-<device>``.
+    """Print a table, and unless ``quick`` write it to ``results/benchmarks/<name>-<kind>``.
 
     Args:
         rows: what was compared, and its :func:`compared`.
@@ -91,6 +92,6 @@ def write_result(name: str, rows: list[dict[str, float | str]], notes: str, *, q
     print(markdown(frame, notes), flush=True)
     if quick:
         return
-    folder, name = home.results_dir() / "benchmarks", f"{name}-{device().type}"
+    folder, name = home.results_dir() / "benchmarks", f"{name}-{kind()}"
     write_table(frame, folder, name, caption=notes)
     atomic.write_json(folder / f"{name}.json", {"notes": notes, "provenance": facts})

@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import os
+import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
@@ -54,13 +56,38 @@ def test_a_result_is_three_tables_and_their_provenance_and_a_quick_one_is_none(t
     timing.write_result("toy", rows, "Two toys.", quick=True)
     assert not list(tmp_path.iterdir())
     timing.write_result("toy", rows, "Two toys.", quick=False)
-    name = f"toy-{timing.device().type}"
+    name = f"toy-{importlib.import_module('kinds').kind()}"
     assert {p.name for p in (tmp_path / "benchmarks").iterdir()} == {
         f"{name}.{kind}" for kind in ("csv", "md", "tex", "json")
     }
     saved = json.loads((tmp_path / "benchmarks" / f"{name}.json").read_text())
     assert saved["notes"].startswith("Two toys.")
     assert saved["provenance"]["threads"] >= 1
+
+
+def test_a_masked_process_is_of_the_kind_that_its_name_says(timing):
+    kinds = importlib.import_module("kinds")
+    assert kinds.kind() in kinds.kinds()
+    code = "import torch; print(torch.backends.cpu.get_cpu_capability().lower())"
+    for name, environment in kinds.kinds().items():
+        if name != "cuda":
+            command = [sys.executable, "-c", code]
+            done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True)
+            assert done.stdout.strip() == name
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_every_kind_is_run_and_a_failure_is_counted_but_stops_nothing(timing, quick, monkeypatch, tmp_path):
+    run = importlib.import_module("run")
+    for name, body in {"good": "", "bad": "raise SystemExit(1)"}.items():
+        log = f"import os, sys; open({str(tmp_path / 'log')!r}, 'a').write(f'{name} {{sys.argv[1:]}}\\n')"
+        (tmp_path / f"bench_{name}.py").write_text(f"{log}\n{body}")
+    monkeypatch.setattr(run, "FOLDER", tmp_path)
+    monkeypatch.setattr(run, "kinds", lambda: {"avx512": {}, "avx2": {}})
+    monkeypatch.setattr(run, "PEERS", {"lonely": "no_such_package"})
+    assert run.main(["bad", "lonely", "good"], quick) == (1 if quick else 2)
+    ran = (tmp_path / "log").read_text().splitlines()
+    assert ran == (["bad ['--quick']", "good ['--quick']"] if quick else ["bad []"] * 2 + ["good []"] * 2)
 
 
 @pytest.mark.parametrize("script", sorted(p.stem for p in (home() / "benchmarks").glob("bench_*.py")))
