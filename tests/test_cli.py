@@ -48,6 +48,7 @@ def checkout(tmp_path, monkeypatch):
 
 
 def loaded_after(*arguments):
+    """What a call prints, and then which heavy packages it has loaded."""
     code = (
         "import sys\nfrom studykit.cli import main\n"
         f"try:\n    main({list(arguments)!r})\nexcept SystemExit as end:\n    assert not end.code\n"
@@ -62,6 +63,34 @@ def test_help_loads_nothing_heavy_and_names_every_command():
     assert "loaded []" in said
     for verb in ("list", "show", "run", "data", "runs", "report"):
         assert f"\n    {verb} " in said
+
+
+def test_list_loads_no_more_than_the_power_of_a_rule_needs():
+    loaded = loaded_after("list").splitlines()[-1]
+    assert not [name for name in set(HEAVY) - {"numpy", "scipy"} if f"'{name}'" in loaded]
+
+
+def test_the_package_itself_is_the_command_too():
+    def said(*command):
+        return subprocess.run(
+            [sys.executable, "-P", *command], capture_output=True, text=True, check=True
+        ).stdout
+
+    assert said("-m", "studykit", "--version") == f"studykit {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]])
+def test_help_comes_at_once(arguments):
+    """Seconds of the processor, the best of three, over those of an empty Python."""
+
+    def seconds(code):
+        measured = f"import sys, time\n{code}\nprint(time.process_time(), file=sys.stderr)"
+        command = [sys.executable, "-c", measured]
+        done = [subprocess.run(command, capture_output=True, text=True) for _ in range(3)]
+        return min(float(one.stderr.split()[-1]) for one in done)
+
+    call = f"from studykit.cli import main\ntry:\n    main({arguments!r})\nexcept SystemExit:\n    pass"
+    assert seconds(call) - seconds("") < 0.1
 
 
 def test_the_version(capsys):
@@ -207,7 +236,7 @@ def test_a_stop_by_the_user_ends_with_130(call, monkeypatch):
     def stop(options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_list", stop)
+    monkeypatch.setattr(cli.studies, "list_studies", stop)
     said = call("list")
     assert said.status == 130 and "goes on from the last checkpoints" in said.err
 

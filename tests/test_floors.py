@@ -10,6 +10,7 @@ import pytest
 from studykit import home
 
 FLOORS = (
+    "__main__",
     "cli",
     "study notebooks",
     "arms pretraining report",
@@ -33,7 +34,7 @@ DATA_FLOORS = (
 )
 """Rooms of ``studykit.data`` from the top floor down."""
 
-MOST_LINES = 340
+MOST_LINES = 300
 PACKAGE = Path(home.__file__).parent
 
 

@@ -1,0 +1,37 @@
+"""Command line, one file a group of verbs; nothing heavy is imported before a verb's own use of it."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from studykit import __version__
+from studykit.cli import data, pretraining, report, running, runs, studies
+
+GROUPS = (studies, running, pretraining, data, runs, report)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status: 0 done, 1 something failed, 2 a wrong call."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.action(options)
+    except (ValueError, FileNotFoundError) as error:
+        print(f"studykit: {error}", file=sys.stderr)
+        return 2
+    except (RuntimeError, OSError) as error:
+        print(f"studykit: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("studykit: stopped; the same call goes on from the last checkpoints", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="studykit", description="Does the claim hold? One notebook a claim."
+    )
+    parser.add_argument("--version", action="version", version=f"studykit {__version__}")
+    verbs = parser.add_subparsers(required=True, metavar="COMMAND")
+    for group in GROUPS:
+        group.add_verbs(verbs)
+    return parser

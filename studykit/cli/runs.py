@@ -1,0 +1,51 @@
+"""Verbs on trainings of this machine: runs (what is going on now), runs list, runs clean."""
+
+import argparse
+
+from studykit.cli.words import print_columns
+
+
+def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    runs = verbs.add_parser("runs", help="trainings on this machine; alone, what is going on now")
+    runs.set_defaults(action=now)
+    parts = runs.add_subparsers(metavar="COMMAND")
+    verb = parts.add_parser("list", help="state, steps and folder of every run")
+    verb.set_defaults(action=list_runs)
+    verb = parts.add_parser("clean", help="remove runs by state")
+    verb.add_argument("state", nargs="+", help="interrupted, done, diverged or error")
+    verb.set_defaults(action=clean)
+
+
+def now(options: argparse.Namespace) -> int:
+    from studykit.home import runs_dir
+    from studykit.runs.now import notes
+
+    found = notes(runs_dir())
+    for note in found:
+        print(f"{note.line(words=True)} (process {note.pid} on {note.host})")
+    if not found:
+        print("no training is at work; studykit run goes on with those that were interrupted")
+    return 0
+
+
+def list_runs(options: argparse.Namespace) -> int:
+    from studykit.home import runs_dir
+    from studykit.runs.store import RunStore
+    from studykit.training.records import METRICS, read_records
+
+    lines = [["run", "state", "steps", "folder"]]
+    for run in RunStore(runs_dir()).list():
+        records = read_records(run.folder / METRICS)
+        steps = f"{records[-1]['step'] if records else 0} of {run.config['training']['steps']}"
+        lines.append([run.label, str(run.state), steps, run.folder.name])
+    print_columns(lines)
+    return 0
+
+
+def clean(options: argparse.Namespace) -> int:
+    from studykit.home import runs_dir
+    from studykit.runs.store import RunStore
+
+    removed = RunStore(runs_dir()).clean(options.state)
+    print(f"removed {len(removed)} run(s)")
+    return 0

@@ -1,0 +1,66 @@
+"""Verbs on claims: list, show, judge."""
+
+import argparse
+
+from studykit.cli.words import print_columns
+
+
+def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    verb = verbs.add_parser("list", help="all studies and how their claims stand")
+    verb.set_defaults(action=list_studies)
+
+    verb = verbs.add_parser(
+        "show", help="a study's claims: sentence, reported numbers, unknowns, rule, verdict"
+    )
+    verb.add_argument("study")
+    verb.set_defaults(action=show)
+
+    verb = verbs.add_parser(
+        "judge", help="judge verdicts again from the tables beside them, without training"
+    )
+    verb.add_argument("study", nargs="?", help="all unless one is named")
+    verb.set_defaults(action=judge)
+
+
+def list_studies(options: argparse.Namespace) -> int:
+    from studykit.claims.paper import load_papers
+    from studykit.home import results_dir
+    from studykit.notebooks import notebooks
+    from studykit.report.evidence import gather
+    from studykit.report.terminal import studies_table
+
+    papers, present = load_papers(), notebooks()
+    named = {c.study: c.notebook for paper in papers.values() for c in paper.claims if c.notebook in present}
+    print_columns(studies_table(gather(results_dir(), papers), named))
+    return 0
+
+
+def judge(options: argparse.Namespace) -> int:
+    from studykit.claims.paper import load_papers
+    from studykit.home import results_dir
+    from studykit.report.cards import verdict_card
+    from studykit.report.judging import judge_again
+
+    print(verdict_card(judge_again(results_dir(), load_papers(), options.study)))
+    return 0
+
+
+def show(options: argparse.Namespace) -> int:
+    from studykit.claims.paper import load_papers
+    from studykit.home import results_dir
+    from studykit.notebooks import notebook_of
+    from studykit.report.evidence import gather
+    from studykit.report.terminal import claim_lines
+
+    papers = load_papers()
+    found = [e for e in gather(results_dir(), papers) if e.claim.study == options.study]
+    if not found:
+        known = dict.fromkeys(c.study for paper in papers.values() for c in paper.claims)
+        raise ValueError(f"Unknown study {options.study!r}. Known: {', '.join(known)}.")
+    try:
+        print(f"{options.study}: notebooks/{notebook_of(options.study)}.ipynb")
+    except ValueError:
+        print(f"{options.study}: its notebook is not written yet")
+    for evidence in found:
+        print("", *claim_lines(evidence), sep="\n")
+    return 0
