@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from studykit.data.files.formats import BadVolume
+from studykit.data.files.errors import BadVolume
 from studykit.data.files.refs import Subject
 from studykit.data.sources import kind_of, open_source, prepared_source
 from studykit.data.volumes.cache import PreparedVolume

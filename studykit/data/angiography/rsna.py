@@ -20,14 +20,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from studykit.data.angiography.sites import LABELS, SITES, site_number
-from studykit.data.files.dicom_headers import keep_locale, read_header, tag
-from studykit.data.files.formats import LPS_TO_RAS, BadVolume
+from studykit.data.files.dicom_grid import planes_of_files, refuse_mixed
+from studykit.data.files.dicom_headers import read_header, text
+from studykit.data.files.errors import BadVolume, NoGrid
 from studykit.data.files.refs import Collection, Subject, VolumeRef
 from studykit.home import data_dir
 
@@ -126,7 +126,6 @@ def open_rsna_aneurysm(root: str | Path, *, cache: str | Path | None = None) -> 
     return RsnaAneurysm(collection, cases)
 
 
-@keep_locale()
 def localizers_mm(case: AneurysmCase) -> NDArray[np.float64]:
     """The points of a case in RAS mm, (n, 3), from the position of their slices.
 
@@ -246,24 +245,19 @@ def _coordinates(text: str, where: str) -> tuple[float, float]:
 
 def _slice_grids(case: AneurysmCase) -> dict[str, NDArray[np.float64]]:
     """SOPInstanceUID → 3x3 matrix from (column, row, 1) to RAS mm, of every slice of a series."""
-    grids: dict[str, NDArray[np.float64]] = {}
-    seen: set[tuple[str, ...]] = set()
+    headers = {}
     for path in sorted(case.folder.glob("[!.]*.dcm")):
         header = read_header(path)
-        if tag(header, "0020|000e") != case.uid:
-            raise BadVolume(str(path), f"is of series {tag(header, '0020|000e')}, not of its folder's")
-        position, axes, spacing = (_numbers(header, key) for key in ("0020|0032", "0020|0037", "0028|0030"))
-        if (len(position), len(axes), len(spacing)) != (3, 6, 2):
-            raise BadVolume(
-                str(path), "has no position, orientation or pixel spacing of its own (several frames?)"
-            )
-        seen.add(tuple(tag(header, key) for key in ("0028|0010", "0028|0011", "0020|0037", "0028|0030")))
-        lps = np.stack([axes[:3] * spacing[1], axes[3:] * spacing[0], position], axis=1)
-        grids[tag(header, "0008|0018")] = LPS_TO_RAS[:3, :3] @ lps
-    if len(seen) > 1:
-        raise BadVolume(str(case.folder), f"has slices of {len(seen)} sizes, spacings or orientations")
-    return grids
-
-
-def _numbers(header: Any, key: str) -> NDArray[np.float64]:
-    return np.array([float(value) for value in tag(header, key).split("\\") if value])
+        if header is None:
+            raise BadVolume(str(path), "is no readable DICOM file")
+        if text(header, "SeriesInstanceUID") != case.uid:
+            found = text(header, "SeriesInstanceUID")
+            raise BadVolume(str(path), f"is of series {found}, not of its folder's")
+        headers[path.name] = header
+    try:
+        planes = planes_of_files(list(headers), list(headers.values()))
+        refuse_mixed(planes)
+    except NoGrid as error:
+        raise BadVolume(str(case.folder), str(error)) from error
+    uids = [text(header, "SOPInstanceUID") for header in headers.values()]
+    return {uid: plane.matrix() for uid, plane in zip(uids, planes, strict=True)}

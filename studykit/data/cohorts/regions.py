@@ -154,41 +154,6 @@ def body_regions(
     return regions
 
 
-def resample_by_label(
-    labels: NDArray[np.uint8], step: tuple[float, float, float], shape: tuple[int, int, int]
-) -> NDArray[np.uint8]:
-    """A label map on another grid about the same centre: each label interpolated linearly, the largest wins.
-
-    Args:
-        step: new voxel size in old voxels. Where it is larger than 1, weights widen with it.
-        shape: of the result.
-    """
-    from scipy import ndimage
-
-    best, result = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=labels.dtype)
-    place = [
-        (old - 1) / 2 + size * (np.arange(new) - (new - 1) / 2)
-        for old, new, size in zip(labels.shape, shape, step, strict=True)
-    ]
-    for label, box in enumerate(ndimage.find_objects(labels + 1)):
-        if box is None:
-            continue
-        part = (labels[box] == label).astype(np.float32)
-        target = []
-        for axis, (side, size) in enumerate(zip(box, step, strict=True)):
-            width = max(1.0, size)
-            near = np.flatnonzero((place[axis] > side.start - width) & (place[axis] < side.stop - 1 + width))
-            target.append(slice(near[0], near[-1] + 1) if len(near) else slice(0))
-            distance = np.abs(place[axis][near, None] - np.arange(side.start, side.stop))
-            weights = np.clip(1 - distance / width, 0, None) / width
-            part = np.moveaxis(np.tensordot(weights.astype(np.float32), part, axes=(1, axis)), 0, axis)
-        where = tuple(target)
-        wins = part > best[where]
-        best[where][wins] = part[wins]
-        result[where][wins] = label
-    return result
-
-
 def _boundaries(values: NDArray[np.float32], classes: int) -> list[float]:
     """What parts intensities into classes, midway between their means (Lloyd's iteration from quantiles)."""
     centres = np.quantile(values, (np.arange(classes) + 0.5) / classes)

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from studykit import atomic
-from studykit.data.cohorts.regions import REGIONS, STRUCTURES, body_regions, head_regions, resample_by_label
+from studykit.data.cohorts.regions import REGIONS, STRUCTURES, body_regions, head_regions
 from studykit.data.cohorts.structures import SCHEMES, structure_index
 from studykit.data.files.archives import fetch
 from studykit.data.files.digests import text_sha256
 from studykit.data.files.refs import VolumeRef
 from studykit.data.files.samples import ATLASES, BODIES, HEADS, Sample
 from studykit.data.volumes.foreground import bounding_box, find_foreground
-from studykit.data.volumes.grids import resample
+from studykit.data.volumes.grids import resample, resample_by_label
 from studykit.data.volumes.volumes import CT_AIR_HU, read_labels, read_volume
 from studykit.home import data_dir
 

@@ -1,10 +1,37 @@
-"""Headers of DICOM files by SimpleITK."""
+"""Headers of DICOM files by pydicom: what a file holds, whose it is, and where its slice lies."""
 
 import locale
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+TAGS = (
+    "SOPClassUID SOPInstanceUID Modality PatientID SpecificCharacterSet SeriesInstanceUID ImageType "
+    "AcquisitionNumber EchoTime TemporalPositionIdentifier TriggerTime DiffusionBValue InstanceNumber "
+    "Rows Columns NumberOfFrames SamplesPerPixel BitsAllocated ImagePositionPatient ImageOrientationPatient "
+    "PixelSpacing RescaleSlope RescaleIntercept SharedFunctionalGroupsSequence "
+    "PerFrameFunctionalGroupsSequence"
+).split()
+
+NO_IMAGE = {
+    "RTDOSE": "a radiotherapy dose",
+    "RTSTRUCT": "contours of radiotherapy",
+    "RTPLAN": "a radiotherapy plan",
+    "SEG": "a segmentation",
+    "SR": "a report",
+    "PR": "a presentation state",
+    "KO": "a list of key images",
+    "REG": "a registration",
+    "RWV": "a value mapping",
+    "FID": "fiducials",
+    "DOC": "a document",
+    "ECG": "a curve",
+}
+"""Modality → what such a file holds in place of an image."""
 
 
 @contextmanager
@@ -17,16 +44,47 @@ def keep_locale() -> Iterator[None]:
         locale.setlocale(locale.LC_ALL, before)
 
 
-def read_header(file: Path) -> Any:
-    """An ITK reader that holds the header of one file, for :func:`tag`; pixels are not read."""
-    import SimpleITK as sitk
+def read_header(file: Path) -> Any | None:
+    """The header of a file as a pydicom ``Dataset``, with or without a preamble; pixels are not read.
 
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(file))
-    reader.ReadImageInformation()
-    return reader
+    None where the file is no DICOM file, or damaged before its pixels.
+    """
+    import pydicom
+
+    try:
+        with pydicom.config.disable_value_validation():
+            header = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=TAGS)
+            known = "SOPClassUID" in header or "SeriesInstanceUID" in header
+            return header if known and isinstance(text(header, "Modality"), str) else None
+    except Exception:  # damaged bytes make a parser fail in any way
+        return None
 
 
-def tag(header: Any, key: str) -> str:
-    """Value of a tag such as ``"0020|0032"``, empty where the header has none."""
-    return header.GetMetaData(key).strip() if header.HasMetaDataKey(key) else ""
+def text(header: Any, name: str) -> str:
+    """A value by its keyword as text, empty where the header has none."""
+    value = header.get(name)
+    return "" if value is None else str(value).strip()
+
+
+def numbers(holder: Any, name: str) -> NDArray[np.float64]:
+    """A value by its keyword as numbers, none where the header has none or they cannot be read."""
+    try:
+        value = holder.get(name)
+        values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+        return np.array([float(number) for number in values if number not in (None, "")])
+    except (TypeError, ValueError):
+        return np.empty(0)
+
+
+def frames(header: Any) -> int:
+    """Number of frames of a file."""
+    count = numbers(header, "NumberOfFrames")
+    return int(count[0]) if len(count) else 1
+
+
+def no_image(header: Any) -> str:
+    """What a file holds in place of an image, in words; empty where it is an image."""
+    modality = text(header, "Modality")
+    if modality in NO_IMAGE:
+        return NO_IMAGE[modality]
+    return "" if header.get("Rows") and header.get("Columns") else f"{modality or 'something'} without pixels"

@@ -1,4 +1,4 @@
-"""SHA-256 of files, remembered by size and modification time so that a large folder is read only once."""
+"""SHA-256 of files, remembered by size, times and inode so that a large folder is read only once."""
 
 import hashlib
 import json
@@ -14,16 +14,16 @@ def file_sha256(path: str | Path, memory: str | Path | None = None) -> str:
     """Hex SHA-256 of a file's bytes.
 
     With ``memory`` (a folder), the digest is kept there under the file's absolute path and used again while
-    its size and modification time stay the same. A file that was modified within the last two seconds is
-    never
-    remembered: a second write could leave the same size and time.
+    its size, inode, modification and change time stay the same: a file that another one replaces keeps the
+    first and may be given the third, but not the others. A file that was modified within the last two
+    seconds is never remembered: a second write could leave the same times.
     """
     path = Path(path)
     if memory is None:
         return _digest(path)
     note = Path(memory) / f"{text_sha256(str(path.absolute()))[:32]}.json"
     status = path.stat()
-    stamp = [status.st_size, status.st_mtime_ns]
+    stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
     known = _read_note(note)
     if known is not None and known["stamp"] == stamp:
         return known["sha256"]
@@ -34,7 +34,8 @@ def file_sha256(path: str | Path, memory: str | Path | None = None) -> str:
 
 
 def text_sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Hex SHA-256 of a text, a file's name with bytes that are no UTF-8 included."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _digest(path: Path) -> str:

@@ -1,194 +1,150 @@
 """Volumes in a folder of one's own: BIDS, imagesTr/labelsTr, images/labels, or files as they lie.
 
-Hidden files (``.…`` and the ``._…`` that some systems leave) are skipped. The subject of a file is, in this
-order: ``sub-XX`` in its path; its sub-folder, where the file's name starts with the sub-folder's or occurs
-in several of them; its stem. A DICOM series belongs to its PatientID, or to its sub-folder where all series
-carry the same one.
+What was found and what is used add up: every file that may have been meant as a volume is an image, the
+label map of one, or is named with the reason why it is neither. Who is one subject: see
+:mod:`studykit.data.files.people`. A DICOM series belongs to its PatientID, or to its sub-folder where all
+series carry the same one.
 """
 
-import json
-import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from studykit.data.files.dicom_series import sort_dicom
+from studykit.data.files.listing import LISTING, read_channels
+from studykit.data.files.pairing import pair
+from studykit.data.files.people import Told, channel_cases, name_subjects, read_told, subject_in
 from studykit.data.files.refs import Subject, VolumeRef
+from studykit.data.files.text import readable
+from studykit.data.files.walk import VOLUME_SUFFIXES, Unused, stem, walk
 
-VOLUME_SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mgh")
-LABEL_SUFFIXES = ("dseg", "msk", "mask", "seg", "label", "labels", "gt")
-NOT_ANATOMY = {"func", "dwi", "perf", "fmap", "pet", "meg", "eeg"}
-MODALITIES = {"t1w": "T1w", "t2w": "T2w", "flair": "FLAIR", "pdw": "PDw", "t2starw": "T2starw", "ct": "CT"}
+MODALITIES = {
+    **{name: "T1w" for name in ("t1w", "t1", "t1n", "mprage")},
+    **{name: "T1gd" for name in ("t1ce", "t1c", "t1gd", "t1post")},
+    **{name: "T2w" for name in ("t2w", "t2")},
+    **{name: "FLAIR" for name in ("flair", "t2f")},
+    "pdw": "PDw", "pd": "PDw", "t2starw": "T2starw", "ct": "CT", "mr": "MR", "mri": "MR",
+}  # fmt: skip
+"""Last word of a file's name or name of a channel, in lower case → modality."""
 
-_SUBJECT = re.compile(r"(?:^|[/_])(sub-[A-Za-z0-9]+)")
-_SESSION = re.compile(r"(?:^|[/_])(ses-[A-Za-z0-9]+)")
-_ENTITY = re.compile(r"(?:^|_)(acq|ce|rec|run|part|chunk)-([A-Za-z0-9]+)")
-_CHANNEL = re.compile(r"_(\d{4})$")
+
+@dataclass(frozen=True)
+class Survey:
+    """What a folder holds.
+
+    Attributes:
+        subjects: its images, those of one subject side by side.
+        unused: files that may have been meant as volumes and are none of these, with reasons.
+        others: suffix → number of other files, such as tables and texts.
+    """
+
+    subjects: tuple[Subject, ...]
+    unused: tuple[Unused, ...]
+    others: Mapping[str, int]
 
 
 def read_folder(root: Path) -> tuple[Subject, ...]:
-    """Every volume under ``root`` (or the one file ``root``), by subject, with its label map if one is found.
-
-    Labels are the files of ``labelsTr`` beside ``imagesTr``, of ``labels`` beside ``images``, or those
-    whose name ends in one of ``LABEL_SUFFIXES`` after the image's name or after the same BIDS subject and
-    session.
+    """Every image under ``root`` (or the one file ``root``), by subject, with its label map if one is found.
 
     Raises:
-        FileNotFoundError: no such path, or no volume under it.
+        FileNotFoundError: no such path, or no image under it.
     """
+    return survey(root).subjects
+
+
+def survey(root: Path) -> Survey:
+    """All that lies under a folder, see :func:`read_folder`."""
     if not root.exists():
         raise FileNotFoundError(f"folder:{root}: no such file or folder")
     if root.is_file():
-        return (Subject(stem(root), VolumeRef(root), modality=_modality(stem(root))),)
-    files, dicom_folders = _walk(root)
-    found: list[Subject] = []
-    for images, labels in (("imagesTr", "labelsTr"), ("images", "labels")):
-        if (root / images).is_dir():
-            found = _paired(root, files, images, labels)
-            dicom_folders = [path for path in dicom_folders if path.is_relative_to(root / images)]
-            break
-    else:
-        found = _loose(root, files)
-    found += _series(root, dicom_folders)
-    if not found:
-        raise FileNotFoundError(
-            f"folder:{root} holds no volume; looked for {', '.join(VOLUME_SUFFIXES)} and DICOM files"
+        image = VolumeRef(root)
+        return Survey((Subject(readable(stem(root)), image, modality=_modality(stem(root))),), (), {})
+    found = walk(root)
+    told = read_told(root)
+    images, unused = _files(root, found.volumes, told)
+    series, others = _series(root, found.dicom)
+    subjects = sorted(images + series, key=lambda subject: (subject.id, subject.image.name))
+    unused = sorted([*found.unused, *unused, *others], key=lambda entry: entry.path)
+    if not subjects:
+        looked = f"looked for {', '.join(VOLUME_SUFFIXES)} and DICOM files"
+        seen = "".join(f"\n  {readable(str(entry.path))} {entry.reason}" for entry in unused[:5])
+        raise FileNotFoundError(f"folder:{root} holds no volume; {looked}{seen}")
+    return Survey(tuple(subjects), tuple(unused), dict(found.others))
+
+
+def _files(root: Path, files: Sequence[Path], told: Told) -> tuple[list[Subject], list[Unused]]:
+    cases = _channels(files)
+    found = pair(files, root, cases)
+    names = [(path.relative_to(root), cases.get(path, stem(path))) for path in found.labels]
+    ids = name_subjects(names, told)
+    listed = {folder: read_channels(folder / LISTING) for folder in {path.parent.parent for path in cases}}
+    subjects = []
+    for path, label in found.labels.items():
+        spare = ", ".join(readable(other.name) for other in found.spare[path])
+        note = f"labels are {readable(label.name)}; not used: {spare}" if spare else ""
+        subjects.append(
+            Subject(
+                readable(ids[path.relative_to(root)]),
+                VolumeRef(path),
+                None if label is None else VolumeRef(label),
+                _channel_modality(path, listed) if path in cases else _modality(stem(path)),
+                note=note,
+            )
         )
-    return tuple(sorted(found, key=lambda subject: (subject.id, subject.image.name)))
+    return subjects, list(found.unused)
 
 
-def stem(path: Path) -> str:
-    """File name without its volume suffix."""
-    suffix = next((s for s in VOLUME_SUFFIXES if path.name.lower().endswith(s)), path.suffix)
-    return path.name[: len(path.name) - len(suffix)]
-
-
-def _walk(root: Path) -> tuple[list[Path], list[Path]]:
-    """Volume files and folders with DICOM files, hidden ones left out."""
-    files, dicom_folders = [], []
-    for parent, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        shown = [Path(parent) / name for name in sorted(names) if not name.startswith(".")]
-        files += [path for path in shown if path.name.lower().endswith(VOLUME_SUFFIXES)]
-        if any(_is_dicom(path) for path in shown):
-            dicom_folders.append(Path(parent))
-    return files, dicom_folders
-
-
-def _is_dicom(path: Path) -> bool:
-    if path.suffix.lower() not in (".dcm", ".ima", "") and not path.suffix[1:].isdigit():
-        return False
-    with open(path, "rb") as file:
-        return file.read(132)[128:] == b"DICM"
-
-
-def _paired(root: Path, files: list[Path], images: str, labels: str) -> list[Subject]:
-    """Files of one folder with the label maps of the other; ``_0000`` counts channels as in nnU-Net."""
-    maps = {stem(path): path for path in files if path.is_relative_to(root / labels)}
-    channels = _channel_names(root / "dataset.json")
-    found = []
+def _channels(files: Sequence[Path]) -> dict[Path, str]:
+    """The case of each file whose last four digits count channels."""
+    together = defaultdict(list)
     for path in files:
-        if not path.is_relative_to(root / images):
-            continue
-        name = stem(path)
-        channel = _CHANNEL.search(name)
-        case = name[: channel.start()] if channel and name not in maps else name
-        label = maps.get(case)
-        modality = channels.get(int(channel.group(1)) if channel else 0, _modality(name))
-        match = _SUBJECT.search(case)
-        identity = match.group(1) if match else case
-        found.append(
-            Subject(identity, VolumeRef(path), None if label is None else VolumeRef(label), modality)
-        )
+        together[path.parent].append(path)
+    labelled = Counter((path.parent.parent, stem(path)) for path in files)
+    found = {}
+    for folder, members in together.items():
+        own = [stem(path) for path in members]
+        # A name that a label map beside the folder has too is a whole name.
+        whole = {name for name in own if labelled[folder.parent, name] > 1}
+        certain = folder.name.lower() in ("imagestr", "imagests")
+        cases = channel_cases(set(own) - whole, certain=certain)
+        found |= {path: cases[stem(path)] for path in members if stem(path) in cases}
     return found
 
 
-def _channel_names(listing: Path) -> dict[int, str]:
-    """Modality of each channel that a dataset.json (nnU-Net, Decathlon) gives by a known word."""
-    if not listing.is_file():
-        return {}
-    description = json.loads(listing.read_text(encoding="utf-8"))
-    names = description.get("channel_names") or description.get("modality") or {}
-    known = MODALITIES | {"mri": "MR", "mr": "MR", "t1": "T1w", "t2": "T2w"}
-    return {
-        int(key): known[str(value).lower()] for key, value in names.items() if str(value).lower() in known
-    }
-
-
-def _loose(root: Path, files: list[Path]) -> list[Subject]:
-    """BIDS or flat files: those with a label's suffix are paired with images, the others are images."""
-    maps: dict[object, list[Path]] = defaultdict(list)
-    images = []
-    for path in files:
-        name, _, last = stem(path).rpartition("_")
-        if name and last.lower() in LABEL_SUFFIXES:
-            maps[_key(path, root, name)].append(path)
-        elif not _derived(path.relative_to(root)):
-            images.append(path)
-    uses = Counter(stem(path) for path in images)
-    found = []
-    for path in images:
-        name = stem(path)
-        candidates = [label for label in maps[_key(path, root, name)] if _fits(stem(label), name)]
-        note = ""
-        if len(candidates) > 1:
-            note = f"labels are {candidates[0].name}; not used: {', '.join(x.name for x in candidates[1:])}"
-        label = VolumeRef(candidates[0]) if candidates else None
-        found.append(Subject(_identity(path, root, uses), VolumeRef(path), label, _modality(name), note=note))
-    return found
-
-
-def _derived(relative: Path) -> bool:
-    return bool({"derivatives", "sourcedata", *NOT_ANATOMY} & set(relative.parts[:-1]))
-
-
-def _key(path: Path, root: Path, name: str) -> tuple[object, ...]:
-    """What an image and its label map share: subject and session; without these, folder and name."""
-    relative = path.relative_to(root).as_posix()
-    subject, session = _SUBJECT.search(relative), _SESSION.search(relative)
-    if subject is None:
-        return (path.parent, name)
-    return (subject.group(1), session.group(1) if session else None)
-
-
-def _fits(label: str, image: str) -> bool:
-    """Whether each acquisition entity and modality in a label map's name is also in the image's."""
-    entities = dict(_ENTITY.findall(image))
-    words = {word.lower() for word in label.split("_")} & MODALITIES.keys()
-    same = all(entities.get(key) == value for key, value in _ENTITY.findall(label))
-    return same and (not words or image.rpartition("_")[2].lower() in words)
-
-
-def _identity(path: Path, root: Path, uses: Counter[str]) -> str:
-    relative = path.relative_to(root)
-    match = _SUBJECT.search(relative.as_posix())
-    if match:
-        return match.group(1)
-    name = stem(path)
-    if len(relative.parts) > 1 and (uses[name] > 1 or name.startswith(path.parent.name)):
-        return path.parent.name if uses[name] == 1 else relative.parent.as_posix()
-    return name
+def _channel_modality(path: Path, listed: Mapping[Path, Mapping[int, str]]) -> str:
+    name = listed[path.parent.parent].get(int(stem(path)[-4:]), "")
+    return MODALITIES.get(name.lower(), "unknown")
 
 
 def _modality(name: str) -> str:
-    return MODALITIES.get(name.rpartition("_")[2].lower(), "unknown")
+    return MODALITIES.get(re.split(r"[_\-. ]", name)[-1].lower(), "unknown")
 
 
-def _series(root: Path, folders: Iterable[Path]) -> list[Subject]:
-    """One entry for every DICOM series."""
-    from studykit.data.files.formats import dicom_series
-
-    series = [(folder, *found) for folder in folders for found in dicom_series(folder)]
+def _series(root: Path, folders: Mapping[Path, Sequence[Path]]) -> tuple[list[Subject], list[Unused]]:
+    """One entry for every DICOM volume and for every damaged file, and the files that are no image."""
+    found, unused = [], []
+    contents = {folder: sort_dicom(files) for folder, files in folders.items()}
     places = defaultdict(set)
-    for folder, _, patient, _ in series:
-        places[patient].add(_top(folder, root))
-    found = []
-    for folder, names, patient, modality in series:
-        match = _SUBJECT.search(folder.relative_to(root).as_posix())
-        shared = len(places) == 1 and len(places[patient]) > 1
-        identity = match.group(1) if match else _top(folder, root) if shared or not patient else patient
-        found.append(Subject(identity, VolumeRef(folder, names), modality=modality))
-    return found
+    for folder, content in contents.items():
+        for series in content.series:
+            places[series.patient.casefold()].add(_top(folder, root))
+    for folder, content in contents.items():
+        named, top = subject_in(folder.relative_to(root)), _top(folder, root)
+        owners = set()
+        for series in content.series:
+            patient = series.patient.casefold()
+            shared = len(places) == 1 and len(places[patient]) > 1
+            owner = readable(named or (top if shared or not patient else series.patient))
+            owners.add(owner)
+            image = VolumeRef(folder, series.names)
+            found.append(Subject(owner, image, modality=series.modality or "unknown", note=series.note))
+        # A damaged file is read, and so refused by name, rather than passed over: a slice may be missing.
+        owner = owners.pop() if len(owners) == 1 else readable(named or top)
+        found += [Subject(owner, VolumeRef(folder, (path.name,))) for path, _ in content.damaged]
+        unused += [Unused(path, reason) for path, reason in content.others]
+    return found, unused
 
 
 def _top(folder: Path, root: Path) -> str:

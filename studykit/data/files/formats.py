@@ -5,31 +5,26 @@ Untrusted bytes are data: nothing is unpickled and no header leads out of its fo
 
 import gzip
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from studykit.data.files.dicom_headers import keep_locale, read_header, tag
-from studykit.data.files.refs import RawGrid, VolumeRef, detached_data
+from studykit.data.files.dicom_grid import LPS_TO_RAS
+from studykit.data.files.dicom_headers import keep_locale
+from studykit.data.files.dicom_volume import read_series
+from studykit.data.files.errors import BadVolume, NoGrid
+from studykit.data.files.itk_headers import META_SUFFIXES, NRRD_SUFFIXES, detached_data, millimetres
+from studykit.data.files.refs import RawGrid, VolumeRef
+
+NIFTI_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 1e-3}
+"""Code of a NIfTI header's unit of length → millimetres: not stated, metre, millimetre, micrometre."""
 
 Decoded = tuple[NDArray[Any], NDArray[np.float64]]
-
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-SLICE_TOLERANCE = 0.1
-
-
-class BadVolume(ValueError):
-    """A volume that cannot be used: ``path`` says which, ``reason`` why."""
-
-    def __init__(self, path: str, reason: str):
-        self.path, self.reason = path, reason
-        super().__init__(path, reason)
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
 
 
 def decode(ref: VolumeRef) -> Decoded:
@@ -42,12 +37,12 @@ def decode(ref: VolumeRef) -> Decoded:
     try:
         if ref.is_series:
             with ref.series_files() as files:
-                array, affine = _read_series(ref.name, files)
+                array, affine = read_series(files)
         elif ref.raw is not None:
             array, affine = _read_raw(ref.read_bytes(), ref.raw), np.eye(4)
         elif ref.suffix in _BYTES_READERS:
             array, affine = _BYTES_READERS[ref.suffix](ref.read_bytes())
-        elif ref.suffix in (".mha", ".mhd", ".nrrd", ".nhdr"):
+        elif ref.suffix in (*META_SUFFIXES, *NRRD_SUFFIXES):
             array, affine = _read_itk(ref)
         else:
             raise BadVolume(
@@ -57,6 +52,8 @@ def decode(ref: VolumeRef) -> Decoded:
         raise BadVolume(ref.name, f"truncated or damaged: {error}") from error
     except BadVolume:
         raise
+    except NoGrid as error:
+        raise BadVolume(ref.name, str(error)) from error
     except Exception as error:  # a damaged file makes a decoder fail in any way
         raise BadVolume(ref.name, f"cannot be read: {_first_line(error)}") from error
     if array.dtype.kind not in "buif":
@@ -68,31 +65,23 @@ def decode(ref: VolumeRef) -> Decoded:
     return array, affine if ref.affine is None else np.asarray(ref.affine, dtype=np.float64)
 
 
-@keep_locale()
-def dicom_series(folder: Path) -> list[tuple[tuple[str, ...], str, str]]:
-    """Every DICOM series of one folder: its file names, PatientID and modality (CT, MR, …)."""
-    import SimpleITK as sitk
-
-    found = []
-    for series in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)):
-        files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series)
-        header = read_header(Path(files[0]))
-        names = tuple(Path(file).name for file in files)
-        found.append((names, tag(header, "0010|0020"), tag(header, "0008|0060")))
-    return found
-
-
 def _read_nifti(data: bytes) -> Decoded:
     import nibabel as nib
 
     size = {int.from_bytes(data[:4], order) for order in ("little", "big")}
-    if 348 in size:
-        image = nib.Nifti1Image.from_bytes(data)
-    elif 540 in size:
-        image = nib.Nifti2Image.from_bytes(data)
-    else:
+    kind = nib.Nifti1Image if 348 in size else nib.Nifti2Image if 540 in size else None
+    if kind is None:
         raise ValueError("no NIfTI header")
-    return _proxy(image)
+    # nibabel repairs a voxel size of 0 to 1: the header as it is tells.
+    header = kind.header_class(data[: kind.header_class.template_dtype.itemsize], check=False)
+    sizes = np.asarray(header["pixdim"][1:4], dtype=np.float64)
+    if header["sform_code"] <= 0 and not (np.isfinite(sizes).all() and (sizes != 0).all()):
+        raise NoGrid(f"its header states no voxel size along three axes, but {sizes.tolist()}")
+    array, affine = _proxy(kind.from_bytes(data))
+    unit = NIFTI_MM.get(int(header["xyzt_units"]) % 8)
+    if unit is None:
+        raise NoGrid(f"its voxel size has the unknown unit {int(header['xyzt_units']) % 8}")
+    return array, np.diag([unit, unit, unit, 1.0]) @ affine
 
 
 def _read_mgh(data: bytes) -> Decoded:
@@ -133,38 +122,27 @@ def _read_itk(ref: VolumeRef) -> Decoded:
             raise BadVolume(ref.name, f"its header names {path.name!r} outside its folder")
         if not path.is_file():
             raise BadVolume(ref.name, f"its data file {path.name!r} is missing, or is more than one file")
-    return _from_itk(sitk.ReadImage(str(ref.path)))
+    unit = millimetres(ref.path)
+    # By its name ITK would not know a file in capitals.
+    image_io = "MetaImageIO" if ref.suffix in META_SUFFIXES else "NrrdImageIO"
+    with _plain_path(ref.path) as path:
+        array, affine = _from_itk(sitk.ReadImage(str(path), imageIO=image_io))
+    return array, np.diag([unit, unit, unit, 1.0]) @ affine
 
 
-@keep_locale()
-def _read_series(name: str, files: list[Path]) -> Decoded:
-    """A DICOM series in order of slice position; gaps and doubled slices are refused."""
-    import SimpleITK as sitk
-
-    if len(files) > 1:
-        headers = {file: read_header(file) for file in files}
-        if not all(tag(header, "0020|0032") and tag(header, "0020|0037") for header in headers.values()):
-            raise BadVolume(name, "a slice has no position or orientation (ImagePositionPatient)")
-        axes = np.array(tag(headers[files[0]], "0020|0037").split("\\"), dtype=float)
-        normal = np.cross(axes[:3], axes[3:])
-        places = {
-            f: float(normal @ np.array(tag(h, "0020|0032").split("\\"), float)) for f, h in headers.items()
-        }
-        files = sorted(files, key=places.__getitem__)
-        steps = np.diff([places[file] for file in files])
-        step = float(np.median(steps))
-        if step <= 0 or np.abs(steps - step).max() > SLICE_TOLERANCE * step:
-            raise BadVolume(
-                name, f"slices are missing or doubled: steps from {steps.min():.3g} to {steps.max():.3g} mm"
-            )
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames([str(file) for file in files])
-    warned = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+@contextmanager
+def _plain_path(path: Path) -> Iterator[Path]:
+    """The path, or a link to it where its name is no UTF-8, which ITK cannot open."""
     try:
-        return _from_itk(reader.Execute())
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(warned)
+        str(path).encode()
+        yield path
+    except UnicodeEncodeError:
+        with TemporaryDirectory(prefix="studykit-") as folder:
+            for data in detached_data(path):
+                (Path(folder) / data.name).symlink_to(data.absolute())
+            link = Path(folder) / f"volume{path.suffix}"
+            link.symlink_to(path.absolute())
+            yield link
 
 
 def _from_itk(image: Any) -> Decoded:

@@ -1,23 +1,53 @@
-"""``dataset.json``, the listing of the Decathlon and of nnU-Net: which labels a task has."""
+"""``dataset.json``, the listing of the Decathlon and of nnU-Net: labels, channels, training images."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from studykit.data.files.text import read_text
+
 LISTING = "dataset.json"
+
+
+def read_listing(listing: Path) -> dict[str, Any]:
+    """The whole listing.
+
+    Raises:
+        ValueError: it is no JSON, or JSON but no object.
+    """
+    try:
+        content = json.loads(read_text(listing))
+    except ValueError as error:
+        raise ValueError(f"{listing} is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f'{listing} must be a JSON object with "labels", it is a {type(content).__name__}')
+    return content
+
+
+def read_channels(listing: Path) -> dict[int, str]:
+    """Channel → its name, as far as a listing tells: a ``dataset.json`` may be of any kind."""
+    try:
+        content = read_listing(listing) if listing.is_file() else {}
+    except ValueError:
+        return {}
+    names = content.get("channel_names") or content.get("modality") or {}
+    if not isinstance(names, Mapping):
+        return {}
+    return {int(key): str(value) for key, value in names.items() if str(key).isdecimal()}
 
 
 def read_classes(listing: Path) -> dict[int, str]:
     """Label → class, in the order of labels and without the background.
 
-    Either way of writing: the Decathlon's ``{"1": "anterior"}`` and nnU-Net's ``{"anterior": 1}``.
+    Either way of writing: the Decathlon's ``{"1": "anterior"}`` and nnU-Net's ``{"anterior": 1}``. ``ignore``
+    is no class: its voxels are not labelled.
 
     Raises:
         ValueError: no ``labels``, regions of several labels, labels that are no whole numbers from 0, or one
             that stands twice.
     """
-    labels = json.loads(listing.read_text(encoding="utf-8")).get("labels")
+    labels = read_listing(listing).get("labels")
     if not isinstance(labels, Mapping):
         raise ValueError(f'{listing} has no "labels", such as {{"0": "background", "1": "anterior"}}')
     pairs = [_pair(listing, key, value) for key, value in labels.items()]

@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 
 from studykit.data.files import archives
 from studykit.data.files.digests import file_sha256, text_sha256
-
-HEADER_BYTES = 1 << 16
+from studykit.data.files.itk_headers import detached_data
+from studykit.data.files.text import readable
 
 Affine = tuple[tuple[float, float, float, float], ...]
 
@@ -61,6 +61,7 @@ class VolumeRef:
             text = str(self.path / self.parts[0])
         elif self.parts:
             text += f" ({len(self.parts)} files)"
+        text = readable(text)
         return text if self.frame is None else f"{text}[frame {self.frame}]"
 
     @property
@@ -133,27 +134,6 @@ class Subject:
     modality: str = "unknown"
     labels_fit: str = "grid"
     note: str = ""
-
-
-def detached_data(path: Path) -> list[Path]:
-    """The separate data file that a MetaImage or NRRD header names, resolved against its folder.
-
-    A header that spreads its data over several files gives a path that does not exist.
-    """
-    meta = path.suffix.lower() in (".mhd", ".mha")
-    if not meta and path.suffix.lower() not in (".nhdr", ".nrrd"):
-        return []
-    wanted = "elementdatafile" if meta else "datafile"
-    with open(path, "rb") as file:
-        header = file.read(HEADER_BYTES).decode("latin-1")
-    for line in header.splitlines():
-        key, _, value = line.partition("=" if meta else ":")
-        if key.replace(" ", "").lower() == wanted:
-            name = value.strip()
-            return [] if meta and name.upper() == "LOCAL" else [path.parent / name]
-        if not meta and not line.strip():
-            break
-    return []
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from studykit.data.files.archives import Archive, fetch_all
+from studykit.data.files.digests import text_sha256
 from studykit.data.files.refs import Collection, Subject
 
 if TYPE_CHECKING:
@@ -92,13 +93,14 @@ class SourceKind:
             ValueError: there is no label map at all.
         """
         from studykit.data.volumes.cache import Refused, prepare
-        from studykit.data.volumes.volumes import VolumeSettings
+        from studykit.data.volumes.volumes import LABELS_VERSION, VolumeSettings
 
         collection = self.open(name, cache)
         chosen, without = _one_image_each(collection)
         prepared = prepare(replace(collection, subjects=chosen), VolumeSettings(spacing_mm=spacing_mm))
         left_out = [Refused(s.id, s.image.name, "has no label map") for s in without]
-        return replace(prepared, refused=(*prepared.refused, *left_out))
+        fingerprint = text_sha256(f"{prepared.fingerprint}:labels {LABELS_VERSION}")
+        return replace(prepared, refused=(*prepared.refused, *left_out), fingerprint=fingerprint)
 
     def classes(self, name: str, cache: Path) -> Mapping[int, str] | None:
         """Label → class of the opened source, without the background; None where they are not declared.

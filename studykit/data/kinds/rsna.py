@@ -45,7 +45,7 @@ class Rsna(SourceKind):
 
     def prepare_labelled(self, name: str, spacing_mm: float, cache: Path) -> "Prepared":
         from studykit.data.angiography.rsna import RADIUS_MM, localizer_map, open_rsna_aneurysm
-        from studykit.data.files.formats import BadVolume
+        from studykit.data.files.errors import BadVolume
         from studykit.data.volumes.cache import Refused
 
         prepared = self.prepare(name, spacing_mm, "auto", cache)

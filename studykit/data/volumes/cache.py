@@ -1,8 +1,9 @@
 """Volumes decoded and prepared once, then mapped from disk.
 
-An entry is a folder named after the hash of the image's and labels' contents, the modality, the settings and
-``PREPARATION_VERSION``: the same file elsewhere is found again, a changed one is not. ``meta.json`` is
-written last; an entry that lacks it, or whose arrays do not have the size it states, is rebuilt.
+An entry is a folder named after the hash of the image's and labels' contents, the modality, the settings,
+``PREPARATION_VERSION`` and, with labels, ``LABELS_VERSION``: the same file elsewhere is found again, a
+changed one is not. ``meta.json`` is written last; an entry that lacks it, or whose arrays do not have the
+size it states, is rebuilt.
 """
 
 import json
@@ -20,9 +21,10 @@ from numpy.typing import NDArray
 
 from studykit import atomic
 from studykit.data.files.digests import text_sha256
-from studykit.data.files.formats import BadVolume
+from studykit.data.files.errors import BadVolume
 from studykit.data.files.refs import Collection, Subject
 from studykit.data.volumes.volumes import (
+    LABELS_VERSION,
     PREPARATION_VERSION,
     PreparedArrays,
     VolumeSettings,
@@ -43,7 +45,7 @@ class PreparedVolume:
         labels: (X, Y, Z) integers, None where there are none.
         affine: 4x4, voxel index to RAS mm.
         modality: as the source states it.
-        key: name of the cache entry.
+        key: hash of the image's and labels' contents and the settings.
         labels_path: what messages call its label map.
     """
 
@@ -128,7 +130,9 @@ def prepare(
 
 def _prepare_one(subject: Subject, settings: VolumeSettings, cache: Path) -> PreparedVolume:
     key = _entry_key(subject, settings, cache)
-    found = cached_arrays(cache, key, lambda: _decode(subject, settings))
+    # What is learnt from images alone does not depend on how labels are resampled: the key stays.
+    entry = key if subject.labels is None else text_sha256(f"{key}:labels {LABELS_VERSION}")[:32]
+    found = cached_arrays(cache, entry, lambda: _decode(subject, settings))
     arrays = (found.image, found.foreground, found.labels, found.affine)
     labels_path = "" if subject.labels is None else subject.labels.name
     return PreparedVolume(subject.id, *arrays, subject.modality, key, labels_path)

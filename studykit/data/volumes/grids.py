@@ -34,15 +34,59 @@ def resample(
 def resample_labels(
     labels: NDArray[np.int32], affine: NDArray[np.float64], target_mm: tuple[float, float, float]
 ) -> NDArray[np.int32]:
-    """Nearest neighbour onto the grid that :func:`resample` gives."""
-    for axis, (size, target) in enumerate(zip(spacing(affine), target_mm, strict=True)):
-        step = target / size
-        count, start = _new_grid(labels.shape[axis], step)
-        if abs(step - 1) < SAME_STEP:
+    """The label with the largest share of each voxel of the grid that :func:`resample` gives.
+
+    A structure keeps its centre. The nearest neighbour would not: in the middle of eight voxels it is one.
+    """
+    steps = [target / size for size, target in zip(spacing(affine), target_mm, strict=True)]
+    steps = [1.0 if abs(step - 1) < SAME_STEP else step for step in steps]
+    if steps == [1.0, 1.0, 1.0]:
+        return labels
+    shape = tuple(
+        side if step == 1 else _new_grid(side, step)[0]
+        for side, step in zip(labels.shape, steps, strict=True)
+    )
+    values, index = np.unique(labels, return_inverse=True)
+    # The background comes first: it wins where it has as much as another label.
+    order = np.argsort(values != 0, kind="stable")
+    number = np.argsort(order).astype(np.uint16 if len(values) > 255 else np.uint8)
+    found = resample_by_label(number[index.reshape(labels.shape)], tuple(steps), shape)
+    return values[order][found]
+
+
+def resample_by_label(
+    labels: NDArray[np.unsignedinteger], step: tuple[float, float, float], shape: tuple[int, int, int]
+) -> NDArray[np.unsignedinteger]:
+    """A label map on another grid about the same centre: each label interpolated linearly, the largest wins.
+
+    Args:
+        step: new voxel size in old voxels. Where it is larger than 1, weights widen with it.
+        shape: of the result.
+    """
+    from scipy import ndimage
+
+    best, result = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=labels.dtype)
+    place = [
+        (old - 1) / 2 + size * (np.arange(new) - (new - 1) / 2)
+        for old, new, size in zip(labels.shape, shape, step, strict=True)
+    ]
+    for label, box in enumerate(ndimage.find_objects(labels + 1)):
+        if box is None:
             continue
-        index = np.floor(start + step * np.arange(count) + 0.5).astype(int)
-        labels = np.take(labels, index.clip(0, labels.shape[axis] - 1), axis=axis)
-    return labels
+        part = (labels[box] == label).astype(np.float32)
+        target = []
+        for axis, (side, size) in enumerate(zip(box, step, strict=True)):
+            width = max(1.0, size)
+            near = np.flatnonzero((place[axis] > side.start - width) & (place[axis] < side.stop - 1 + width))
+            target.append(slice(near[0], near[-1] + 1) if len(near) else slice(0))
+            distance = np.abs(place[axis][near, None] - np.arange(side.start, side.stop))
+            weights = np.clip(1 - distance / width, 0, None) / width
+            part = np.moveaxis(np.tensordot(weights.astype(np.float32), part, axes=(1, axis)), 0, axis)
+        where = tuple(target)
+        wins = part > best[where]
+        best[where][wins] = part[wins]
+        result[where][wins] = label
+    return result
 
 
 def _new_grid(count: int, step: float) -> tuple[int, float]:

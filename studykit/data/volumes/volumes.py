@@ -11,13 +11,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from studykit.data.files.formats import BadVolume, decode
+from studykit.data.files.errors import BadVolume
+from studykit.data.files.formats import decode
 from studykit.data.files.refs import VolumeRef
 from studykit.data.volumes.foreground import bounding_box, find_foreground
 from studykit.data.volumes.grids import resample, resample_labels, spacing
 
 PREPARATION_VERSION = 1
 """Raised when the same file and settings give other voxels than before."""
+
+LABELS_VERSION = 2
+"""Raised when the same label map and settings give other labels than before; images are as they were."""
 
 SPACING_LIMITS_MM = (0.005, 50.0)
 CT_AIR_HU = -300.0
@@ -119,7 +123,8 @@ def read_volume(ref: VolumeRef) -> Volume:
         BadVolume: not 3-D, empty, constant, NaN or infinite voxels, a broken affine, or a file that cannot
             be read.
     """
-    array, affine = _canonical(ref)
+    array, affine = _checked(ref)
+    array, affine = _oriented(array, affine, affine)
     array = array.astype(np.float32)
     bad = int(array.size - np.isfinite(array).sum())
     if bad:
@@ -141,11 +146,14 @@ def read_labels(ref: VolumeRef, like: Volume, fit: str = "grid") -> NDArray[np.i
 
     if fit not in ("grid", "affine"):
         raise ValueError(f"unknown fit {fit!r}; known: grid, affine")
-    array, affine = _canonical(ref)
-    labels = array.astype(np.int32) if array.dtype.kind in "bui" else _whole(array, ref.name)
+    array, affine = _checked(ref)
+    labels = _whole(array, ref.name)
     if fit == "affine":
+        labels, affine = _oriented(labels, affine, affine)
         step = np.linalg.inv(affine) @ like.affine
         return ndimage.affine_transform(labels, step, output_shape=like.array.shape, order=0, cval=0)
+    # The image's axes decide: near 45 degrees rounding would turn the one and not the other.
+    labels, affine = _oriented(labels, affine, np.linalg.inv(like.affine) @ affine)
     if labels.shape != like.array.shape or not _same_grid(affine, like.affine, labels.shape):
         raise BadVolume(
             ref.name,
@@ -209,17 +217,30 @@ def is_ct(array: NDArray[np.float32], modality: str) -> bool:
     return bool(np.percentile(array, 1) < -500 and np.percentile(array, 99.9) < 5000)
 
 
-def _whole(array: NDArray[np.floating[Any]], path: str) -> NDArray[np.int32]:
-    """Floating-point labels as integers; NaN, fractions and huge values are refused."""
-    if not np.isfinite(array).all() or (np.rint(array) != array).any() or np.abs(array).max() >= 2**31:
+def _whole(array: NDArray[Any], path: str) -> NDArray[np.int32]:
+    """Labels as 32-bit integers; NaN, fractions and values beyond these are refused."""
+    if array.dtype.kind == "f" and (not np.isfinite(array).all() or (np.rint(array) != array).any()):
         raise BadVolume(path, "labels are not whole numbers")
+    low, high = array.min(), array.max()
+    limits = np.iinfo(np.int32)
+    if not limits.min <= low <= high <= limits.max:
+        raise BadVolume(path, f"labels from {low} to {high} do not fit 32 bits")
     return array.astype(np.int32)
 
 
-def _canonical(ref: VolumeRef) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Decoded voxels in RAS+ order with everything about the grid checked."""
+def _oriented(
+    array: NDArray[Any], affine: NDArray[np.float64], axes: NDArray[np.float64]
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """An array with its axes in the order and direction that ``axes``, a 4x4 matrix, takes them to."""
     import nibabel as nib
 
+    orientation = nib.orientations.io_orientation(axes)
+    affine = affine @ nib.orientations.inv_ornt_aff(orientation, array.shape)
+    return nib.orientations.apply_orientation(array, orientation), affine
+
+
+def _checked(ref: VolumeRef) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Decoded voxels in stored order with everything about the grid checked."""
     array, affine = decode(ref)
     while array.ndim > 3 and array.shape[-1] == 1:
         array = array[..., 0]
@@ -237,9 +258,7 @@ def _canonical(ref: VolumeRef) -> tuple[NDArray[Any], NDArray[np.float64]]:
         )
     if abs(np.linalg.det(affine[:3, :3] / sizes)) < 1e-3:
         raise BadVolume(ref.name, "has a singular affine: two of its axes point the same way")
-    orientation = nib.orientations.io_orientation(affine)
-    affine = affine @ nib.orientations.inv_ornt_aff(orientation, array.shape)
-    return nib.orientations.apply_orientation(array, orientation), affine
+    return array, affine
 
 
 def _same_grid(first: NDArray[np.float64], second: NDArray[np.float64], shape: tuple[int, ...]) -> bool:

@@ -9,7 +9,6 @@ from studykit.data.cohorts.regions import (
     TISSUES,
     body_regions,
     head_regions,
-    resample_by_label,
 )
 
 
@@ -105,22 +104,3 @@ def test_a_trunk_gets_its_tissues_by_hounsfield_units():
     for layer, region in wanted.items():
         assert (regions[layer] == REGIONS["body"].index(region)).all(), region
     assert (regions[15:] == 0).all()
-
-
-def test_resampling_by_label_keeps_volumes_and_the_same_grid():
-    r = distance((24, 22, 20))
-    labels = np.select([r < 5, r < 8], [7, 3], 0).astype(np.uint8)
-    assert np.array_equal(resample_by_label(labels, (1.0, 1.0, 1.0), labels.shape), labels)
-    fine = resample_by_label(labels, (0.5, 0.5, 0.5), (48, 44, 40))
-    coarse = resample_by_label(fine, (2.0, 2.0, 2.0), (24, 22, 20))
-    for label in (3, 7):
-        assert (fine == label).sum() / 8 == pytest.approx((labels == label).sum(), rel=0.05)
-        assert (coarse == label).sum() == pytest.approx((labels == label).sum(), rel=0.07)
-    assert set(np.unique(fine)) == {0, 3, 7}
-
-
-def test_resampling_by_label_rounds_off_what_nearest_neighbour_leaves_in_steps():
-    corner = np.zeros((6, 6, 6), dtype=np.uint8)
-    corner[:3, :3, :3] = 1
-    fine = resample_by_label(corner, (0.25, 0.25, 0.25), (24, 24, 24))
-    assert fine[5, 5, 5] == 1 and fine[11, 11, 11] == 0 and fine[11, 5, 5] == 1

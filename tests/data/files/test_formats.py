@@ -6,7 +6,9 @@ import pytest
 import SimpleITK as sitk
 from tiny_volumes import affine, blob, itk_image, save, save_series
 
-from studykit.data.files.formats import BadVolume, decode, dicom_series
+from studykit.data.files.dicom_series import sort_dicom
+from studykit.data.files.errors import BadVolume
+from studykit.data.files.formats import decode
 from studykit.data.files.refs import RawGrid, VolumeRef
 from studykit.data.volumes.volumes import read_volume
 
@@ -30,9 +32,9 @@ def test_every_format_gives_the_same_voxels_on_the_same_grid(tmp_path, suffix):
 def test_dicom_series_is_ordered_by_position(tmp_path):
     array = np.rint(blob())
     folder = save_series(tmp_path / "series", array, (1.0, 1.0, 2.0))
-    ((names, patient, modality),) = dicom_series(folder)
-    assert (len(names), patient, modality) == (10, "P1", "MR")
-    volume = read_volume(VolumeRef(folder, tuple(reversed(names))))
+    (series,) = sort_dicom(sorted(folder.iterdir())).series
+    assert (len(series.names), series.patient, series.modality) == (10, "P1", "MR")
+    volume = read_volume(VolumeRef(folder, tuple(reversed(series.names))))
     # DICOM's x and y run to the left and to posterior: the canonical array has both turned round
     np.testing.assert_array_equal(volume.array, array[::-1, ::-1])
     assert volume.spacing_mm == pytest.approx((1, 1, 2))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from tiny_volumes import affine, blob
 
-from studykit.data.volumes.grids import resample, resample_labels, spacing
+from studykit.data.volumes.grids import resample, resample_by_label, resample_labels, spacing
 
 
 def ramp(shape, matrix):
@@ -49,3 +49,42 @@ def test_labels_follow_the_image_grid_and_keep_their_values():
     assert set(np.unique(moved)) == {0, 1035}
     agree = (moved > 0) == (image > 517)
     assert agree.mean() > 0.97
+
+
+def test_resampling_by_label_keeps_volumes_and_the_same_grid():
+    grid = np.meshgrid(*[np.arange(side) - (side - 1) / 2 for side in (24, 22, 20)], indexing="ij")
+    r = np.sqrt(sum(axis**2 for axis in grid))
+    labels = np.select([r < 5, r < 8], [7, 3], 0).astype(np.uint8)
+    assert np.array_equal(resample_by_label(labels, (1.0, 1.0, 1.0), labels.shape), labels)
+    fine = resample_by_label(labels, (0.5, 0.5, 0.5), (48, 44, 40))
+    coarse = resample_by_label(fine, (2.0, 2.0, 2.0), (24, 22, 20))
+    for label in (3, 7):
+        assert (fine == label).sum() / 8 == pytest.approx((labels == label).sum(), rel=0.05)
+        assert (coarse == label).sum() == pytest.approx((labels == label).sum(), rel=0.07)
+    assert set(np.unique(fine)) == {0, 3, 7}
+
+
+def test_resampling_by_label_rounds_off_what_nearest_neighbour_leaves_in_steps():
+    corner = np.zeros((6, 6, 6), dtype=np.uint8)
+    corner[:3, :3, :3] = 1
+    fine = resample_by_label(corner, (0.25, 0.25, 0.25), (24, 24, 24))
+    assert fine[5, 5, 5] == 1 and fine[11, 11, 11] == 0 and fine[11, 5, 5] == 1
+
+
+@pytest.mark.parametrize("target", [2.0, 3.0, 1.5, 0.5, 0.7, 1.1])
+def test_a_labelled_ball_keeps_its_centre_and_its_volume(target):
+    grid = np.stack(np.meshgrid(*[np.arange(48.0)] * 3, indexing="ij"), -1)
+    centre = np.array([22.8, 21.3, 25.4])
+    labels = (np.linalg.norm(grid - centre, axis=-1) < 9).astype(np.int32) * 1035
+    found = resample_labels(labels, np.eye(4), (target,) * 3)
+    _, matrix = resample(labels.astype(np.float32), np.eye(4), (target,) * 3)
+    places = np.argwhere(found == 1035) @ matrix[:3, :3].T + matrix[:3, 3]
+    assert np.abs(places.mean(axis=0) - np.argwhere(labels).mean(axis=0)).max() < 0.1 * target
+    assert len(places) * target**3 == pytest.approx((labels > 0).sum(), rel=0.07)
+    assert set(np.unique(found)) == {0, 1035} and found.dtype == labels.dtype
+
+
+def test_a_label_map_without_background_and_with_negative_values_stays_itself():
+    labels = np.where(np.arange(12)[:, None, None] < 6, -1, 70000) * np.ones((12, 8, 8), int)
+    found = resample_labels(labels.astype(np.int32), np.eye(4), (2.0, 2.0, 2.0))
+    assert found[:3].tolist() == np.full((3, 4, 4), -1).tolist() and (found[3:] == 70000).all()

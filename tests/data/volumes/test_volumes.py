@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny_volumes import affine, blob, save
 
-from studykit.data.files.formats import BadVolume
+from studykit.data.files.errors import BadVolume
 from studykit.data.files.refs import VolumeRef
 from studykit.data.volumes.volumes import (
     HU_DEVIATION,

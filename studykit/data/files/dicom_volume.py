@@ -1,0 +1,101 @@
+"""One volume from DICOM files: single slices, or one file of many frames, each in its own units and place."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from studykit.data.files.dicom_grid import (
+    functional_group,
+    planes_of_files,
+    planes_of_frames,
+    stack,
+)
+from studykit.data.files.dicom_headers import frames, keep_locale, no_image, numbers, read_header
+from studykit.data.files.errors import NoGrid
+
+
+@keep_locale()
+def read_series(files: Sequence[Path]) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Voxels (column, row, slice) in the files' units (HU for CT), and the matrix to RAS mm.
+
+    Raises:
+        NoGrid: files that are no one volume.
+        ValueError: a file that cannot be read.
+    """
+    headers = []
+    for file in files:
+        header = read_header(file)
+        if header is None:
+            raise ValueError(damage(file))
+        if what := no_image(header):
+            raise ValueError(f"{file.name} is {what}, no image")
+        headers.append(header)
+    if len(files) == 1 and frames(headers[0]) > 1:
+        return _read_frames(files[0], headers[0])
+    odd = next((f.name for f, h in zip(files, headers, strict=True) if frames(h) > 1), "")
+    if odd:
+        raise NoGrid(f"{odd} has many frames and lies among single slices")
+    order, affine = stack(planes_of_files([file.name for file in files], headers))
+    slices = [_pixels(files[index])[..., 0] for index in order]
+    return np.stack(slices, axis=2), affine
+
+
+def damage(file: Path) -> str:
+    """What is wrong with a file that has no readable header."""
+    size = file.stat().st_size
+    return f"{file.name} is " + ("no readable DICOM file, or damaged" if size else "empty")
+
+
+def _read_frames(file: Path, header: Any) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    order, affine = stack(planes_of_frames(header))
+    scales = [_scale(header, index) for index in range(frames(header))]
+    if len(set(scales)) == 1:
+        return _pixels(file)[..., order], affine
+    stored = _stored(file)
+    return np.stack(
+        [stored[index].T * scales[index][0] + scales[index][1] for index in order], axis=2
+    ), affine
+
+
+def _scale(header: Any, frame: int) -> tuple[float, float]:
+    """Slope and intercept of a frame: its own, that of all frames, or none."""
+    group = functional_group(header, frame, "PixelValueTransformationSequence")
+    slope, intercept = (numbers(group or header, f"Rescale{name}") for name in ("Slope", "Intercept"))
+    return (float(slope[0]) if len(slope) else 1.0, float(intercept[0]) if len(intercept) else 0.0)
+
+
+def _pixels(file: Path) -> NDArray[Any]:
+    """(column, row, frame) of one file, rescaled as the file says."""
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(str(file))
+    warned = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise ValueError(f"{file.name}: its pixels cannot be read, they are cut short or damaged") from error
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(warned)
+    if image.GetNumberOfComponentsPerPixel() != 1:
+        raise ValueError(f"{file.name} has {image.GetNumberOfComponentsPerPixel()} components a voxel")
+    array = np.transpose(sitk.GetArrayFromImage(image))
+    return array[..., None] if array.ndim == 2 else array
+
+
+def _stored(file: Path) -> NDArray[Any]:
+    """(frame, row, column) as stored, for frames that have scales of their own."""
+    import pydicom
+
+    try:
+        return pydicom.dcmread(file, force=True).pixel_array
+    except (NotImplementedError, RuntimeError) as error:
+        raise ValueError(
+            f"{file.name}: frames have scales of their own and are compressed in a way that only pydicom's "
+            f"plugins read ({error})"
+        ) from error
