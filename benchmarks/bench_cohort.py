@@ -1,6 +1,6 @@
-"""Labelled heads made a second: our cohort against TorchIO's transforms (``pip install torchio``).
+"""Labelled heads made a second: our cohort against TorchIO's transforms.
 
-TorchIO is no dependency of the kit; it is imported by this benchmark alone.
+TorchIO is of the extra ``peers``; it is imported by this benchmark alone.
 """
 
 import itertools

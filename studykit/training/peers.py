@@ -1,17 +1,22 @@
-"""Published ways to weigh conflicting gradients, for GradientConductor to be held against; from torchjd.
+"""Published ways to weigh conflicting gradients, for GradientConductor to be held against.
 
 UPGrad (Jacobian descent, arXiv 2406.16232) projects each task's gradient onto the cone of directions that
-conflict with no task, and adds the projections. PCGrad is not offered: torchjd's draws its orders from the
-global generator, so a run could not resume bit-equal.
+conflict with no task, and adds the projections. Its authors' library, torchjd, gives the same numbers, which
+a test holds. It solves by quadprog, which is under the GPL; so it is an extra, ``peers``, and SciPy solves
+here. PCGrad is not offered: torchjd's draws its orders from the global generator, so a run could not resume
+bit-equal.
 """
 
 from collections.abc import Callable
 from math import inf
 
+import numpy as np
 import torch
 from torch import Tensor
 
 PEERS = ("upgrad",)
+REGULARISATION = 1e-4
+"""Share of the trace that is added to the diagonal, as in torchjd."""
 
 
 def peer_weighting(name: str) -> Callable[[Tensor], Tensor]:
@@ -25,33 +30,38 @@ def peer_weighting(name: str) -> Callable[[Tensor], Tensor]:
     - all gradients zero, or one not finite: every weight is 1, so that what is not finite reaches the
       parameters and is seen there.
 
-    torchjd adds 1e-4 of the trace to the diagonal, so what conflict is left is of that size, and a gradient
+    As 1e-4 of the trace is added to the diagonal, what conflict is left is of that size, and a gradient
     shorter than about 1 % of the whole is hardly protected. The solver runs on the host, which on a GPU
     waits for its result at every step.
+
+    >>> opposed = torch.tensor([[1.0, 0.0], [-1.0, 1.0]], dtype=torch.float64)
+    >>> step = peer_weighting("upgrad")(opposed @ opposed.T) @ opposed
+    >>> [round(value, 2) for value in (opposed @ step).tolist()]  # neither loss goes up
+    [0.5, 1.0]
 
     Args:
         name: one of :data:`PEERS`.
 
     Raises:
         ValueError: an unknown name.
-        ImportError: torchjd, or the solver that it needs, is not installed.
     """
     if name not in PEERS:
         raise ValueError(f"Unknown peer {name!r}. Known: {', '.join(PEERS)}.")
-    try:
-        from torchjd.aggregation import UPGradWeighting
+    return _upgrad
 
-        upgrad = UPGradWeighting()
-    except ImportError as error:
-        raise ImportError(
-            f"the peer {name!r} needs torchjd with qpsolvers and quadprog, which the notebooks extra has: "
-            "pip install 'studykit[notebooks]'"
-        ) from error
 
-    def weights(gram: Tensor) -> Tensor:
-        trace = gram.diagonal().sum()
-        if not 0 < trace < inf:
-            return torch.ones_like(gram.diagonal())
-        return len(gram) * upgrad(gram / trace)
+def _upgrad(gram: Tensor) -> Tensor:
+    """Sum over tasks i of the v ≥ e_i that make |Σ v_j g_j| least, (tasks,).
 
-    return weights
+    With the Cholesky factor F of the Gram matrix and v = e_i + u it is the u ≥ 0 that makes |F u + F e_i|
+    least, a non-negative least squares problem.
+    """
+    from scipy.optimize import nnls
+
+    trace = gram.diagonal().sum()
+    if not 0 < trace < inf:
+        return torch.ones_like(gram.diagonal())
+    units = np.eye(len(gram))
+    factor = np.linalg.cholesky((gram / trace).cpu().numpy() + REGULARISATION * units).T
+    weights = sum(unit + nnls(factor, -factor @ unit)[0] for unit in units)
+    return torch.from_numpy(weights).to(gram)
