@@ -155,30 +155,12 @@ def hierarchical_mask(
     return HierarchicalMask(coarse, hide_count(order, count))
 
 
-def weighted_block_mask(
-    weights: Tensor, mask_ratio: float, generator: torch.Generator, strength: float = 1.0
-) -> Tensor:
-    """Mask the same number of patches in each sample, those of large weight with a larger probability.
-
-    Patches are drawn one after the other without replacement, each with a probability that is proportional
-    to its weight to the power ``strength`` (Gumbel top-k, Kool et al. 2019). The blocks of VasoMIM
-    (arXiv 2508.10794) are drawn by vesselness; here any weight serves.
-
-    Args:
-        weights: (B, d, h, w), not negative; see :func:`weighted_order` for zeros.
-        mask_ratio: share of patches to hide, in (0, 1).
-        generator: source of all randomness, on the weights' device.
-        strength: 0 draws uniformly.
-
-    Returns:
-        bool (B, d, h, w), ``True`` where the patch is hidden.
-    """
-    noise = patch_noise(weights.shape[1:], weights.shape[0], generator)
-    return hide_first(weighted_order(noise, weights, strength), mask_ratio)
-
-
 def weighted_order(noise: Tensor, weights: Tensor, strength: float) -> Tensor:
     """Order in which patches are hidden, float (B, d, h, w): of uniform ``noise``, biased by ``weights``.
+
+    It is that of draws one after the other without replacement, each patch with a probability proportional to
+    its weight to the power ``strength`` (Gumbel top-k, Kool et al. 2019). The blocks of VasoMIM (arXiv
+    2508.10794) are drawn by vesselness; here any weight serves. Strength 0 draws uniformly.
 
     A weight counts as at least a thousandth of the sample's largest, so that no patch is always visible and
     a sample without any weight is drawn uniformly.

@@ -14,7 +14,7 @@ from studykit.masking import (
     patch_noise,
     random_patch_mask,
     upsample_mask,
-    weighted_block_mask,
+    weighted_order,
 )
 
 
@@ -156,11 +156,16 @@ def test_blocks_that_do_not_divide_the_grid_are_refused():
         nested(ratios=(0.5, 1.0))
 
 
+def weighted(weights, mask_ratio, generator, strength=1.0):
+    noise = patch_noise(weights.shape[1:], len(weights), generator)
+    return hide_first(weighted_order(noise, weights, strength), mask_ratio)
+
+
 def test_weights_decide_how_often_a_patch_is_hidden():
     weights = (
         torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 9.0]).view(1, 2, 2, 2).expand(20000, -1, -1, -1)
     )
-    draw = lambda strength: weighted_block_mask(  # noqa: E731
+    draw = lambda strength: weighted(  # noqa: E731
         weights, 1 / 8, torch.Generator().manual_seed(0), strength
     )
     often = [draw(strength).float().mean(0).flatten()[7].item() for strength in (0.0, 1.0, 2.0)]
@@ -171,7 +176,7 @@ def test_weights_decide_how_often_a_patch_is_hidden():
 def test_successive_draws_follow_the_weights_that_are_left():
     """Two of three: the probability that a patch is left out is a sum over orders, worked out by hand."""
     weights = torch.tensor([1.0, 2.0, 5.0]).view(1, 1, 1, 3).expand(20000, -1, -1, -1)
-    masks = weighted_block_mask(weights, 2 / 3, torch.Generator().manual_seed(0))
+    masks = weighted(weights, 2 / 3, torch.Generator().manual_seed(0))
     last = 1 - masks.float().mean(0).flatten()
     expected = [2 / 8 * 5 / 6 + 5 / 8 * 2 / 3, 1 / 8 * 5 / 7 + 5 / 8 * 1 / 3, 1 / 8 * 2 / 7 + 2 / 8 * 1 / 6]
     assert last.tolist() == pytest.approx(expected, abs=0.015)
@@ -179,7 +184,7 @@ def test_successive_draws_follow_the_weights_that_are_left():
 
 def test_scale_does_not_matter_and_without_any_weight_all_patches_are_alike():
     weights = torch.rand(5, 2, 3, 4, generator=torch.Generator().manual_seed(1))
-    draw = lambda w: weighted_block_mask(w, 0.5, torch.Generator().manual_seed(0))  # noqa: E731
+    draw = lambda w: weighted(w, 0.5, torch.Generator().manual_seed(0))  # noqa: E731
     assert torch.equal(draw(weights), draw(1e6 * weights))
     assert torch.equal(draw(torch.zeros(5, 2, 3, 4)), draw(torch.ones(5, 2, 3, 4)))
     rare = torch.zeros(4000, 2, 2, 2)

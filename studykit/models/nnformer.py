@@ -10,8 +10,6 @@ Weights start as torch's layers do. The published results start from Swin weight
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -25,46 +23,10 @@ BLOCKS = 2
 """Blocks a stage: one of plain windows, one of windows shifted by half of their size."""
 
 
-@dataclass(frozen=True)
-class Variant:
-    """Sizes of a published model; see :class:`NnFormer`."""
-
-    img_size: Size
-    stem_stride: Size
-    embed_dim: int
-    num_heads: tuple[int, ...]
-    window_size: tuple[int | Size, ...]
-    stage_strides: tuple[int | Size, ...] = (2, 2, 2)
-    deep_supervision: bool = False
-
-
-VARIANTS = {
-    "brats": Variant((128, 128, 128), (4, 4, 4), 96, (3, 6, 12, 24), (4, 4, 8, 4)),
-    "synapse": Variant((64, 128, 128), (2, 4, 4), 192, (6, 12, 24, 48), (4, 4, 8, 4), deep_supervision=True),
-    "acdc": Variant(
-        (14, 160, 160),
-        (1, 4, 4),
-        96,
-        (3, 6, 12, 24),
-        ((3, 5, 5), (3, 5, 5), (7, 10, 10), (3, 5, 5)),
-        ((1, 2, 2), 2, 2),
-    ),
-}
-
-
-def variant_options(name: str) -> dict[str, Any]:
-    """Options of :class:`NnFormer` for a published variant, to be changed or passed on.
-
-    Raises:
-        ValueError: unknown name; the message lists the known ones.
-    """
-    if name not in VARIANTS:
-        raise ValueError(f"Unknown variant of nnFormer {name!r}. Known: {', '.join(VARIANTS)}.")
-    return asdict(VARIANTS[name])
-
-
 class NnFormer(EncoderDecoder):
     """Convolutional stem, four stages of window attention, three of skip attention, a transposed convolution.
+
+    The defaults are the sizes published for BraTS; those for Synapse and ACDC are in its tests.
 
     Args:
         img_size: voxels an axis of the input, one number or (D, H, W).

@@ -1,7 +1,7 @@
 """Test scores of a study with labels: worked out once by a run's best weights, and kept with the run."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,11 +75,6 @@ def detection_scores(run: Run, data: Prepared, test: Sequence[str], truth: Seque
 def mean_dice(scores: pd.DataFrame) -> float:
     """Mean over the classes of a subject, then over subjects; NaN scores are left out."""
     return float(scores.groupby("subject")["dice"].mean().mean())
-
-
-def mean_dices(tables: Iterable[pd.DataFrame]) -> list[float]:
-    """:func:`mean_dice` of each run's scores."""
-    return [mean_dice(table) for table in tables]
 
 
 def _kept_rows(path: Path, key: Sequence[Any], work_out: Callable[[], list[dict[str, Any]]]) -> pd.DataFrame:
