@@ -15,6 +15,9 @@ CONSTANT = 1e-3
 def num_masked(grid: Sequence[int], mask_ratio: float) -> int:
     """Number of masked patches of a (d, h, w) grid: ``mask_ratio`` of them, rounded, not none and not all.
 
+    >>> num_masked((4, 4, 4), 0.6)
+    38
+
     Raises:
         ValueError: the ratio is outside (0, 1), or the grid has fewer than two patches.
     """
@@ -34,6 +37,10 @@ def random_patch_mask(
     grid: Sequence[int], mask_ratio: float, batch: int, generator: torch.Generator
 ) -> Tensor:
     """Mask the same number of patches, drawn uniformly without replacement, in each sample (He et al. 2022).
+
+    >>> mask = random_patch_mask((4, 4, 4), 0.75, 2, torch.Generator().manual_seed(0))
+    >>> mask.shape, mask.flatten(1).sum(dim=1).tolist()
+    (torch.Size([2, 4, 4, 4]), [48, 48])
 
     Args:
         grid: patches an axis, (d, h, w).
@@ -136,6 +143,10 @@ def hierarchical_mask(
 
     With blocks of one patch both levels have the same grain, as in the blueprint's own code.
 
+    >>> mask = hierarchical_mask((4, 4, 4), 2, 0.75, 0.8, 1, torch.Generator().manual_seed(0))
+    >>> int(mask.coarse.sum()), int(mask.fine.sum()), bool((mask.fine & ~mask.coarse).any())
+    (48, 38, False)
+
     Args:
         grid: patches an axis, (d, h, w).
         coarse_block: patches of a coarse block along each axis, one number or three.
@@ -175,6 +186,9 @@ def mask_on(mask: Tensor, grid: Sequence[int]) -> Tensor:
     """A mask on the grid of a feature map: repeated over a finer one; over a coarser one, a cell is hidden
     where any of its patches is.
 
+    >>> mask_on(torch.tensor([True, False, False, False]).view(1, 1, 1, 4), (1, 1, 2)).flatten().tolist()
+    [True, False]
+
     Args:
         mask: bool (B, d, h, w), ``True`` = hidden.
         grid: cells an axis; a multiple of the mask's grid or a divisor of it.
@@ -210,6 +224,9 @@ def inside_field_of_view(volume: Tensor, patch_size: int, share: float = 0.95) -
 
 def upsample_mask(mask: Tensor, patch_size: int | Sequence[int]) -> Tensor:
     """Repeat each patch's flag over its voxels.
+
+    >>> upsample_mask(torch.tensor([True, False]).view(1, 1, 1, 2), (1, 1, 2)).flatten().tolist()
+    [True, True, False, False]
 
     Args:
         mask: bool (B, d, h, w).

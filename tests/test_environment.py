@@ -74,3 +74,9 @@ def test_every_requirement_is_pinned_within_its_bounds(required):
     for name, specifier in required.items():
         assert name in pins, f"{name} has no pin in constraints.txt"
         assert specifier.contains(pins[name]), f"{name} {pins[name]} is outside {specifier}"
+
+
+def test_the_package_says_that_it_is_typed():
+    tools = tomllib.loads((home() / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    assert tools["setuptools"]["package-data"] == {"studykit": ["py.typed"]}
+    assert (home() / "studykit" / "py.typed").read_text(encoding="utf-8") == ""

@@ -17,6 +17,10 @@ from torch import Tensor
 def biased_attention(qkv: Tensor, bias: Tensor, mask: Tensor | None = None) -> Tensor:
     """softmax(q kᵀ / √c + bias + mask) v inside each window.
 
+    >>> qkv, bias = torch.rand(2, 3, 8, 3, 2, 4), torch.zeros(2, 8, 8)  # 3 windows of 8 tokens, 2 heads of 4
+    >>> biased_attention(qkv, bias).shape
+    torch.Size([2, 3, 8, 2, 4])
+
     Args:
         qkv: (B, W, N, 3, heads, c), W windows of N tokens; queries, keys and values.
         bias: (heads, N, N), shared by all windows; may want a gradient.

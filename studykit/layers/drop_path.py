@@ -6,6 +6,11 @@ from torch import Tensor, nn
 class DropPath(nn.Module):
     """Zero a branch's output with probability ``rate`` for each sample, and scale up the others to match.
 
+    >>> import torch
+    >>> x = torch.ones(4, 3)
+    >>> torch.equal(DropPath(0.5).eval()(x), x)
+    True
+
     Raises:
         ValueError: the rate is outside [0, 1).
     """

@@ -26,6 +26,9 @@ _QUICKEST = {"AVX512": "onednn", "AVX2": "onednn-forward"}
 def choose_path(capability: str, wanted: str | None = None) -> str:
     """One of :data:`PATHS` for a ``torch.backends.cpu.get_cpu_capability()``.
 
+    >>> choose_path("AVX512", wanted="torch")
+    'torch'
+
     Args:
         wanted: taken instead, where it is given.
 
@@ -43,7 +46,11 @@ PATH = choose_path(torch.backends.cpu.get_cpu_capability(), os.environ.get("STUD
 
 
 class Linear(nn.Linear):
-    """``nn.Linear``: same parameters, same function up to the order of summation."""
+    """``nn.Linear``: same parameters, same function up to the order of summation.
+
+    >>> Linear(8, 4)(torch.rand(2, 5, 8)).shape
+    torch.Size([2, 5, 4])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in_features) to (..., out_features)."""
@@ -51,7 +58,13 @@ class Linear(nn.Linear):
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x weightᵀ + bias: (..., in), (out, in) and (out) or None to (..., out)."""
+    """x weightᵀ + bias: (..., in), (out, in) and (out) or None to (..., out).
+
+    >>> linear(torch.ones(3, 2), torch.tensor([[1.0, 2.0]]))
+    tensor([[3.],
+            [3.],
+            [3.]])
+    """
     plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
     if PATH == "torch" or not plain or x.numel() == 0:
         return F.linear(x, weight, bias)

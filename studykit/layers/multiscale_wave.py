@@ -25,7 +25,11 @@ GAIN = 2.0**1.5
 
 
 def cut_windows(x: Tensor, window: Sequence[int]) -> Tensor:
-    """(B, C, D, H, W), D, H, W multiples of the window, to (B, windows, N, C), both in raster order."""
+    """(B, C, D, H, W), D, H, W multiples of the window, to (B, windows, N, C), both in raster order.
+
+    >>> cut_windows(torch.rand(1, 4, 8, 8, 8), (4, 4, 8)).shape
+    torch.Size([1, 4, 128, 4])
+    """
     batch, channels, *size = x.shape
     d, h, w = window
     blocks = x.view(batch, channels, size[0] // d, d, size[1] // h, h, size[2] // w, w)
@@ -33,7 +37,12 @@ def cut_windows(x: Tensor, window: Sequence[int]) -> Tensor:
 
 
 def join_windows(windows: Tensor, window: Sequence[int], size: Sequence[int]) -> Tensor:
-    """Inverse of :func:`cut_windows`: (B, windows, N, C) to (B, C, D, H, W)."""
+    """Inverse of :func:`cut_windows`: (B, windows, N, C) to (B, C, D, H, W).
+
+    >>> x = torch.rand(2, 4, 8, 8, 8)
+    >>> torch.equal(join_windows(cut_windows(x, (4, 4, 8)), (4, 4, 8), (8, 8, 8)), x)
+    True
+    """
     counts = [n // k for n, k in zip(size, window, strict=True)]
     blocks = windows.view(windows.shape[0], *counts, *window, windows.shape[-1])
     return blocks.permute(0, 7, 1, 4, 2, 5, 3, 6).reshape(windows.shape[0], -1, *size)
@@ -41,6 +50,9 @@ def join_windows(windows: Tensor, window: Sequence[int], size: Sequence[int]) ->
 
 class SharedWindowAttention(nn.Module):
     """Multi-head attention inside windows, with a relative-position bias, on maps of any number of windows.
+
+    >>> SharedWindowAttention(8, 2, (2, 2, 2))(torch.rand(1, 8, 4, 4, 4)).shape
+    torch.Size([1, 8, 4, 4, 4])
 
     Args:
         dim: channels C, a multiple of ``num_heads``.
@@ -85,6 +97,9 @@ class ConvFeedForward(nn.Module):
 
     Layer norm and GELU follow each convolution; the input is added to the output, as in the released code.
 
+    >>> ConvFeedForward(8, 16)(torch.rand(1, 8, 4, 4, 4)).shape
+    torch.Size([1, 8, 4, 4, 4])
+
     Args:
         dim, hidden: channels of the map, and between the layers.
     """
@@ -106,6 +121,9 @@ class ConvFeedForward(nn.Module):
 
 class MultiScaleWaveBlock(nn.Module):
     """Attention over all wavelet levels, then the convolutional feed-forward, each pre-norm with a residual.
+
+    >>> MultiScaleWaveBlock(8, 2, window=(2, 2, 2), level=2)(torch.rand(1, 8, 8, 8, 8)).shape
+    torch.Size([1, 8, 8, 8, 8])
 
     Args:
         dim, num_heads: see :class:`SharedWindowAttention`.

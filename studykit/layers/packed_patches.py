@@ -21,6 +21,13 @@ class PackedPatches:
     sample, samples one after the other. Samples may differ in their number of visible patches. Indices are
     worked out once a resolution and kept.
 
+    >>> visible = torch.tensor([True, False, True, False]).view(1, 1, 1, 4)
+    >>> x, packed = torch.rand(1, 3, 4, 4, 16), PackedPatches(visible)
+    >>> packed.pack(x).shape
+    torch.Size([2, 3, 4, 4, 4])
+    >>> bool(packed.unpack(packed.pack(x))[..., 4:8].eq(0).all())
+    True
+
     Args:
         visible: bool (B, d, h, w), ``True`` = visible.
         count: how many patches are visible over all samples, where that is known. Then no GPU is waited for
@@ -137,17 +144,29 @@ class PackedPatches:
 
 
 def packing(visible: Tensor | PackedPatches) -> PackedPatches:
-    """The packing of a mask that may be packed already."""
+    """The packing of a mask that may be packed already.
+
+    >>> len(packing(torch.ones(1, 2, 2, 2, dtype=torch.bool)))
+    8
+    """
     return visible if isinstance(visible, PackedPatches) else PackedPatches(visible)
 
 
 def flags(visible: Tensor | PackedPatches | None) -> Tensor | None:
-    """The mask itself, bool (B, d, h, w), of one that may be packed."""
+    """The mask itself, bool (B, d, h, w), of one that may be packed.
+
+    >>> visible = torch.ones(1, 2, 2, 2, dtype=torch.bool)
+    >>> flags(packing(visible)) is visible
+    True
+    """
     return visible.visible if isinstance(visible, PackedPatches) else visible
 
 
 def patch_size(x: Tensor, visible: Tensor) -> Size:
     """Voxels of (B, C, D, H, W) in a patch of a (B, d, h, w) mask.
+
+    >>> patch_size(torch.zeros(1, 1, 8, 8, 16), torch.ones(1, 2, 2, 2, dtype=torch.bool))
+    (4, 4, 8)
 
     Raises:
         ValueError: another batch size than the mask's, or a volume that its grid does not divide.
@@ -166,6 +185,11 @@ def take_windows(values: Tensor, rows: Tensor) -> Tensor:
     """Packed values (K, C, pd, ph, pw) and :meth:`PackedPatches.window_rows` to windows (K, C, wd, wh, ww).
 
     A convolution without padding makes of them the packed patches of its output.
+
+    >>> packed = packing(torch.ones(1, 2, 2, 2, dtype=torch.bool))
+    >>> values = packed.pack(torch.rand(1, 3, 8, 8, 8))
+    >>> take_windows(values, packed.window_rows((4, 4, 4), 3)).shape  # a voxel more on either side
+    torch.Size([8, 3, 6, 6, 6])
     """
     channels = values.shape[1]
     voxels = F.pad(values.permute(0, 2, 3, 4, 1).reshape(-1, channels), (0, 0, 0, 1))

@@ -25,6 +25,11 @@ class PatchSparseConv3d(nn.Conv3d):
 
     Parameters and initialisation are those of ``nn.Conv3d``, whatever the backend.
 
+    >>> visible = torch.tensor([True, False]).view(1, 1, 1, 2)
+    >>> y = PatchSparseConv3d(1, 4, 3)(torch.rand(1, 1, 4, 4, 8), visible)
+    >>> y.shape, bool(y[..., 4:].eq(0).all())
+    (torch.Size([1, 4, 4, 4, 8]), True)
+
     Args:
         in_channels, out_channels: C and C'.
         kernel_size: odd, the same for the three axes.

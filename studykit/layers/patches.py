@@ -7,6 +7,10 @@ from torch import Tensor
 def patchify(volume: Tensor, patch_size: int) -> Tensor:
     """Cut (B, C, D, H, W) into (B, T, C, p, p, p), patches in (d, h, w) raster order, T = D·H·W / p³.
 
+    >>> import torch
+    >>> patchify(torch.rand(2, 1, 8, 8, 16), 4).shape
+    torch.Size([2, 16, 1, 4, 4, 4])
+
     Raises:
         ValueError: a spatial size is no multiple of the patch size.
     """
@@ -20,7 +24,13 @@ def patchify(volume: Tensor, patch_size: int) -> Tensor:
 
 
 def unpatchify(patches: Tensor, grid: tuple[int, int, int]) -> Tensor:
-    """Inverse of :func:`patchify`: (B, T, C, p, p, p) on a (d, h, w) grid to (B, C, D, H, W)."""
+    """Inverse of :func:`patchify`: (B, T, C, p, p, p) on a (d, h, w) grid to (B, C, D, H, W).
+
+    >>> import torch
+    >>> volume = torch.rand(2, 1, 8, 8, 16)
+    >>> torch.equal(unpatchify(patchify(volume, 4), (2, 2, 4)), volume)
+    True
+    """
     batch, _, channels, p, _, _ = patches.shape
     d, h, w = grid
     blocks = patches.view(batch, d, h, w, channels, p, p, p).permute(0, 4, 1, 5, 2, 6, 3, 7)
@@ -28,7 +38,12 @@ def unpatchify(patches: Tensor, grid: tuple[int, int, int]) -> Tensor:
 
 
 def take_tokens(tokens: Tensor, index: Tensor) -> Tensor:
-    """Gather tokens of each sample: (B, T, ...) and int64 (B, K) to (B, K, ...)."""
+    """Gather tokens of each sample: (B, T, ...) and int64 (B, K) to (B, K, ...).
+
+    >>> import torch
+    >>> take_tokens(torch.arange(6).view(1, 6, 1), torch.tensor([[4, 0]])).flatten()
+    tensor([4, 0])
+    """
     shape = tokens.shape[2:]
     flat = tokens.flatten(2)
     return flat.gather(1, index.unsqueeze(-1).expand(-1, -1, flat.shape[-1])).view(*index.shape, *shape)
@@ -36,6 +51,10 @@ def take_tokens(tokens: Tensor, index: Tensor) -> Tensor:
 
 def split_mask(mask: Tensor, num_visible: int | None = None) -> tuple[Tensor, Tensor]:
     """Token indices of visible and of masked patches, each in raster order.
+
+    >>> import torch
+    >>> split_mask(torch.tensor([True, False, False, True]).view(1, 1, 2, 2))
+    (tensor([[1, 2]]), tensor([[0, 3]]))
 
     Args:
         mask: bool (B, d, h, w), ``True`` = masked, the same number in each sample.
@@ -64,6 +83,10 @@ def tile(volume: Tensor, size: int, background: float) -> Tensor:
     """(C, D, H, W) to (N, C, size, size, size) in raster order, the volume in the middle of whole tiles.
 
     What the tiles have beyond the volume is ``background``.
+
+    >>> import torch
+    >>> tile(torch.rand(1, 10, 8, 8), 8, background=0.0).shape
+    torch.Size([2, 1, 8, 8, 8])
     """
     padding = []
     for side in reversed(volume.shape[1:]):
@@ -73,7 +96,13 @@ def tile(volume: Tensor, size: int, background: float) -> Tensor:
 
 
 def untile(tiles: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """Inverse of :func:`tile`: (N, C, size, size, size) and the volume's (D, H, W) to (C, D, H, W)."""
+    """Inverse of :func:`tile`: (N, C, size, size, size) and the volume's (D, H, W) to (C, D, H, W).
+
+    >>> import torch
+    >>> volume = torch.rand(1, 10, 8, 8)
+    >>> torch.equal(untile(tile(volume, 8, background=0.0), (10, 8, 8)), volume)
+    True
+    """
     size = tiles.shape[-1]
     grid = tuple(-(-side // size) for side in shape)
     starts = [-side % size // 2 for side in shape]

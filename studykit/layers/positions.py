@@ -7,6 +7,9 @@ from torch import Tensor
 def sincos_positions(grid: tuple[int, int, int], dim: int, temperature: float = 10_000.0) -> Tensor:
     """Position table of a (d, h, w) grid.
 
+    >>> sincos_positions((2, 2, 2), 12).shape
+    torch.Size([8, 12])
+
     Args:
         grid: tokens an axis.
         dim: channels, a multiple of 6.

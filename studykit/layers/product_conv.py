@@ -14,6 +14,10 @@ class SingleVoxelConv3d(nn.Conv3d):
 
     Of its kernel only those taps count that lie on the map, not on the padding: 8 of 27 for a map of 2³,
     kernel 3, stride 2, padding 1.
+
+    >>> import torch
+    >>> SingleVoxelConv3d(8, 16, 3, stride=2, padding=1)(torch.rand(1, 8, 2, 2, 2)).shape
+    torch.Size([1, 16, 1, 1, 1])
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -30,6 +34,10 @@ class SingleVoxelConv3d(nn.Conv3d):
 
 class PatchwiseConvTranspose3d(nn.ConvTranspose3d):
     """``nn.ConvTranspose3d`` whose stride is its kernel, so that each voxel becomes a patch of its own.
+
+    >>> import torch
+    >>> PatchwiseConvTranspose3d(8, 4, 2)(torch.rand(1, 8, 3, 3, 3)).shape
+    torch.Size([1, 4, 6, 6, 6])
 
     Args:
         in_channels, out_channels: before and after.

@@ -16,6 +16,10 @@ from studykit.layers.window_attention import RelativePositionBias, Windows
 class SkipAttention(nn.Module):
     """Multi-head attention of one token grid to another of the same size, inside each window.
 
+    >>> up, skip = torch.rand(2, 1, 4, 4, 4, 8)
+    >>> SkipAttention(8, 2, Windows((4, 4, 4), (2, 2, 2)))(up, skip).shape
+    torch.Size([1, 4, 4, 4, 8])
+
     Args:
         dim: channels C, a multiple of ``num_heads``.
         num_heads: attention heads.
@@ -47,6 +51,10 @@ class SkipAttention(nn.Module):
 
 class SkipBlock(nn.Module):
     """Pre-norm block: the sum of both grids, plus skip attention, then a GELU MLP with a residual.
+
+    >>> up, skip = torch.rand(2, 1, 4, 4, 4, 8)
+    >>> SkipBlock(8, 2, Windows((4, 4, 4), (2, 2, 2)))(up, skip).shape
+    torch.Size([1, 4, 4, 4, 8])
 
     Args:
         dim, num_heads, windows: see :class:`SkipAttention`.

@@ -15,6 +15,12 @@ class SparseInstanceNorm3d(nn.InstanceNorm3d):
 
     A sample without visible voxels has none to normalise; one with a single visible voxel gives the bias.
 
+    >>> import torch
+    >>> visible = torch.tensor([True, False]).view(1, 1, 1, 2)
+    >>> y = SparseInstanceNorm3d(3)(torch.rand(1, 3, 4, 4, 8), visible)
+    >>> bool(y[..., :4].mean().abs() < 1e-5), bool(y[..., 4:].eq(0).all())
+    (True, True)
+
     Args:
         num_features: C.
         eps: added to the variance.
@@ -50,7 +56,14 @@ class SparseInstanceNorm3d(nn.InstanceNorm3d):
 
 
 class SparseBatchNorm3d(nn.BatchNorm3d):
-    """``nn.BatchNorm3d`` over the visible voxels of the batch; running statistics are theirs too."""
+    """``nn.BatchNorm3d`` over the visible voxels of the batch; running statistics are theirs too.
+
+    >>> import torch
+    >>> visible = torch.tensor([True, False]).view(1, 1, 1, 2)
+    >>> y = SparseBatchNorm3d(3)(torch.rand(1, 3, 4, 4, 8), visible)
+    >>> bool(y[..., :4].mean().abs() < 1e-5), bool(y[..., 4:].eq(0).all())
+    (True, True)
+    """
 
     def forward(self, x: Tensor, visible: Tensor | PackedPatches | None = None) -> Tensor:
         """Normalise.

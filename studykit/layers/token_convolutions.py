@@ -11,17 +11,31 @@ Size = tuple[int, int, int]
 
 
 def as_tokens(maps: Tensor) -> Tensor:
-    """(B, C, D, H, W) to (B, D, H, W, C), a view; convolutions keep the channels last in memory."""
+    """(B, C, D, H, W) to (B, D, H, W, C), a view; convolutions keep the channels last in memory.
+
+    >>> import torch
+    >>> as_tokens(torch.rand(1, 3, 4, 5, 6)).shape
+    torch.Size([1, 4, 5, 6, 3])
+    """
     return maps.permute(0, 2, 3, 4, 1)
 
 
 def as_maps(tokens: Tensor) -> Tensor:
-    """(B, D, H, W, C) to (B, C, D, H, W), a view."""
+    """(B, D, H, W, C) to (B, C, D, H, W), a view.
+
+    >>> import torch
+    >>> as_maps(torch.rand(1, 4, 5, 6, 3)).shape
+    torch.Size([1, 3, 4, 5, 6])
+    """
     return tokens.permute(0, 4, 1, 2, 3)
 
 
 class Stem(nn.Module):
     """Two pairs of 3³ convolutions; the first of each pair strides, LayerNorms and GELUs stand between.
+
+    >>> import torch
+    >>> Stem(1, 8, (2, 4, 4))(torch.rand(1, 1, 8, 8, 8)).shape
+    torch.Size([1, 4, 2, 2, 8])
 
     Args:
         in_channels: channels of the input.
@@ -60,6 +74,10 @@ class Downsampling(nn.Module):
     """GELU, LayerNorm, convolution C to 2C; an axis of stride 2 has kernel 3, one of stride 1 kernel 1.
 
     An even axis is padded; an odd one of 2n + 1 cells is not, and gives n.
+
+    >>> import torch
+    >>> Downsampling(8, (4, 4, 5), (1, 2, 2))(torch.rand(1, 4, 4, 5, 8)).shape
+    torch.Size([1, 4, 2, 2, 16])
     """
 
     def __init__(self, dim: int, grid: Size, stride: Size) -> None:
@@ -75,7 +93,12 @@ class Downsampling(nn.Module):
 
 
 class Upsampling(nn.Module):
-    """LayerNorm, transposed convolution C to C/2 of kernel = stride; an odd target ends in the bias."""
+    """LayerNorm, transposed convolution C to C/2 of kernel = stride; an odd target ends in the bias.
+
+    >>> import torch
+    >>> Upsampling(16, (4, 2, 2), (4, 4, 5), (1, 2, 2))(torch.rand(1, 4, 2, 2, 16)).shape
+    torch.Size([1, 4, 4, 5, 8])
+    """
 
     def __init__(self, dim: int, grid: Size, target: Size, stride: Size) -> None:
         super().__init__()

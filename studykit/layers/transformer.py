@@ -9,6 +9,10 @@ from studykit.layers.linear import Linear
 class SelfAttention(nn.Module):
     """Multi-head self-attention over all tokens.
 
+    >>> import torch
+    >>> SelfAttention(8, 2)(torch.rand(2, 5, 8)).shape
+    torch.Size([2, 5, 8])
+
     Args:
         dim: channels C, a multiple of ``num_heads``.
         num_heads: attention heads.
@@ -34,6 +38,10 @@ class SelfAttention(nn.Module):
 
 class TransformerBlock(nn.Module):
     """Attention then a GELU MLP, each on normalised input and with a residual.
+
+    >>> import torch
+    >>> TransformerBlock(8, 2, 16)(torch.rand(2, 5, 8)).shape
+    torch.Size([2, 5, 8])
 
     Args:
         dim: channels C.

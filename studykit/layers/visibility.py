@@ -13,6 +13,10 @@ from studykit.masking import upsample_mask
 def visible_at(visible: Tensor | PackedPatches, size: Sequence[int]) -> Tensor:
     """Repeat each patch's flag over its places on a map.
 
+    >>> visible = torch.tensor([True, False]).view(1, 1, 1, 2)
+    >>> visible_at(visible, (1, 1, 4)).flatten().tolist()
+    [True, True, False, False]
+
     Args:
         visible: bool (B, d, h, w), ``True`` = visible, or its packing.
         size: (D, H, W) of the map, a multiple of (d, h, w).
@@ -33,6 +37,9 @@ def visible_at(visible: Tensor | PackedPatches, size: Sequence[int]) -> Tensor:
 def hide(x: Tensor, visible: Tensor | PackedPatches | None) -> Tensor:
     """Zeros at hidden places, whatever stood there.
 
+    >>> hide(torch.ones(1, 1, 1, 1, 4), torch.tensor([True, False]).view(1, 1, 1, 2)).flatten()
+    tensor([1., 1., 0., 0.])
+
     Args:
         x: float (B, C, D, H, W).
         visible: as for :func:`visible_at`, or None if nothing is hidden.
@@ -42,6 +49,10 @@ def hide(x: Tensor, visible: Tensor | PackedPatches | None) -> Tensor:
 
 def instance_norm(x: Tensor, visible: Tensor | PackedPatches | None = None, eps: float = 1e-5) -> Tensor:
     """Each sample's channels to mean 0 and variance 1 over the visible places; hidden ones become 0.
+
+    >>> x = torch.tensor([1.0, 3.0, 100.0, 100.0]).view(1, 1, 1, 1, 4)
+    >>> instance_norm(x, torch.tensor([True, False]).view(1, 1, 1, 2)).flatten()
+    tensor([-1.0000,  1.0000,  0.0000,  0.0000])
 
     Args:
         x, visible: as for :func:`hide`.

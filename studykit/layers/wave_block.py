@@ -23,7 +23,11 @@ DETAILS = ("identity", "gate", "off")
 
 
 class ChannelNorm(nn.LayerNorm):
-    """Layer norm over the channels of each place."""
+    """Layer norm over the channels of each place.
+
+    >>> ChannelNorm(3)(torch.rand(1, 3, 4, 4, 4)).mean(dim=1).abs().max() < 1e-5
+    tensor(True)
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, D, H, W) to (B, C, D, H, W)."""
@@ -31,7 +35,11 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class VisibleAttention(SelfAttention):
-    """Self-attention whose keys may be limited to some tokens of each sample."""
+    """Self-attention whose keys may be limited to some tokens of each sample.
+
+    >>> VisibleAttention(8, 2)(torch.rand(1, 3, 8), torch.tensor([[True, True, False]])).shape
+    torch.Size([1, 3, 8])
+    """
 
     def forward(self, x: Tensor, keys: Tensor | None = None) -> Tensor:
         """(B, T, C) to (B, T, C); ``keys``: bool (B, T), at least one a sample, or None for all."""
@@ -53,6 +61,9 @@ class WaveBlock(nn.Module):
 
     and the MLP follows on the result. With Haar, ``low / gain`` are means over blocks of 2^level places an
     axis, and idwt(a, 0) repeats each value over its block; so after ``off`` the map is constant over them.
+
+    >>> WaveBlock(8, 12, 2, level=1)(torch.rand(1, 12, 8, 8, 8)).shape
+    torch.Size([1, 12, 8, 8, 8])
 
     Args:
         size: (D, H, W) of the map, or one number for a cube; odd ones go on symmetrically.

@@ -23,6 +23,12 @@ class Windows(nn.Module):
     An axis no longer than the window becomes a single window of its own length, without shift. Cutting and
     joining are one gather of rows each, cyclic shift and padding included, and so is each gradient.
 
+    >>> windows, x = Windows((5, 4, 4), (2, 2, 2), shift=(1, 1, 1)), torch.rand(1, 5, 4, 4, 3)
+    >>> windows.cut(x).shape  # 3 x 2 x 2 windows of 8 tokens, some of them padding
+    torch.Size([1, 96, 3])
+    >>> torch.equal(windows.join(windows.cut(x)), x)
+    True
+
     Args:
         grid: tokens an axis, (d, h, w).
         window_size: largest window an axis.
@@ -159,6 +165,9 @@ class RelativePositionBias(nn.Module):
 
     The table holds one row for each of the (2w-1)³ offsets of a full window, so a smaller window at a small
     grid uses the rows of the offsets it has.
+
+    >>> RelativePositionBias((2, 2, 2), num_heads=3)().shape
+    torch.Size([3, 8, 8])
     """
 
     def __init__(
@@ -177,7 +186,12 @@ class RelativePositionBias(nn.Module):
 
 
 def relative_index(window_size: Sequence[int], actual: Sequence[int]) -> Tensor:
-    """int64 (N, N): row of the bias table for query i and key j of an ``actual`` ≤ ``window_size`` window."""
+    """int64 (N, N): row of the bias table for query i and key j of an ``actual`` ≤ ``window_size`` window.
+
+    >>> relative_index((1, 1, 2), (1, 1, 2))
+    tensor([[1, 0],
+            [2, 1]])
+    """
     axes = torch.meshgrid(*(torch.arange(n) for n in actual), indexing="ij")
     place = torch.stack([axis.flatten() for axis in axes])
     d, h, w = (place[:, :, None] - place[:, None, :]).unbind(0)
@@ -192,6 +206,9 @@ class WindowAttention(nn.Module):
     Among visible tokens the projections work on these tokens alone. The products of attention still cost what
     they do in full windows: how many tokens each window holds is known to the device only, and asking for it
     would make the host wait.
+
+    >>> WindowAttention(8, 2, Windows((4, 4, 4), (2, 2, 2)))(torch.rand(1, 4, 4, 4, 8)).shape
+    torch.Size([1, 4, 4, 4, 8])
 
     Args:
         dim: channels C, a multiple of ``num_heads``.
@@ -241,6 +258,10 @@ class WindowAttention(nn.Module):
 
 class SwinBlock(nn.Module):
     """Pre-norm Swin block: window attention, then a GELU MLP, each with a residual.
+
+    >>> block = SwinBlock(8, 2, Windows((4, 4, 4), (2, 2, 2)))
+    >>> block(torch.rand(1, 4, 4, 4, 8)).shape, block(torch.rand(1, 9, 8), torch.arange(9)[None]).shape
+    (torch.Size([1, 4, 4, 4, 8]), torch.Size([1, 9, 8]))
 
     Args:
         dim, num_heads, windows: see :class:`WindowAttention`.

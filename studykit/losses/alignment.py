@@ -34,6 +34,10 @@ def info_nce(
     too: with the mean of gradients that data-parallel training takes, they are those of the mean of the
     ranks' losses.
 
+    >>> rows = torch.eye(8)
+    >>> bool(info_nce(rows, rows) < 1e-3), bool(info_nce(rows, rows.roll(1, 0)) > 5)
+    (True, True)
+
     Args:
         child, parent: (N, K), rows of one place each.
         valid: bool (N,), rows that count; all without it.
@@ -57,6 +61,10 @@ def info_nce(
 def cosine_distance(child: Tensor, parent: Tensor, valid: Tensor | None = None) -> Tensor:
     """2 - 2 cos of each child and its parent, a target that no gradient reaches (Grill et al. 2020).
 
+    >>> rows = torch.eye(4)
+    >>> cosine_distance(rows, rows), cosine_distance(rows, -rows)
+    (tensor(0.), tensor(4.))
+
     Args, returns: as for :func:`info_nce`.
     """
     valid = torch.ones_like(child[:, 0], dtype=torch.bool) if valid is None else valid
@@ -68,6 +76,11 @@ def spread_cells(visible: Tensor, samples: int) -> tuple[Tensor, Tensor]:
 
     No random number is needed: masks differ from step to step. The shape does not depend on the mask, so that
     ranks agree on it and nothing waits for the device.
+
+    >>> visible = torch.tensor([0, 1, 1, 0, 1, 1], dtype=torch.bool).view(1, 1, 1, 6)
+    >>> places, seen = spread_cells(visible, 2)
+    >>> places, bool(seen.all())
+    (tensor([[1, 4]]), True)
 
     Args:
         visible: bool (B, d, h, w).
@@ -88,6 +101,11 @@ def spread_cells(visible: Tensor, samples: int) -> tuple[Tensor, Tensor]:
 
 class CrossLevelAlignment(nn.Module):
     """Projection heads and the objective that compares what they give.
+
+    >>> fine, coarse = torch.rand(2, 8, 8, 8, 8), torch.rand(2, 16, 4, 4, 4)
+    >>> visible = torch.rand(2, 2, 2, 2) > 0.4
+    >>> CrossLevelAlignment((8, 16))([fine, coarse], visible).shape
+    torch.Size([])
 
     Args:
         channels: of the feature maps, fine to coarse; one head each.

@@ -13,6 +13,9 @@ def class_weights(classes: Tensor, num_classes: int) -> Tensor:
     HD95; weights that balance the classes in full draw small ones too large. This lies between. A class that
     is not there has weight 0.
 
+    >>> class_weights(torch.tensor([0, 0, 0, 1, -1]), 3)
+    tensor([1.1547, 2.0000, 0.0000])
+
     Args:
         classes: int64, any shape, -1 where a voxel is left out.
 
@@ -28,6 +31,11 @@ def dice_cross_entropy(logits: Tensor, classes: Tensor, weights: Tensor) -> Tens
 
     Dice is taken over the whole batch, then averaged over the classes that are in it: a small class that is
     in no voxel of a batch is left to the cross-entropy.
+
+    >>> classes = torch.randint(2, (1, 4, 4, 4))
+    >>> sure = 50 * torch.stack([1 - classes, classes], dim=1).float()
+    >>> round(float(dice_cross_entropy(sure, classes, torch.ones(2))), 4)
+    0.0
 
     Args:
         logits: (B, K, D, H, W).
@@ -53,6 +61,12 @@ def dice_and_cross_entropy(logits: Tensor, classes: Tensor) -> tuple[Tensor, Ten
     Dice is taken in each sample and averaged over the classes but the background that are in it; where there
     is none, its loss is 0. Cross-entropy is the mean over a sample's voxels, background included. Where every
     class is in every sample, their sum is MONAI's ``DiceCELoss(include_background=False)`` without smoothing.
+
+    >>> classes = torch.zeros(1, 4, 4, 4)
+    >>> classes[:, :2] = 1
+    >>> dice, cross_entropy = dice_and_cross_entropy(torch.zeros(1, 2, 4, 4, 4), classes)
+    >>> round(float(dice), 4), round(float(cross_entropy), 4)  # every voxel at one half
+    (0.5, 0.6931)
 
     Args:
         logits: (B, K, D, H, W), class 0 the background; taken to float32.

@@ -33,6 +33,11 @@ class Components:
 def components(prediction: Tensor, target: Tensor, sub_patch: int = 8) -> Components:
     """Split the mean squared error into three scalars whose sum it is.
 
+    >>> target = torch.rand(1, 3, 1, 8, 8, 8)
+    >>> parts = components(target + 0.5, target)  # a shift is an error of brightness alone
+    >>> [round(abs(float(part)), 4) for part in (parts.brightness, parts.contrast, parts.structure)]
+    [0.25, 0.0, 0.0]
+
     Args:
         prediction, target: (..., D, H, W), for example masked patches (B, M, C, p, p, p).
         sub_patch: see :func:`block_components`.
@@ -50,6 +55,9 @@ def block_components(
     """Brightness, contrast and structure error of each non-overlapping sub-patch.
 
     Computed in float32, or in float64 where an input has it.
+
+    >>> block_components(torch.rand(2, 16, 16, 16), torch.rand(2, 16, 16, 16)).structure.shape
+    torch.Size([2, 2, 2, 2])
 
     Args:
         prediction, target: (..., D, H, W).
@@ -92,6 +100,13 @@ def block_components(
 
 class MVCLoss(PatchLoss):
     """Weighted brightness, contrast and structure error of the masked patches.
+
+    >>> prediction, target = torch.rand(2, 2, 3, 1, 8, 8, 8)
+    >>> terms = MVCLoss(weights=(1, 1, 1))(prediction, target)
+    >>> list(terms)
+    ['brightness', 'contrast', 'structure']
+    >>> torch.allclose(sum(terms.values()), (prediction - target).square().mean())
+    True
 
     Args:
         weights: of brightness, contrast and structure. All 1 with ``"covariance"`` is the plain MSE.

@@ -13,6 +13,11 @@ def blueprint_loss(prediction: Tensor, volume: Tensor, coarse: Tensor, fine: Ten
 
     ``fine`` lies inside ``coarse``, so their union is ``coarse``, and ``fine`` decides nothing.
 
+    >>> import torch
+    >>> coarse = torch.ones(1, 2, 2, 2, dtype=torch.bool)
+    >>> blueprint_loss(torch.ones(1, 1, 8, 8, 8), torch.zeros(1, 1, 8, 8, 8), coarse, coarse)
+    tensor(1.)
+
     Args:
         prediction, volume: (B, C, D, H, W).
         coarse, fine: bool (B, d, h, w) from :func:`studykit.masking.hierarchical_mask`.
@@ -27,6 +32,12 @@ def block_mean_error(
     """Squared error of the mean intensity of each coarse block: the target of the coarse level.
 
     A block's mean is taken over all of its voxels, those that were opened again among them.
+
+    >>> import torch
+    >>> coarse = torch.ones(1, 2, 2, 2, dtype=torch.bool)
+    >>> checkered = torch.tensor([1.0, -1.0]).repeat(1, 1, 8, 8, 4)  # its block means are 0
+    >>> block_mean_error(checkered, torch.zeros(1, 1, 8, 8, 8), coarse, 2)
+    tensor(0.)
 
     Args:
         prediction, volume: (B, C, D, H, W), in the same intensities.

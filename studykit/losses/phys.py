@@ -19,6 +19,13 @@ class PhysLoss(PatchLoss):
     surface depends on voxels around the patch, the loss asks its method for context: the volume, and which
     patches are hidden.
 
+    >>> import torch
+    >>> volume = torch.zeros(1, 1, 16, 16, 16)
+    >>> hidden = torch.tensor([[0, 7]])
+    >>> patches = torch.zeros(1, 2, 1, 8, 8, 8)
+    >>> list(PhysLoss()(patches + 1, patches, volume, hidden))
+    ['all', 'soft_tissue', 'surface']
+
     Args:
         hu_mean, hu_deviation: what standardised the volumes; HU = intensity · hu_deviation + hu_mean. One
             pair for all volumes; the default is that of ``VolumeSettings(intensity="hu")``.

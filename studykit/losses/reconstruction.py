@@ -7,7 +7,12 @@ from studykit.losses.patch_loss import PatchLoss
 
 
 class L2Loss(PatchLoss):
-    """Mean squared error over all voxels of the masked patches, in float32."""
+    """Mean squared error over all voxels of the masked patches, in float32.
+
+    >>> import torch
+    >>> L2Loss()(torch.ones(1, 2, 1, 4, 4, 4), torch.zeros(1, 2, 1, 4, 4, 4))
+    {'l2': tensor(1.)}
+    """
 
     version = 1
     terms = ("l2",)

@@ -18,6 +18,12 @@ def tissue_masks(hu: Tensor, *, dilate: int = 4, erode: int = 2) -> tuple[Tensor
     Soft tissue lies strictly between -300 and 300 HU. The surface is bone (from 300 HU) grown by ``dilate``
     voxels in every direction, without bone shrunk by ``erode`` voxels. The volume's border is no surface.
 
+    >>> import torch
+    >>> hu = torch.tensor([-1000.0, 40.0, 40.0, 1200.0]).view(1, 1, 4)  # air, soft tissue, bone
+    >>> soft, surface = tissue_masks(hu, dilate=1, erode=1)
+    >>> soft.int().flatten().tolist(), surface.int().flatten().tolist()
+    ([0, 1, 1, 0], [0, 0, 1, 1])
+
     Args:
         hu: (..., D, H, W) in Hounsfield units.
         dilate, erode: voxels, at least 0. The defaults belong to voxels of 0.2 mm, so to a band of 0.8 mm
@@ -41,6 +47,12 @@ def tissue_masks(hu: Tensor, *, dilate: int = 4, erode: int = 2) -> tuple[Tensor
 
 def patch_flags(mask: Tensor, patch_size: int) -> Tensor:
     """Patches of which over half of the voxels are flagged: bool (B, 1, D, H, W) to bool (B, d, h, w).
+
+    >>> import torch
+    >>> mask = torch.zeros(1, 1, 4, 4, 8, dtype=torch.bool)
+    >>> mask[..., :3] = True
+    >>> patch_flags(mask, 4)
+    tensor([[[[ True, False]]]])
 
     Raises:
         ValueError: not of one channel, or a spatial size is no multiple of the patch size.

@@ -16,6 +16,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 def kept_bytes(model: nn.Module, input_shape: Sequence[int], **inputs: Any) -> int:
     """Activations held between the forward and the backward pass of ``model(x, **inputs)``.
 
+    >>> kept_bytes(nn.Sequential(nn.Linear(8, 4), nn.Tanh()), (2, 8))  # 8 tangents of 4 bytes
+    32
+
     Args:
         model: any module on the CPU; its parameters and buffers do not count.
         input_shape: shape of the first argument, (B, C, D, H, W) for volumes, in the model's precision; not

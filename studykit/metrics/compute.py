@@ -32,6 +32,9 @@ def count_flops(
 ) -> Flops:
     """Count the operations of ``model(x, **inputs)`` for an ``x`` of ``input_shape``.
 
+    >>> count_flops(nn.Sequential(nn.Conv3d(1, 2, 1)), (1, 1, 4, 4, 4)).total  # 2 * 64 voxels * 2 products
+    256
+
     Args:
         model: any module; it is copied to the meta device, not changed.
         input_shape: shape of the first argument, (B, C, D, H, W) for volumes.
@@ -58,7 +61,11 @@ def count_flops(
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Number of trainable parameters."""
+    """Number of trainable parameters.
+
+    >>> count_parameters(nn.Linear(8, 4))
+    36
+    """
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 

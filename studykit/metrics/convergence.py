@@ -71,6 +71,11 @@ def steps_to_target(curve: Curve, target: float) -> CensoredTime:
 
     A curve that starts at or below the target is there at its first x. One that never comes down is censored
     at its last x.
+
+    >>> steps_to_target(Curve([0, 10, 20], [1.0, 0.5, 0.1]), 0.75)
+    CensoredTime(time=5.0, censored=False)
+    >>> steps_to_target(Curve([0, 10, 20], [1.0, 0.5, 0.1]), 0.05)
+    CensoredTime(time=20.0, censored=True)
     """
     if not np.isfinite(target):
         raise ValueError(f"a target error must be finite, got {target}")
@@ -88,6 +93,9 @@ def steps_to_target(curve: Curve, target: float) -> CensoredTime:
 def target_of(curve: Curve, fraction: float = 1.0) -> float:
     """The error at which ``curve`` has made ``fraction`` of all its improvement, 1 being its best error.
 
+    >>> target_of(Curve([0, 10, 20], [1.0, 0.5, 0.0]), 0.75)
+    0.25
+
     Raises:
         ValueError: a fraction outside (0, 1].
     """
@@ -98,7 +106,11 @@ def target_of(curve: Curve, fraction: float = 1.0) -> float:
 
 
 def best_so_far(curve: Curve) -> Curve:
-    """The same points with the lowest error met up to each."""
+    """The same points with the lowest error met up to each.
+
+    >>> best_so_far(Curve([0, 1, 2], [1.0, 0.3, 0.5])).error.tolist()
+    [1.0, 0.3, 0.3]
+    """
     return Curve(curve.x, np.minimum.accumulate(curve.error))
 
 
@@ -106,6 +118,9 @@ def largest_rise(curve: Curve) -> float:
     """Largest rise of the error above its best so far, as a share of its whole improvement.
 
     0 for a curve that only falls; infinite for one that rises and never improves.
+
+    >>> largest_rise(Curve([0, 1, 2, 3], [1.0, 0.5, 0.75, 0.0]))
+    0.25
     """
     best = best_so_far(curve).error
     rise, improvement = float((curve.error - best).max()), float(best[0] - best[-1])
@@ -181,6 +196,10 @@ def speedup_profile(
     Each pair's target is set by its own baseline: the error at which the baseline has made ``fraction`` of
     all the improvement that it makes within its budget, 1 being its best error. So a baseline always arrives,
     and one easily reached target cannot stand for the whole curve.
+
+    >>> slow, fast = Curve([0, 10, 20], [1.0, 0.5, 0.0]), Curve([0, 5, 10], [1.0, 0.5, 0.0])
+    >>> round(speedup_profile([slow, slow], [fast, fast], (1.0,))[0].estimate.value, 6)
+    2.0
 
     Raises:
         ValueError: unpaired or no curves, or a fraction outside (0, 1].

@@ -21,6 +21,9 @@ PRESENT_WEIGHT = 13.0
 def auc(scores: "ArrayLike", labels: "ArrayLike") -> float:
     """Area under the ROC curve, by ranks; NaN where all cases are of one class.
 
+    >>> auc([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
+    0.75
+
     Args:
         scores: (N,), the higher the more likely positive; any monotone scale.
         labels: (N,), 0 or 1.
@@ -48,6 +51,10 @@ def auc(scores: "ArrayLike", labels: "ArrayLike") -> float:
 def label_aucs(scores: "ArrayLike", labels: "ArrayLike") -> dict[str, float]:
     """AUC of each of the challenge's labels; NaN for one that all cases or none have.
 
+    >>> labels = np.eye(len(LABELS), dtype=int)
+    >>> set(label_aucs(labels.astype(float), labels).values())
+    {1.0}
+
     Args:
         scores, labels: (N, 14), columns as in :data:`studykit.data.angiography.sites.LABELS`.
 
@@ -67,6 +74,10 @@ def weighted_auc(scores: "ArrayLike", labels: "ArrayLike") -> float:
 
     A label that all cases or none have is left out with its weight: a small test set lacks some places. NaN
     where no label is left.
+
+    >>> labels = np.eye(len(LABELS), dtype=int)
+    >>> weighted_auc(labels.astype(float), labels)
+    1.0
 
     Args:
         scores, labels: as :func:`label_aucs`.

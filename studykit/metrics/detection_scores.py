@@ -21,18 +21,33 @@ RESAMPLES = 4999
 
 
 def present_auc(scores: pd.DataFrame) -> float:
-    """AUC of "aneurysm present"; NaN where all subjects have one, or none."""
+    """AUC of "aneurysm present"; NaN where all subjects have one, or none.
+
+    >>> table = {f"score {PRESENT}": [0.9, 0.2, 0.4], f"label {PRESENT}": [1, 0, 0]}
+    >>> present_auc(pd.DataFrame(table))
+    1.0
+    """
     return auc(scores[f"score {PRESENT}"], scores[f"label {PRESENT}"])
 
 
 def challenge_score(scores: pd.DataFrame) -> float:
-    """The challenge's weighted mean of AUCs, see :func:`studykit.metrics.detection.weighted_auc`."""
+    """The challenge's weighted mean of AUCs, see :func:`studykit.metrics.detection.weighted_auc`.
+
+    >>> scores = {f"score {name}": [0.9, 0.2] for name in LABELS}
+    >>> labels = {f"label {name}": [1, 0] for name in LABELS}
+    >>> challenge_score(pd.DataFrame(scores | labels))
+    1.0
+    """
     said, true = ([f"{kind} {name}" for name in LABELS] for kind in ("score", "label"))
     return weighted_auc(scores[said].to_numpy(), scores[true].to_numpy())
 
 
 def auc_by_size(scores: pd.DataFrame, edges_mm: Sequence[float]) -> dict[tuple[float, float], float]:
     """AUC of "aneurysm present" of the aneurysms of each range of diameters, against all negatives.
+
+    >>> table = {f"score {PRESENT}": [0.9, 0.1, 0.4], f"label {PRESENT}": [1, 1, 0]}
+    >>> auc_by_size(pd.DataFrame(table | {"diameter_mm": [8.0, 2.0, math.nan]}), (0, 5, 10))
+    {(0, 5): 0.0, (5, 10): 1.0}
 
     Args:
         edges_mm: rising ends of the ranges, in mm; an upper end is not within, but for the last.
@@ -69,6 +84,10 @@ def auc_bootstrap(
     Positive and negative subjects are drawn apart, so that no draw lacks one of them. With few runs the
     interval is too narrow; one run, one positive or one negative bounds nothing.
 
+    >>> found = auc_bootstrap([1, 1, 0, 0], [[0.9, 0.8, 0.1, 0.2], [0.9, 0.1, 0.2, 0.3]])
+    >>> found.value, found.low < found.value
+    (0.75, True)
+
     Args:
         labels: (subjects,), 0 or 1, some of each.
         scores: (runs, subjects).
@@ -96,6 +115,11 @@ def auc_bootstrap(
 
 def surest_cells(cells: ArrayLike, cell_mm: float) -> NDArray[np.float64]:
     """Middle of the cell with the largest value, in mm from the volume's middle: (N, 3) along X, Y, Z.
+
+    >>> cells = np.zeros((1, 4, 4, 4))
+    >>> cells[0, 0, 1, 3] = 0.9  # Z, Y, X
+    >>> surest_cells(cells, cell_mm=2.0)  # mm from the centre, X, Y, Z
+    array([[ 3., -1., -3.]])
 
     Args:
         cells: (N, d, h, w), which are (Z, Y, X), as of :meth:`studykit.methods.detection.Detector.cell_map`.

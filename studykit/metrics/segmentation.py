@@ -68,6 +68,12 @@ def segmentation_score(
 ) -> SegmentationScore:
     """Hold a predicted label map against the true one.
 
+    >>> truth = np.zeros((8, 8, 8), dtype=int)
+    >>> truth[2:6, 2:6, 2:6] = 1
+    >>> score = segmentation_score(np.roll(truth, 1, axis=0), truth, (2.0, 1.0, 1.0), [1], tolerance_mm=1.0)
+    >>> score.dice, score.hd95  # three of four planes overlap; a voxel is 2 mm deep
+    ({1: 0.75}, {1: 2.0})
+
     Args:
         predicted, truth: (D, H, W) whole numbers.
         spacing_mm: of the voxels along (D, H, W).

@@ -39,6 +39,9 @@ def measure_step(
 ) -> StepCost:
     """Forward and backward of the mean square of a model's first output, on standard normal numbers.
 
+    >>> measure_step(partial(nn.Linear, 64, 64), (2, 64))  # doctest: +SKIP
+    StepCost(seconds=0.0003, peak_bytes=94208)
+
     Args:
         build: makes the model; an importable function, or a ``functools.partial`` of one.
         input_shape: shape of the first argument, (B, C, D, H, W) for volumes.
@@ -72,7 +75,11 @@ def measure_step(
 
 
 def available_bytes(device: str = "cpu") -> int:
-    """Memory that is free on a device: of the card on CUDA, of the machine on CPU."""
+    """Memory that is free on a device: of the card on CUDA, of the machine on CPU.
+
+    >>> available_bytes() > 0
+    True
+    """
     return psutil.virtual_memory().available if device == "cpu" else torch.cuda.mem_get_info(device)[0]
 
 
