@@ -11,8 +11,8 @@ from kinds import kind, kinds
 
 FOLDER = Path(__file__).parent
 NAMES = tuple(sorted(path.stem.removeprefix("bench_") for path in FOLDER.glob("bench_*.py")))
-PEERS = {"cohort": "torchio"}
-"""Packages that a benchmark needs and the kit does not install."""
+PEERS = {"cohort": "torchio", "gradient_conductor": "quadprog"}
+"""Packages that a benchmark needs, of the extra ``peers``, which ``make benchmarks`` installs."""
 
 
 def main(names: list[str], quick: bool) -> int:
@@ -20,7 +20,10 @@ def main(names: list[str], quick: bool) -> int:
     failed = 0
     for name in names:
         if name in PEERS and find_spec(PEERS[name]) is None:
-            print(f"{name}: left out, as {PEERS[name]} is not installed\n", flush=True)
+            print(
+                f"{name}: left out, as {PEERS[name]} is not installed: pip install 'studykit[peers]'\n",
+                flush=True,
+            )
             continue
         for label, environment in ({kind(): {}} if quick else kinds()).items():
             print(f"{name}, {label}", flush=True)

@@ -156,6 +156,10 @@ def speedup_over_range(
     just come to rest, stands for the whole curve. A treatment that reaches none of them is censored: the
     ratio at ``start`` is at most the baseline's time over the treatment's budget.
 
+    >>> slow, fast = Curve([0, 10, 20], [1.0, 0.5, 0.0]), Curve([0, 5, 10], [1.0, 0.5, 0.0])
+    >>> round(speedup_over_range([slow, slow], [fast, fast]).estimate.value, 6)
+    2.0
+
     Raises:
         ValueError: unpaired or no curves, a range that is not within (0, 1], a baseline that never improves,
             or a curve that meets its first target at x = 0.
