@@ -169,12 +169,17 @@ def _stop(child: subprocess.Popen) -> None:
 
 
 def _portable(notebook: str, parameters: Mapping[str, Any]) -> str:
-    """The notebook's JSON without times, and without folders of this machine, which say who ran it where."""
+    """The notebook's JSON with light pictures, without times and folders, which say who ran it where."""
+    from studykit.figures.light import light_base64
+
     content = json.loads(notebook)
     content["metadata"].pop("papermill", None)
     for cell in content["cells"]:
         for note in ("papermill", "execution"):
             cell["metadata"].pop(note, None)
+        for data in (output.get("data", {}) for output in cell.get("outputs", [])):
+            if "image/png" in data:
+                data["image/png"] = light_base64("".join(data["image/png"]))
     content["cells"] = _without_folders(content["cells"], _folders(parameters))
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 

@@ -1,5 +1,7 @@
 """Notebooks in a batch: run apart, stopped in time, and away from the evidence where they fail."""
 
+import base64
+import io
 import json
 import shutil
 import subprocess
@@ -8,8 +10,10 @@ import time
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import psutil
 import pytest
+from PIL import Image
 from tiny_notebook import write_notebook
 
 from studykit import home
@@ -200,3 +204,28 @@ def test_pictures_are_left_alone_and_a_root_folder_stands_for_nothing(checkout, 
     written = json.loads(text)["cells"][0]["outputs"][0]["data"]
     assert written["image/png"] == picture
     assert written["text/plain"] == ["studykit/x.nii", "1 / 2", f"{home.home()}-not"] or "temporary" in text
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_pictures_of_an_executed_notebook_are_light_and_no_wider_than_a_screen(
+    checkout, monkeypatch, in_place
+):
+    pixels = np.random.default_rng(0).integers(0, 2, (200, 2400, 1), np.uint8) * np.full(3, 255, np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    heavy = base64.b64encode(file.getvalue()).decode()
+    outputs = [{"data": {"image/png": [heavy[:99], heavy[99:]], "text/plain": "<Figure>"}}, {"text": "x"}]
+
+    def pretend(source, draft, parameters, limit, show_output):
+        cells = [{"metadata": {}, "source": "draw()", "outputs": outputs}]
+        draft.write_text(json.dumps({"metadata": {}, "cells": cells}))
+        return ""
+
+    monkeypatch.setattr(batch, "_execute", pretend)
+    execution = run_notebook("01_good", {}, in_place=in_place)
+    (cell,) = json.loads(execution.output.read_text(encoding="utf-8"))["cells"]
+    shown, said = cell["outputs"]
+    picture = shown["data"].pop("image/png")
+    assert cell["source"] == "draw()" and shown["data"] == {"text/plain": "<Figure>"} and said == outputs[1]
+    assert Image.open(io.BytesIO(base64.b64decode(picture))).size == (1200, 100)
+    assert len(picture) < len(heavy)

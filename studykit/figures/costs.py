@@ -54,7 +54,7 @@ def cost_bars(
     return fig
 
 
-_HATCHES = ("", "////", "", "....", "", "xxxx", "", "----")
+_HATCHES = ("", "////", "", "..", "", "xxxx", "", "----")
 
 
 def _look(place: int) -> dict[str, object]:

@@ -5,6 +5,7 @@ deterministic: the same data and library versions give the same bytes.
 """
 
 import functools
+import io
 import itertools
 import re
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from matplotlib.figure import Figure
 
 from studykit import atomic
 from studykit.claims.estimate import Estimate
+from studykit.figures.light import light_png, light_svg
 
 WIDTH = 7.2
 """Full text width in inches: an A4 column and a notebook cell alike."""
@@ -44,7 +46,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINE_STYLES = ("-", "--", "-.", ":")
 
 STYLE = {
-    "figure.dpi": 110,
+    "figure.dpi": 100,
     "figure.facecolor": "white",
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -131,9 +133,10 @@ def score_limits(
 
 
 def save_figure(fig: Figure, folder: str | Path, name: str) -> dict[str, Path]:
-    """Write ``<folder>/<name>.svg`` and ``.png`` (150 dpi), each whole or not at all.
+    """Write ``<folder>/<name>.svg`` and ``.png`` (150 dpi), light, and each whole or not at all.
 
-    No date and no software version goes in, so equal figures are equal files.
+    No date and no software version goes in, so equal figures are equal files. See
+    :mod:`studykit.figures.light`.
 
     Raises:
         ValueError: ``name`` is not a plain file stem of letters, digits, ``.``, ``_`` and ``-``.
@@ -146,6 +149,8 @@ def save_figure(fig: Figure, folder: str | Path, name: str) -> dict[str, Path]:
     with plt.rc_context(STYLE):
         for kind, without in metadata.items():
             paths[kind] = folder / f"{name}.{kind}"
-            with atomic.replace_into(paths[kind]) as temporary:
-                fig.savefig(temporary, format=kind, metadata=without)
+            drawn = io.BytesIO()
+            fig.savefig(drawn, format=kind, metadata=without)
+            lighter = light_png if kind == "png" else lambda data: light_svg(data.decode()).encode()
+            atomic.write_bytes(paths[kind], lighter(drawn.getvalue()))
     return paths
