@@ -161,6 +161,19 @@ def test_judge_decides_again_from_the_tables_and_needs_a_verdict(call, tiny):
     assert said.status == 0 and "bertswin/convergence-speedup: partially reproduced** (supported)" in said.out
 
 
+def test_power_says_what_a_design_sees_and_compare_holds_a_rerun_against_it(call, tiny):
+    study = tiny("laptop", data=DEFAULT_SOURCE)
+    study.conclude("bertswin/convergence-speedup", Estimate(2.4, 1.8, 3.1, 5, "reduced-scale", unit="×"))
+    said = call("power", STUDY)
+    assert said.status == 0 and "no runs at hand" in said.out and "O'Brien and Fleming" in said.out
+    row = next(line for line in said.out.splitlines() if line.startswith("convergence-speedup "))
+    assert row.split()[1] == "1.25" and row.split()[3] == "5"
+    said = call("compare", str(study.folder))
+    assert said.status == 0 and "convergence-speedup: 2.40× [1.80, 3.10], then 2.40×" in said.out
+    missing = call("compare", str(study.folder / "nowhere"))
+    assert missing.status == 2 and "verdict.json" in missing.err
+
+
 # ---- run
 
 

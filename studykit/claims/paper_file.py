@@ -164,7 +164,20 @@ def _read_reading(table: Table, rule: Rule, named: set[str]) -> Reading:
     of = table.take("of", str)
     if of not in named:
         raise ValueError(f"{table.where}: key 'of' is {of!r}; known: {', '.join(sorted(named))}")
-    texts = ("table", "value", "against", "study", "by", "across", "scale", "how", "unit", "place")
+    texts = (
+        "table",
+        "value",
+        "against",
+        "study",
+        "by",
+        "across",
+        "scale",
+        "how",
+        "unit",
+        "place",
+        "clock",
+        "depth",
+    )
     values = {key: table.take(key, str, optional=True) for key in texts}
     values |= {key: table.take(key, str, optional=True) for key in ("low", "high", "n", "censored")}
     values |= {key: table.take(key, float, optional=True) for key in ("plus", "bound", "counted")}

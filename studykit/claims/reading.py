@@ -13,6 +13,9 @@ So a verdict can be judged again by anybody, from the tables beside it, without 
 ``mean``
     Cells that are means over repetitions whose spread the table does not give: the interval is open. A gate
     can fail by it, as its low end lies below its mean, and can never be passed by it.
+``speed-up``
+    Curves of the table of runs: the arm of ``over`` against that of ``where``, by a ``clock`` and to a
+    ``depth`` of target; :mod:`studykit.report.curve_reading` reads it.
 """
 
 import csv
@@ -28,7 +31,8 @@ from studykit.claims.estimate import Estimate
 MAIN = "estimate"
 """The name under which a reading gives the rule's own estimate."""
 
-HOW = ("interval", "repetitions", "exact", "mean")
+SPEED_UP = "speed-up"
+HOW = ("interval", "repetitions", "exact", "mean", SPEED_UP)
 Row = Mapping[str, str]
 
 
@@ -51,6 +55,8 @@ class Reading:
         n: column of the number of repetitions, or the number itself where the table leaves it out.
         bound: every repetition was censored, and none can lie above this: the sign test's bound.
         counted: an exact number that stands in no table; ``place`` then says where it was counted.
+        clock: of a speed-up: ``steps``, ``flops`` or ``seconds``.
+        depth: of a speed-up: ``0.25 to 0.9`` of the baseline's improvement, averaged, or one share of it.
         unit: of the estimate; by default × for a ratio and none for a difference.
     """
 
@@ -74,6 +80,8 @@ class Reading:
     bound: float | None = None
     counted: float | None = None
     place: str = ""
+    clock: str = "steps"
+    depth: str = "0.25 to 0.9"
     unit: str | None = None
 
     def __post_init__(self) -> None:

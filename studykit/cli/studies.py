@@ -1,6 +1,7 @@
-"""Verbs on claims: list, show, judge."""
+"""Verbs on claims: list, show, judge, power, compare."""
 
 import argparse
+from pathlib import Path
 
 from studykit.cli.words import print_columns
 
@@ -20,6 +21,17 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     verb.add_argument("study", nargs="?", help="all unless one is named")
     verb.set_defaults(action=judge)
+
+    verb = verbs.add_parser("power", help="what a study's design can see, by the spread of the runs at hand")
+    verb.add_argument("study")
+    verb.add_argument("--profile", default="laptop", help="smoke, laptop (default), gpu or paper")
+    verb.set_defaults(action=power)
+
+    verb = verbs.add_parser(
+        "compare", help="a study run again against the evidence: numbers, rates, findings"
+    )
+    verb.add_argument("rerun", type=Path, help="folder of the rerun's verdict.json")
+    verb.set_defaults(action=compare)
 
 
 def list_studies(options: argparse.Namespace) -> int:
@@ -42,6 +54,25 @@ def judge(options: argparse.Namespace) -> int:
     from studykit.report.judging import judge_again
 
     print(verdict_card(judge_again(results_dir(), load_papers(), options.study)))
+    return 0
+
+
+def power(options: argparse.Namespace) -> int:
+    from studykit.home import results_dir
+    from studykit.report.terminal import power_lines
+
+    lines, remark = power_lines(results_dir(), options.study, options.profile)
+    print_columns(lines)
+    print(f"\n{remark}")
+    return 0
+
+
+def compare(options: argparse.Namespace) -> int:
+    from studykit.claims.paper import load_papers
+    from studykit.home import results_dir
+    from studykit.report.terminal import comparison_lines
+
+    print(*comparison_lines(load_papers(), results_dir(), options.rerun), sep="\n")
     return 0
 
 

@@ -133,11 +133,13 @@ def largest_rise(curve: Curve) -> float:
 class SpeedupOverRange:
     """The speed-up over a range of errors that both arms of each pair reach.
 
-    ``reached`` holds, for each pair, the share of the baseline's improvement down to which both came: at most
-    the range's end, and below its start where the treatment never entered the range.
+    ``estimate`` is None where no ratio exists: some baseline never improved on its first error, or some curve
+    met its first target at x = 0. ``reached`` holds, for each pair, the share of the baseline's improvement
+    down to which both came: at most the range's end, and below its start where the treatment never entered
+    the range.
     """
 
-    estimate: Estimate
+    estimate: Estimate | None
     reached: tuple[float, ...]
 
 
@@ -161,8 +163,7 @@ def speedup_over_range(
     2.0
 
     Raises:
-        ValueError: unpaired or no curves, a range that is not within (0, 1], a baseline that never improves,
-            or a curve that meets its first target at x = 0.
+        ValueError: unpaired or no curves, or a range that is not within (0, 1].
     """
     _check_pairs(baseline_curves, treatment_curves)
     if not 0 < start < end <= 1:
@@ -171,14 +172,14 @@ def speedup_over_range(
     logs, never, reached = [], [], []
     for baseline, treatment in zip(baseline_curves, treatment_curves, strict=True):
         if not baseline.error[0] > baseline.error.min():
-            raise ValueError("a baseline that never improves sets no target")
+            return SpeedupOverRange(None, ())
         targets = [target_of(baseline, share) for share in shares]
         first = [steps_to_target(baseline, target).time for target in targets]
         second = [steps_to_target(treatment, target) for target in targets]
         arrived = sum(not met.censored for met in second)
         used = max(arrived, 1)
         if min(first[0], second[0].time) <= 0:
-            raise ValueError(f"a curve is at {start:.0%} of the baseline's improvement before it begins")
+            return SpeedupOverRange(None, ())
         times = [met.time for met in second[:used]]
         logs.append(float(np.mean(np.log(first[:used]) - np.log(times))))
         never.append(arrived == 0)

@@ -1,6 +1,6 @@
 """Which evidence speaks for each claim: the strongest profile at hand, read from ``results/``."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from studykit.claims.power import p_value
 from studykit.claims.verdict import NOT_EVALUATED, judge
 from studykit.claims.words import ABSENT, as_written, estimate_in_words
 from studykit.report.record import FILE, Record, read_verdicts
+from studykit.report.rerun import Comparison, compared
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -25,12 +26,13 @@ class Evidence:
     """A claim and the record that speaks for it, None where none does.
 
     ``survives`` says whether a supported finding stands after Holm's correction over its family; None where
-    the question does not arise.
+    the question does not arise. ``reruns`` hold the same study run again against it, by name.
     """
 
     claim: Claim
     record: Record | None
     survives: bool | None = None
+    reruns: tuple[tuple[str, Comparison], ...] = ()
 
     @property
     def status(self) -> str:
@@ -60,6 +62,7 @@ class Evidence:
             marks.append(f"depends on {' and '.join(varies)}")
         if self.survives is False:
             marks.append("does not survive Holm's correction")
+        marks += [f"turned in rerun {name}" for name, comparison in self.reruns if comparison.turned]
         return tuple(marks)
 
     @property
@@ -106,7 +109,8 @@ class Evidence:
 def gather(results: str | Path, papers: Mapping[str, Paper]) -> tuple[Evidence, ...]:
     """Every claim of every paper with its strongest evidence, in the papers' order.
 
-    A profile that came to a verdict goes before one that did not, then the stronger goes first.
+    A profile that came to a verdict goes before one that did not, then the stronger goes first. A study run
+    again lies in ``<study>/<profile>-rerun-<name>`` and is held against the first, never pooled with it.
 
     Raises:
         ValueError: a ``verdict.json`` is broken, names a claim that no paper has or that is another study's,
@@ -118,7 +122,10 @@ def gather(results: str | Path, papers: Mapping[str, Paper]) -> tuple[Evidence, 
         for path in sorted(Path(results).glob(f"*/{profile}/{FILE}")):
             for record in _checked(path, claims):
                 found[record.verdict.claim].append(record)
-    return _corrected(Evidence(claim, _strongest(found[key])) for key, claim in claims.items())
+    return _corrected(
+        Evidence(claim, record := _strongest(found[key]), reruns=tuple(_reruns(Path(results), claim, record)))
+        for key, claim in claims.items()
+    )
 
 
 def summary_frame(results: str | Path, papers: Mapping[str, Paper], beside: str | None = None) -> "DataFrame":
@@ -209,6 +216,17 @@ def _checked(path: Path, claims: Mapping[str, Claim]) -> tuple[Record, ...]:
 def _strongest(records: list[Record]) -> Record | None:
     judged = [record for record in records if record.verdict.status != NOT_EVALUATED]
     return next(iter(judged or records), None)
+
+
+def _reruns(results: Path, claim: Claim, record: Record | None) -> Iterator[tuple[str, Comparison]]:
+    """Comparisons with the study's folders ``<profile>-rerun-<name>``."""
+    if record is None:
+        return
+    lead = f"{record.verdict.profile}-rerun-"
+    for path in sorted(results.glob(f"{claim.study}/{lead}*/{FILE}")):
+        for other in read_verdicts(path.parent, claim.study):
+            if other.verdict.claim == claim.key:
+                yield path.parent.name.removeprefix(lead), compared(claim, record, other)
 
 
 def _numbers_of(results: Path, papers: Mapping[str, Paper], profile: str) -> dict[str, str]:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from studykit.claims.claim import Claim, Paper
 from studykit.claims.estimate import Estimate
-from studykit.claims.reading import MAIN, read_estimate
+from studykit.claims.reading import MAIN, SPEED_UP, read_estimate
 from studykit.claims.verdict import Verdict, judge
+from studykit.report.curve_reading import read_speedup
 from studykit.report.record import FILE, Record, read_verdicts, write_verdicts
 
 
@@ -18,6 +19,8 @@ def measured(
     claim: Claim, folder: Path, kind: str, tables: Collection[str] | None = None
 ) -> dict[str, Estimate]:
     """What the tables of ``<results>/<study>/<profile>`` say of a claim, its gates and its alternatives.
+
+    Where two readings tell of one number, the later one that finds its table is taken.
 
     Args:
         claim: whose readings are followed.
@@ -29,7 +32,8 @@ def measured(
     for reading in claim.readings:
         if tables is not None and reading.table and not reading.study and reading.table not in tables:
             continue
-        estimate = read_estimate(reading, folder, kind)
+        read = read_speedup if reading.how == SPEED_UP else read_estimate
+        estimate = read(reading, folder, kind)
         if estimate is not None:
             found[reading.of] = estimate
     return found

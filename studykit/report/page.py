@@ -8,6 +8,7 @@ from studykit.claims.rule_words import kind_in_words, rule_in_words, short_kind
 from studykit.claims.words import ABSENT, as_written
 from studykit.report.cards import deviation_in_words
 from studykit.report.evidence import Evidence
+from studykit.report.rerun import comparison_in_words
 from studykit.runs.provenance import in_words
 
 COLUMNS = (
@@ -141,6 +142,8 @@ def _basis(evidence: Evidence) -> list[tuple[str, str]]:
         entries.append(("Depends on", escape(record.verdict.depends_on)))
     if record.first is not None:
         entries.append(("First protocol", escape(f"{record.first['status']}. {record.first['reason']}")))
+    for name, comparison in evidence.reruns:
+        entries.append((f"Rerun {escape(name)}", escape(comparison_in_words(comparison))))
     entries += [
         ("Data", escape(record.data + cases)),
         ("Cost", escape(str(record.cost))),

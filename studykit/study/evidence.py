@@ -13,6 +13,8 @@ from studykit.report.judging import measured
 from studykit.report.record import Record, write_verdicts
 from studykit.report.tables import write_table
 from studykit.runs.provenance import provenance
+from studykit.runs.run_table import FILE as RUNS
+from studykit.runs.run_table import write_run_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,6 +33,7 @@ class EvidenceFolder:
         self._provenance = provenance()
         self._figures: list[tuple[str, str]] = []
         self._tables: list[str] = []
+        self._rows: list[dict[str, str]] = []
 
     def save_figure(self, figure: "Figure", name: str, description: str) -> None:
         """Write a figure as SVG and PNG; the description is its alt text."""
@@ -49,7 +52,9 @@ class EvidenceFolder:
     ) -> Verdict:
         """Judge a claim by its rule, and write the verdict with the data and the runs that it rests on.
 
-        Gates and alternatives are read from the tables saved before, as the claim says.
+        Every run goes into one table beside the verdicts. Gates and alternatives are read from it and from
+        the tables saved before, as the claim says; so is the rule's own estimate where they hold it, and
+        ``estimate`` is taken where they do not. So the verdict follows from its folder alone.
 
         Raises:
             ValueError: the claim is unknown, or belongs to another study.
@@ -58,9 +63,9 @@ class EvidenceFolder:
         if claim.study != self.study:
             own = ", ".join(c.key for c in claims_of_study(self.study))
             raise ValueError(f"{claim.key} belongs to {claim.study}; claims of {self.study}: {own}.")
-        beside = measured(claim, self.folder, estimate.kind if estimate else "exact", self._tables)
-        beside.pop(MAIN, None)
-        verdict = judge(claim, estimate, profile=self.profile, beside=beside)
+        tables = [*self._tables, *self._write_runs(trials)]
+        beside = measured(claim, self.folder, estimate.kind if estimate else "exact", tables)
+        verdict = judge(claim, beside.pop(MAIN, estimate), profile=self.profile, beside=beside)
         facts: dict[str, Any] = self._provenance | {"runs": trials.provenance()}
         record = Record(
             verdict,
@@ -69,8 +74,18 @@ class EvidenceFolder:
             data=ground.in_words(),
             n_cases=ground.held_out_subjects,
             figures=tuple(self._figures),
-            tables=tuple(self._tables),
+            tables=tuple(tables),
             notebook=f"{claim.notebook}.ipynb",
         )
         write_verdicts(self.folder, self.study, self.profile, [record])
         return verdict
+
+    def _write_runs(self, trials: "Trials") -> list[str]:
+        """Name of the table of runs, which is written anew where runs came in or their scores did."""
+        rows = list(trials.rows())
+        if not rows:
+            return []
+        if rows != self._rows:
+            write_run_table(self.folder, rows)
+            self._rows = rows
+        return [RUNS]

@@ -266,7 +266,7 @@ class Study:
         Called once the other study has its runs: verdicts then state its data, its cost and its provenance.
         """
         self.ground.rest_on(other.ground)
-        self.trials.seen |= other.trials.seen
+        self.trials.rest_on(other.trials)
 
     def save_figure(self, figure: "Figure", name: str, description: str) -> None:
         """Write a figure beside the verdicts as SVG and PNG; the description is its alt text."""

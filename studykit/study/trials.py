@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -18,14 +18,13 @@ from studykit.runs.effort import (
     provenance_of,
     seconds_a_step,
 )
+from studykit.runs.run_table import TUNING, rows_of
 from studykit.runs.side_by_side import work_side_by_side, workers_that_pay
 from studykit.runs.store import FINAL, Run, RunStore, derive_seed
 from studykit.runs.threads import most_workers
 from studykit.runs.training_run import run_config, work
 from studykit.runs.weights import new_method
 from studykit.study.ground import Ground
-
-TUNING = "tuning"
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +39,7 @@ class Trials:
         store: where the runs lie.
         arms: those named so far, as they were named or tuned last.
         seen: runs that were made or found, by key: what a verdict rests on.
+        whose: arm and repetition of runs, by key, of all that were planned here.
     """
 
     def __init__(self, ground: Ground, seeds: tuple[int, ...], nproc: int, store: RunStore) -> None:
@@ -49,6 +49,7 @@ class Trials:
         self.store = store
         self.arms: dict[str, Arm] = {}
         self.seen: dict[str, Run] = {}
+        self.whose: dict[str, tuple[str, int | str]] = {}
         self._operations: dict[str, int] = {}
 
     @property
@@ -133,7 +134,13 @@ class Trials:
 
     def _run_of(self, arm: Arm, seed: int) -> Run:
         """A repetition of an arm, as the store has it or would."""
-        return self.store.open(self.config(arm, seed), f"{self.study}: {arm.name}, seed {seed}")
+        return self._planned(arm, seed, f"{self.study}: {arm.name}, seed {seed}")
+
+    def _planned(self, arm: Arm, repetition: int | str, label: str) -> Run:
+        """A run that is kept in mind as that repetition of its arm."""
+        run = self.store.open(self.config(arm, repetition), label)
+        self.whose[run.key] = arm.name, repetition
+        return run
 
     def _chain(self, arm: Arm, seed: int) -> list[Run]:
         """A repetition of an arm, and before it the trainings that it starts from."""
@@ -144,8 +151,7 @@ class Trials:
         """An arm's tuning run at each learning rate, as far as those that are done say which come next."""
 
         def trial(rate: float) -> Run:
-            label = f"{self.study}: {arm.name}, tuning at {rate:g}"
-            return self.store.open(self.config(arm.at_rate(rate), TUNING), label)
+            return self._planned(arm.at_rate(rate), TUNING, f"{self.study}: {arm.name}, tuning at {rate:g}")
 
         sizes = self.ground.profile
         rates = list(candidate_rates(arm, sizes))
@@ -227,6 +233,16 @@ class Trials:
     def provenance(self) -> list[dict[str, Any]]:
         """Code and hardware that those runs were made with, and how many with each."""
         return provenance_of(self.seen.values())
+
+    def rest_on(self, other: "Trials") -> None:
+        """Take over the runs that another study made or found."""
+        self.seen |= other.seen
+        self.whose |= other.whose
+
+    def rows(self) -> Iterator[dict[str, str]]:
+        """Every run that was looked at, as rows of a run table."""
+        for key, run in self.seen.items():
+            yield from rows_of(run, *self.whose[key], self._operations_of(run.config))
 
     def _operations_of(self, config: Mapping[str, Any]) -> int:
         """Training operations of an optimizer step, counted once for each method and optimizer."""
