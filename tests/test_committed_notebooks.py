@@ -1,5 +1,7 @@
 """The committed notebooks: executed, without errors, in short cells, with every section a study needs."""
 
+import ast
+import importlib.util
 import json
 import re
 import socket
@@ -12,7 +14,7 @@ from studykit.claims.paper import load_papers
 from studykit.notebooks import notebooks, parameters_of, study_of
 
 WITHOUT_CLAIMS = ("00_tour", "99_summary")
-MOST_LINES = 20
+MOST_LINES = 15
 SECTIONS = ("## The claim", "## Parameters", "## Verdict", "## Limitations", "## Provenance")
 USED = {"claim cards": "claim_card(", "a verdict card": "verdict_card(", "a conclusion": "conclude("}
 PLACES = re.compile(r"""(?<![\w.:/~])/(?:home|root|Users|tmp|var|work|mnt|opt|usr|private)/\S+|[A-Z]:\\\S+""")
@@ -28,6 +30,18 @@ def cells(stem, kind=None):
 
 def source(cell):
     return "".join(cell["source"])
+
+
+def imports(stem):
+    """What the code imports: (module, name), the name empty where it is the module itself."""
+    found = set()
+    for cell in cells(stem, "code"):
+        for node in ast.walk(ast.parse(source(cell))):
+            if isinstance(node, ast.ImportFrom):
+                found |= {(node.module, alias.name) for alias in node.names}
+            elif isinstance(node, ast.Import):
+                found |= {(alias.name, "") for alias in node.names}
+    return found
 
 
 def texts(cell):
@@ -68,10 +82,25 @@ def test_one_cell_declares_parameters_and_the_profile_is_smoke(stem):
 @every
 def test_cells_are_short_and_explained(stem):
     for cell in cells(stem, "code"):
-        lines = source(cell).splitlines()
+        lines = [line for line in source(cell).splitlines() if line.strip()]
         assert len(lines) <= MOST_LINES, f"{len(lines)} lines: {lines[0]}"
     kinds = [cell["cell_type"] for cell in cells(stem)]
     assert "code code code code" not in " ".join(kinds), "four code cells without a word between them"
+
+
+@every
+def test_of_the_studies_rooms_it_imports_from_its_own_alone(stem):
+    own = f"studykit.studies.{stem.partition('_')[2]}"
+    modules = {module for module, _ in imports(stem) if module.startswith("studykit.studies")}
+    assert {module for module in modules if module != own and not module.startswith(f"{own}.")} == set()
+
+
+@every
+def test_what_it_imports_of_the_package_is_there(stem):
+    for module, name in imports(stem):
+        if module.partition(".")[0] == "studykit":
+            room = importlib.import_module(module)
+            assert not name or hasattr(room, name) or importlib.util.find_spec(f"{module}.{name}"), name
 
 
 @every
