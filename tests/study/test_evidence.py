@@ -30,7 +30,7 @@ def test_a_conclusion_is_read_back_with_what_it_rests_on(tiny, results, heads):
     (record,) = read_verdicts(results / STUDY / "laptop-own", STUDY, "laptop")
     assert record.verdict == verdict and verdict.status == "partially reproduced"
     assert verdict.reason.startswith("At reduced scale, not the paper's")
-    assert record.figures == (("curve.svg", "A line."),) and record.tables == ("errors.csv",)
+    assert record.figures == (("curve.svg", "A line."),) and record.tables == ("errors.csv", "runs.csv.gz")
     assert record.n_cases == 2 and record.notebook == "01_bertswin_convergence.ipynb"
     assert record.data == f"folder:{heads.name} at 4 mm: 2 training, 1 tuning, 2 held-out subjects"
     assert record.cost.flops == 4 * 2 * study.flops(arm, backward=True).total
