@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from studykit.claims.claim import Claim
 
+HEAD = ("claim", "least that matters", "seen in 80 of 100", "repetitions", "needed", "core- or GPU-hours")
 UNBOUNDED = "not known: an end is open"
 
 
@@ -68,7 +69,8 @@ def power_frame(results: str | Path, study: str, profile: str) -> "DataFrame":
     """The same as a table, for a notebook."""
     import pandas as pd
 
-    return pd.DataFrame([vars(sight) for sight in sights(results, study, profile)])
+    rows = [vars(sight).values() for sight in sights(results, study, profile)]
+    return pd.DataFrame(rows, columns=list(HEAD))
 
 
 def _sight(claim: "Claim", record: Record | None) -> Sight:

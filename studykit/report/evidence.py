@@ -1,12 +1,12 @@
 """Which evidence speaks for each claim: the strongest profile at hand, read from ``results/``."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studykit.claims.claim import Claim, Paper
-from studykit.claims.finding import NEGLIGIBLE, NOT_STATED, SUPPORTED, UNINFORMATIVE
+from studykit.claims.finding import NEGLIGIBLE, NOT_STATED, SUPPORTED, UNINFORMATIVE, directions_of
 from studykit.claims.multiplicity import holm
 from studykit.claims.power import p_value
 from studykit.claims.verdict import NOT_EVALUATED, judge
@@ -26,12 +26,14 @@ class Evidence:
     """A claim and the record that speaks for it, None where none does.
 
     ``survives`` says whether a supported finding stands after Holm's correction over its family; None where
-    the question does not arise. ``reruns`` hold the same study run again against it, by name.
+    the question does not arise. ``others`` are the verdicts of other profiles, never pooled with it, and
+    ``reruns`` hold the same study run again against it, by name.
     """
 
     claim: Claim
     record: Record | None
     survives: bool | None = None
+    others: tuple[Record, ...] = ()
     reruns: tuple[tuple[str, Comparison], ...] = ()
 
     @property
@@ -51,7 +53,7 @@ class Evidence:
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """What goes with the verdict: exploratory, what it depends on, whether it survives Holm."""
+        """What goes with the verdict: exploratory, what turns it, and whether it survives Holm."""
         marks = []
         if self.record is None or self.status == NOT_EVALUATED:
             return ()
@@ -62,6 +64,10 @@ class Evidence:
             marks.append(f"depends on {' and '.join(varies)}")
         if self.survives is False:
             marks.append("does not survive Holm's correction")
+        own = directions_of(self.finding)
+        opposed = [r.verdict for r in self.others if own.isdisjoint(directions_of(r.verdict.finding))]
+        if opposed:
+            marks.append(f"heterogeneous ({', '.join(f'{v.finding} at {v.profile}' for v in opposed)})")
         marks += [f"turned in rerun {name}" for name, comparison in self.reruns if comparison.turned]
         return tuple(marks)
 
@@ -109,7 +115,8 @@ class Evidence:
 def gather(results: str | Path, papers: Mapping[str, Paper]) -> tuple[Evidence, ...]:
     """Every claim of every paper with its strongest evidence, in the papers' order.
 
-    A profile that came to a verdict goes before one that did not, then the stronger goes first. A study run
+    An informative profile goes before one that is not, one that was judged before one that was not, then the
+    stronger goes first; the others stand beside it. A study run
     again lies in ``<study>/<profile>-rerun-<name>`` and is held against the first, never pooled with it.
 
     Raises:
@@ -123,8 +130,7 @@ def gather(results: str | Path, papers: Mapping[str, Paper]) -> tuple[Evidence, 
             for record in _checked(path, claims):
                 found[record.verdict.claim].append(record)
     return _corrected(
-        Evidence(claim, record := _strongest(found[key]), reruns=tuple(_reruns(Path(results), claim, record)))
-        for key, claim in claims.items()
+        _evidence(claim, _by_weight(found[key]), Path(results)) for key, claim in claims.items()
     )
 
 
@@ -213,9 +219,16 @@ def _checked(path: Path, claims: Mapping[str, Claim]) -> tuple[Record, ...]:
     return records
 
 
-def _strongest(records: list[Record]) -> Record | None:
-    judged = [record for record in records if record.verdict.status != NOT_EVALUATED]
-    return next(iter(judged or records), None)
+def _evidence(claim: Claim, records: Sequence[Record], results: Path) -> Evidence:
+    first = next(iter(records), None)
+    others = tuple(r for r in records[1:] if r.verdict.status != NOT_EVALUATED)
+    return Evidence(claim, first, others=others, reruns=tuple(_reruns(results, claim, first)))
+
+
+def _by_weight(records: Iterable[Record]) -> list[Record]:
+    """Informative ones first, then those that were judged at all, each in their order."""
+    order = {UNINFORMATIVE: 1, NOT_EVALUATED: 2}
+    return sorted(records, key=lambda record: order.get(record.verdict.status, 0))
 
 
 def _reruns(results: Path, claim: Claim, record: Record | None) -> Iterator[tuple[str, Comparison]]:

@@ -142,6 +142,9 @@ def _basis(evidence: Evidence) -> list[tuple[str, str]]:
         entries.append(("Depends on", escape(record.verdict.depends_on)))
     if record.first is not None:
         entries.append(("First protocol", escape(f"{record.first['status']}. {record.first['reason']}")))
+    for other in evidence.others:
+        said = f"{other.verdict.finding or other.verdict.status}. {other.verdict.reason}"
+        entries.append((f"Also at {escape(str(other.verdict.profile))}", escape(said)))
     for name, comparison in evidence.reruns:
         entries.append((f"Rerun {escape(name)}", escape(comparison_in_words(comparison))))
     entries += [

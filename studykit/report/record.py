@@ -13,7 +13,8 @@ Layout, schema 2; every key is always there::
                    "tables":     ["speedup.csv"],
                    "notebook":   "01_bertswin_convergence.ipynb"}]}           or null
 
-``first`` is the verdict as the protocol of 2026-11-20 gave it, for evidence that is as old; a record.
+``first`` is the verdict as the protocol of 2026-11-20 gave it, for evidence that is as old; a record. Files
+of that time (schema 1) are read too: their verdicts then wait for ``studykit judge``.
 Files are named relative to the folder and lie in it. The order of verdicts is that of their first writing.
 """
 
@@ -25,11 +26,12 @@ from pathlib import Path
 from typing import Any
 
 from studykit import atomic
-from studykit.claims.verdict import Verdict
+from studykit.claims.verdict import NOT_EVALUATED, Verdict
 from studykit.runs.cost import Cost
 
 FILE = "verdict.json"
-SCHEMA = 2
+FIRST_SCHEMA, SCHEMA = 1, 2
+WAITING = "Judged by the first protocol; studykit judge decides it again."
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,13 @@ def read_verdicts(
     path = Path(folder) / FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["schema"] != SCHEMA:
-            raise ValueError(f"schema {content['schema']!r}, this version reads {SCHEMA}")
+        if content["schema"] not in (FIRST_SCHEMA, SCHEMA):
+            raise ValueError(f"schema {content['schema']!r}, this version reads {FIRST_SCHEMA} and {SCHEMA}")
         for key, wanted in (("study", study), ("profile", profile)):
             if wanted is not None and content[key] != wanted:
                 raise ValueError(f"it is of {key} {content[key]!r}, expected {wanted!r}")
-        records = tuple(Record.from_dict(values) for values in content["verdicts"])
+        known = _brought_forward if content["schema"] == FIRST_SCHEMA else dict
+        records = tuple(Record.from_dict(known(values)) for values in content["verdicts"])
         claims = [record.verdict.claim for record in records]
         if len(set(claims)) != len(claims):
             raise ValueError(f"a claim has two verdicts: {', '.join(claims)}")
@@ -132,3 +135,15 @@ def read_verdicts(
             f"{path} cannot be read: {reason}. Remove it and conclude its study again."
         ) from error
     return records
+
+
+def _brought_forward(values: dict[str, Any]) -> dict[str, Any]:
+    """A record of schema 1 as one of schema 2: its verdict becomes ``first``, and another is waited for."""
+    first = values["verdict"]
+    kept = {key: first[key] for key in ("claim", "estimate", "profile")}
+    nothing = {"finding": None, "size": None, "depends_on": "", "gates": [], "sensitivity": []}
+    return {
+        **values,
+        "verdict": {**kept, **nothing, "status": NOT_EVALUATED, "reason": WAITING},
+        "first": first,
+    }

@@ -7,7 +7,7 @@ from studykit.claims.claim import Paper
 from studykit.claims.paper import claims_of_study
 from studykit.claims.rule_words import kind_in_words, rule_in_words
 from studykit.report.cards import deviation_in_words
-from studykit.report.design import looks_in_words, sights
+from studykit.report.design import HEAD, looks_in_words, sights
 from studykit.report.evidence import Evidence
 from studykit.report.rerun import compare, comparison_in_words, evidence_of, rates_that_turned
 from studykit.report.rule_history import rule_commit
@@ -60,6 +60,8 @@ def _verdict_lines(evidence: Evidence) -> Iterator[str]:
         yield f"  {profile}, depends on: {verdict.depends_on}"
     if record.first is not None:
         yield f"  {profile}, first protocol, {record.first['status']}: {record.first['reason']}"
+    for other in (record.verdict for record in evidence.others):
+        yield f"  {other.profile}, {other.finding or other.status}: {other.reason}"
     for name, comparison in evidence.reruns:
         yield f"  {profile}, rerun {name}: {comparison_in_words(comparison)}"
     yield f"  {profile}, concluded {facts['started'][:16].replace('T', ' ')}, {in_words(facts)}"
@@ -67,11 +69,10 @@ def _verdict_lines(evidence: Evidence) -> Iterator[str]:
 
 def power_lines(results: Path, study: str, profile: str) -> tuple[list[list[str]], str]:
     """A head and one row a claim: what its design can see; and how to look twice."""
-    head = ["claim", "least that matters", "seen in 80 of 100", "repetitions", "needed", "core- or GPU-hours"]
     rows = [list(vars(sight).values()) for sight in sights(results, study, profile)]
     planned = [c.rule.repetitions for c in claims_of_study(study) if not c.rule.counted]
     remark = looks_in_words(max(planned)) if planned else "Everything in this study is counted."
-    return [head, *rows], remark
+    return [list(HEAD), *rows], remark
 
 
 def comparison_lines(papers: Mapping[str, Paper], results: Path, rerun: Path) -> Iterator[str]:

@@ -156,6 +156,16 @@ class Study:
         """What the tuning and the runs still to do will take: steps, operations, minutes as timed here."""
         return self.trials.expect(arms)
 
+    def power(self) -> pd.DataFrame:
+        """What this design can see, by the evidence at hand: :func:`studykit.report.design.power_frame`.
+
+        At the smoke profile, which is never evidence, by that of the laptop profile.
+        """
+        from studykit.report.design import power_frame
+
+        profile = "laptop" if self.profile.name == "smoke" else self.profile.name
+        return power_frame(home.results_dir(), self.name, profile)
+
     def flops(self, arm: Arm | str, *, backward: bool = False) -> Flops:
         """Operations of one crop through an arm, forward or forward and backward."""
         return self.trials.flops(arm, backward=backward)

@@ -38,5 +38,5 @@ def test_an_unknown_study_lists_the_known_ones(tmp_path):
 
 def test_a_notebook_shows_the_same_as_a_table():
     frame = power_frame(results_dir(), "bertswin-convergence", "laptop")
-    assert list(frame.columns) == ["claim", "least", "visible", "n", "needed", "hours"] and len(frame) == 3
+    assert frame["claim"].iloc[0] == "convergence-speedup" and frame.shape == (3, 6)
     assert "99.48% and the second one of 95.20%" in looks_in_words(5)

@@ -40,6 +40,22 @@ def test_a_stronger_profile_with_too_few_seeds_gives_way(conclude, papers):
     assert row(summary_frame(conclude.results, papers), "steps")["profile"] == "laptop"
 
 
+def test_an_informative_profile_speaks_before_a_stronger_one_that_is_not(conclude, papers):
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    conclude.write("steps", "gpu", ratio(6.1, 4.0, 9.0), {"the baseline learns": ratio(0.0, 0.0, 1.0)})
+    found = evidence_of(conclude, papers)
+    assert (found.profile, found.status) == ("laptop", "partially reproduced")
+    assert [other.verdict.profile for other in found.others] == ["gpu"] and found.marks == ()
+
+
+def test_profiles_that_contradict_each_other_are_called_heterogeneous(conclude, papers):
+    conclude.write("steps", "laptop", ratio(0.5, 0.4, 0.6))
+    conclude.write("steps", "gpu", ratio(6.1, 4.0, 9.0))
+    assert evidence_of(conclude, papers).marks == ("heterogeneous (opposite at laptop)",)
+    conclude.write("steps", "laptop", ratio(1.5, 0.9, 2.5))
+    assert evidence_of(conclude, papers).marks == ()
+
+
 def test_smoke_alone_is_not_evidence(conclude, papers):
     conclude.write("steps", "smoke", ratio(6.0, 5.0, 7.0))
     found = row(summary_frame(conclude.results, papers), "steps")

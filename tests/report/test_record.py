@@ -55,7 +55,7 @@ def broken(change):
         ("[]", "indices"),
         ("\x00", "Expecting"),
         (broken(lambda c: c.pop("schema") and None), "missing key 'schema'"),
-        (broken(lambda c: c.update(schema=1)), "schema 1"),
+        (broken(lambda c: c.update(schema=3)), "schema 3"),
         (broken(lambda c: c.update(profile="gpu")), "profile 'gpu'"),
         (broken(lambda c: c["verdicts"][0].update(extra=1)), "got .*extra"),
         (broken(lambda c: c["verdicts"][0]["verdict"].update(status="proved")), "unknown status"),
@@ -78,3 +78,16 @@ def test_a_broken_file_is_not_overwritten(tmp_path):
     with pytest.raises(ValueError, match="cannot be read"):
         write_verdicts(tmp_path, "speed", "laptop", [record()])
     assert (tmp_path / "verdict.json").read_text(encoding="utf-8") == "{"
+
+
+def test_a_file_of_the_first_protocol_keeps_its_verdict_and_waits_to_be_judged(tmp_path):
+    first = {"claim": "toy/steps", "status": "inconclusive", "reason": "It holds 1.", "profile": "laptop"}
+    first |= {"estimate": ratio(2.4, 0.8, 3.3).to_dict()}
+    old = {key: value for key, value in record().to_dict().items() if key != "first"} | {"verdict": first}
+    content = {"schema": 1, "study": "speed", "profile": "laptop", "verdicts": [old]}
+    (tmp_path / "verdict.json").write_text(json.dumps(content))
+    (read,) = read_verdicts(tmp_path, "speed", "laptop")
+    assert read.first == first and read.verdict.estimate == ratio(2.4, 0.8, 3.3)
+    assert read.verdict.status == "not evaluated" and "studykit judge" in read.verdict.reason
+    write_verdicts(tmp_path, "speed", "laptop", [record("flops")])
+    assert [r.verdict.claim for r in read_verdicts(tmp_path)] == ["toy/steps", "toy/flops"]
