@@ -19,6 +19,7 @@ import psutil
 from studykit import atomic, home
 from studykit.arms.ownership import own_parameters
 from studykit.arms.profiles import check_profile
+from studykit.imports import without_url_grammar
 
 FAILED = "batch"
 TAIL_LINES = 12
@@ -271,7 +272,8 @@ def main(notebook: str, output: str, parameters: str) -> None:
     The files lie in a folder of this kernel's own, since two kernels that start at once would else take the
     same ones.
     """
-    import papermill
+    with without_url_grammar():
+        import papermill
     from jupyter_client.manager import AsyncKernelManager
 
     class FileKernelManager(AsyncKernelManager):

@@ -19,7 +19,7 @@ FLOORS = (
     "methods",
     "models losses metrics figures",
     "layers training data claims",
-    "masking registry atomic home",
+    "masking registry atomic home imports",
 )
 """Rooms of the package from the top floor down."""
 

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from studykit.metrics.remembered import remembered
+
 
 def kept_bytes(model: nn.Module, input_shape: Sequence[int], **inputs: Any) -> int:
-    """Activations held between the forward and the backward pass of ``model(x, **inputs)``.
+    """Activations held between the forward and the backward pass of ``model(x, **inputs)``, or remembered.
 
     >>> kept_bytes(nn.Sequential(nn.Linear(8, 4), nn.Tanh()), (2, 8))  # 8 tangents of 4 bytes
     32
@@ -28,6 +30,13 @@ def kept_bytes(model: nn.Module, input_shape: Sequence[int], **inputs: Any) -> i
     Returns:
         bytes.
     """
+    arguments = {"shape": tuple(input_shape), **inputs}
+    return remembered("kept", model, arguments, lambda: {"bytes": _count(model, input_shape, **inputs)})[
+        "bytes"
+    ]
+
+
+def _count(model: nn.Module, input_shape: Sequence[int], **inputs: Any) -> int:
     fake = FakeTensorMode()
     with fake:
         state = {

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from studykit.metrics.remembered import remembered
+
 
 @dataclass(frozen=True)
 class Flops:
@@ -30,7 +32,7 @@ class Flops:
 def count_flops(
     model: nn.Module, input_shape: Sequence[int], *, backward: bool = False, **inputs: Any
 ) -> Flops:
-    """Count the operations of ``model(x, **inputs)`` for an ``x`` of ``input_shape``.
+    """Count the operations of ``model(x, **inputs)`` for an ``x`` of ``input_shape``, or remember them.
 
     >>> count_flops(nn.Sequential(nn.Conv3d(1, 2, 1)), (1, 1, 4, 4, 4)).total  # 2 * 64 voxels * 2 products
     256
@@ -44,6 +46,14 @@ def count_flops(
     Returns:
         the total, and its share below each module (backward operations count for the model only).
     """
+    arguments = {"shape": tuple(input_shape), "backward": backward, **inputs}
+    by_module = remembered(
+        "flops", model, arguments, lambda: _count(model, input_shape, backward=backward, **inputs)
+    )
+    return Flops(by_module[""], by_module)
+
+
+def _count(model: nn.Module, input_shape: Sequence[int], *, backward: bool, **inputs: Any) -> dict[str, int]:
     twin = copy.deepcopy(model).to("meta")
     x = torch.empty(tuple(input_shape), device="meta")
     inputs = {name: v.to("meta") if isinstance(v, Tensor) else v for name, v in inputs.items()}
@@ -56,8 +66,7 @@ def count_flops(
     by_module = {
         name.removeprefix(root).removeprefix("."): n for name, n in forward.items() if name != "Global"
     }
-    total = counter.get_total_flops()
-    return Flops(total, by_module | {"": total})
+    return by_module | {"": counter.get_total_flops()}
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from studykit.imports import without_url_grammar
 from studykit.models.encoder_decoder import EncoderDecoder
 
 BLOCK = {
@@ -62,7 +63,8 @@ class Encoder(nn.Module):
     """An image to a map of each level, fine to coarse."""
 
     def __init__(self, in_channels: int, channels: Sequence[int]) -> None:
-        from monai.networks.nets.basic_unet import Down, TwoConv
+        with without_url_grammar():
+            from monai.networks.nets.basic_unet import Down, TwoConv
 
         super().__init__()
         steps = pairwise(channels)
@@ -82,7 +84,8 @@ class Decoder(nn.Module):
     """The encoder's maps to one map (B, channels[0], D, H, W)."""
 
     def __init__(self, channels: Sequence[int]) -> None:
-        from monai.networks.nets.basic_unet import UpCat
+        with without_url_grammar():
+            from monai.networks.nets.basic_unet import UpCat
 
         super().__init__()
         steps = list(enumerate(pairwise(channels)))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from studykit.data.volumes.cache import PreparedVolume
 from studykit.data.volumes.grids import spacing
 from studykit.data.volumes.tensors import label_tensor, volume_tensor
+from studykit.imports import without_url_grammar
 from studykit.metrics.segmentation import segmentation_score
 
 WINDOWS_AT_ONCE = 4
@@ -40,7 +41,8 @@ def segment_volume(
     Raises:
         ValueError: an image of another shape, or an overlap out of range.
     """
-    from monai.inferers import sliding_window_inference
+    with without_url_grammar():
+        from monai.inferers import sliding_window_inference
 
     if image.ndim != 4 or image.shape[0] != 1:
         raise ValueError(f"an image is (1, D, H, W), got {tuple(image.shape)}")

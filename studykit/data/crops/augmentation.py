@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from studykit.imports import without_url_grammar
+
 NUMBERS = 19
 """Uniform draws in [0, 1) that decide a change."""
 
@@ -86,7 +88,8 @@ def warp(window: Tensor, turn: Matrix, centre: list[float], size: tuple[int, int
     Returns:
         (2, D, H, W).
     """
-    from monai.networks.layers import AffineTransform
+    with without_url_grammar():
+        from monai.networks.layers import AffineTransform
 
     theta = torch.zeros(3, 4)
     theta[:, :3] = torch.tensor(turn)
@@ -109,7 +112,8 @@ def change_intensities(image: Tensor, change: Change) -> Tensor:
         noise = torch.randn(image.shape, generator=generator)
         image = image + change.noise * noise.to(image.device, non_blocking=True)
     if change.smooth is not None:
-        from monai.networks.layers import GaussianFilter
+        with without_url_grammar():
+            from monai.networks.layers import GaussianFilter
 
         image = GaussianFilter(3, change.smooth)(image[None, None])[0, 0]
     if change.brightness is not None:

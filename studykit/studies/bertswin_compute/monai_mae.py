@@ -9,6 +9,8 @@ import warnings
 
 from torch import nn
 
+from studykit.imports import without_url_grammar
+
 
 def monai_autoencoder(img_size: int = 224, patch_size: int = 16) -> nn.Module:
     """MONAI's ``MaskedAutoEncoderViT``: 768 wide, 12 blocks, MLP 3072, decoder 384 wide with 4 blocks.
@@ -17,7 +19,8 @@ def monai_autoencoder(img_size: int = 224, patch_size: int = 16) -> nn.Module:
         img_size: voxels an axis of the cubic volume of one channel.
         patch_size: voxels an axis of a patch.
     """
-    from monai.networks.nets import MaskedAutoEncoderViT
+    with without_url_grammar():
+        from monai.networks.nets import MaskedAutoEncoderViT
 
     with warnings.catch_warnings():
         # MONAI's position table calls torch.meshgrid without the argument that torch will ask for one day.
