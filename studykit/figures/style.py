@@ -8,6 +8,8 @@ import functools
 import io
 import itertools
 import re
+import sys
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ParamSpec
@@ -17,6 +19,7 @@ import numpy as np
 from matplotlib import ticker
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from PIL import Image
 
 from studykit import atomic
 from studykit.claims.estimate import Estimate
@@ -133,24 +136,50 @@ def score_limits(
 
 
 def save_figure(fig: Figure, folder: str | Path, name: str) -> dict[str, Path]:
-    """Write ``<folder>/<name>.svg`` and ``.png`` (150 dpi), light, and each whole or not at all.
+    """Write ``<folder>/<name>.svg`` and ``.png`` (150 dpi), light, both or, if drawing fails, neither.
 
     No date and no software version goes in, so equal figures are equal files. See
-    :mod:`studykit.figures.light`.
+    :mod:`studykit.figures.light`. An open notebook shows the picture as it was saved, and the figure is
+    closed: it is not drawn once more to be shown.
 
     Raises:
         ValueError: ``name`` is not a plain file stem of letters, digits, ``.``, ``_`` and ``-``.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ValueError(f"a figure's name must be letters, digits, '.', '_' or '-', got {name!r}")
-    folder = Path(folder)
-    metadata = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+    pictures = _drawn(fig)
     paths = {}
-    with plt.rc_context(STYLE):
-        for kind, without in metadata.items():
-            paths[kind] = folder / f"{name}.{kind}"
-            drawn = io.BytesIO()
-            fig.savefig(drawn, format=kind, metadata=without)
-            lighter = light_png if kind == "png" else lambda data: light_svg(data.decode()).encode()
-            atomic.write_bytes(paths[kind], lighter(drawn.getvalue()))
+    for kind, content in pictures.items():
+        paths[kind] = Path(folder) / f"{name}.{kind}"
+        atomic.write_bytes(paths[kind], content)
+    _show(fig, pictures["png"])
     return paths
+
+
+def _drawn(fig: Figure) -> dict[str, bytes]:
+    """The figure as SVG and as PNG, laid out once."""
+    pixels, vectors = io.BytesIO(), io.BytesIO()
+    with plt.rc_context(STYLE):
+        fig.savefig(pixels, format="png", metadata={"Software": None})
+        layout = fig.get_layout_engine()
+        fig.set_layout_engine("none")
+        try:
+            fig.savefig(vectors, format="svg", metadata={"Date": None, "Creator": None})
+        finally:
+            fig.set_layout_engine(layout)
+    return {"svg": light_svg(vectors.getvalue().decode()).encode(), "png": light_png(pixels.getvalue())}
+
+
+def _show(fig: Figure, png: bytes) -> None:
+    """In a notebook's kernel, show the picture, shrunk to the size that the figure has on a screen."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if not hasattr(shell, "kernel"):
+        return
+    from IPython.display import display
+
+    picture, shrunk = Image.open(io.BytesIO(png)).convert("RGB"), io.BytesIO()
+    scale = STYLE["figure.dpi"] / STYLE["savefig.dpi"]
+    size = [round(side * scale) for side in picture.size]
+    picture.resize(size, Image.Resampling.LANCZOS).save(shrunk, "PNG")
+    display({"image/png": b64encode(shrunk.getvalue()).decode(), "text/plain": repr(fig)}, raw=True)
+    plt.close(fig)

@@ -1,5 +1,11 @@
+import io
+import sys
+from base64 import b64decode
+from types import SimpleNamespace
+
 import matplotlib.pyplot as plt
 import pytest
+from PIL import Image
 
 from studykit.figures.style import PALETTE, arm_style, plain_log_ticks, save_figure, use_style
 
@@ -30,6 +36,29 @@ def test_a_figure_that_fails_to_draw_leaves_the_old_one(tmp_path):
         save_figure(broken, tmp_path, "a")
     assert path.read_bytes() == before
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_layout_is_made_once_and_is_there_afterwards(tmp_path):
+    fig, _ = plt.subplots(layout="constrained")
+    layout, laid_out = fig.get_layout_engine(), []
+    layout.execute = lambda own, execute=layout.execute: (laid_out.append(own), execute(own))
+    save_figure(fig, tmp_path, "a")
+    assert fig.get_layout_engine() is layout and len(laid_out) == 1
+
+
+def test_a_kernel_shows_the_picture_that_was_saved(tmp_path, monkeypatch):
+    shown = []
+    shell = SimpleNamespace(kernel=object())
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    display = SimpleNamespace(display=lambda content, raw: shown.append(content))
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    figure = picture()
+    saved = save_figure(figure, tmp_path, "a")["png"]
+    (content,) = shown
+    seen = Image.open(io.BytesIO(b64decode(content["image/png"])))
+    assert seen.size == (640, 480) and Image.open(saved).size == (960, 720)
+    assert content["text/plain"] == repr(figure)
+    assert not plt.fignum_exists(figure.number), "it is not drawn again"
 
 
 @pytest.mark.parametrize("name", ["../a", "", "a/b", ".a"])

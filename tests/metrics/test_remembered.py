@@ -61,9 +61,8 @@ def test_whatever_differs_is_counted_anew(counted, monkeypatch):
 
 
 def test_the_mask_counts_and_a_method_can_be_named(counted):
-    masks = [
-        random_patch_mask((4, 4, 4), ratio, 1, torch.Generator().manual_seed(0)) for ratio in (0.5, 0.75)
-    ]
+    draw = torch.Generator().manual_seed(0)
+    masks = [random_patch_mask((4, 4, 4), ratio, 1, draw) for ratio in (0.5, 0.75)]
     totals = []
     for mask in [*masks, *masks]:
         method = build_method("bertswin", img_size=16, patch_size=4, **BERTSWIN)
