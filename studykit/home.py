@@ -31,7 +31,8 @@ def notebooks_dir() -> Path:
 
 def results_dir() -> Path:
     """``$STUDYKIT_RESULTS``, or ``results/`` in the checkout."""
-    return Path(os.environ.get("STUDYKIT_RESULTS", home() / "results"))
+    given = os.environ.get("STUDYKIT_RESULTS")
+    return Path(given) if given else home() / "results"
 
 
 def evidence_dir(study: str, profile: str, *, own: bool) -> Path:
@@ -47,5 +48,12 @@ def runs_dir() -> Path:
 
 
 def data_dir() -> Path:
-    """``$STUDYKIT_DATA``, or the platform's user cache folder: archives and decoded volumes."""
-    return Path(os.environ.get("STUDYKIT_DATA", platformdirs.user_cache_dir("studykit", appauthor=False)))
+    """``$STUDYKIT_DATA``, or the platform's user cache folder: archives and decoded volumes.
+
+    Raises:
+        FileNotFoundError: neither is there, as for a user without a home.
+    """
+    folder = Path(os.environ.get("STUDYKIT_DATA") or platformdirs.user_cache_dir("studykit", appauthor=False))
+    if folder.parts[:1] == ("~",):
+        raise FileNotFoundError("this user has no home folder: set STUDYKIT_DATA to a folder for volumes")
+    return folder

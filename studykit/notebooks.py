@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -188,7 +189,9 @@ def _portable(notebook: str, parameters: Mapping[str, Any]) -> str:
 def _folders(parameters: Mapping[str, Any]) -> list[tuple[re.Pattern[str], str]]:
     """Folders that an output may name, inner ones first, and what stands for each."""
     named = {home.results_dir(): "results", home.data_dir(): "data", Path(sys.prefix): "python"}
-    named |= {home.home(): "studykit", Path(tempfile.gettempdir()): "temporary", Path.home(): "~"}
+    named |= {home.home(): "studykit", Path(tempfile.gettempdir()): "temporary"}
+    with suppress(RuntimeError):  # in a container a user may have no home
+        named |= {Path.home(): "~"}
     own = Path(str(parameters.get("data", "")).partition(":")[2])
     named |= {own: own.name}
     known = sorted(

@@ -1,6 +1,7 @@
 """The command line: what each verb prints, its exit status, and that it starts quickly."""
 
 import itertools
+import os
 import shutil
 import subprocess
 import sys
@@ -288,6 +289,34 @@ def test_data_check_names_what_is_wrong(call, tmp_path):
     said = call("data", "check", f"folder:{folder}")
     line = next(line for line in said.out.splitlines() if line.startswith("broken"))
     assert said.status == 1 and "refused: " in line and said.out.count(" ok") == 5
+
+
+def test_data_check_reads_like_a_note(call, tmp_path):
+    folder = write_heads(tmp_path / "own")
+    first = sorted(folder.iterdir())[0]
+    (folder / "twice_run-1.nii").write_bytes(first.read_bytes())
+    (folder / "twice_run-2.nii").write_bytes(first.read_bytes())
+    (folder / "x_brainmask.nii").write_bytes(first.read_bytes())
+    (folder / "notes.txt").write_text("read me")
+    said = call("data", "check", f"folder:{folder}")
+    assert said.status == 0
+    assert "6 subjects; 7 images can be used, 0 are refused, 0 have a label map" in said.out
+    assert "one subject: twice is twice_run-1.nii, twice_run-2.nii" in said.out
+    assert "1 files are not used:\n  x_brainmask.nii  is a mask of something else" in said.out
+    assert "other files: 1 .txt" in said.out
+
+
+def test_a_stream_that_lacks_a_letter_gets_another_one(tmp_path):
+    folder = write_heads(tmp_path / "own")
+    for arguments in (["data", "list"], ["data", "check", f"folder:{folder}"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "studykit", *arguments],
+            env={**os.environ, "PYTHONIOENCODING": "ascii", "STUDYKIT_DATA": str(tmp_path / "cache")},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert "26x26x26" in done.stdout
 
 
 # ---- runs and report

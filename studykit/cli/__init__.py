@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 from studykit import __version__
 from studykit.cli import data, pretraining, report, running, runs, studies
+from studykit.cli.words import speak_plainly
 
 GROUPS = (studies, running, pretraining, data, runs, report)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status: 0 done, 1 something failed, 2 a wrong call."""
+    speak_plainly()
     options = _parser().parse_args(arguments)
     try:
         return options.action(options)

@@ -1,8 +1,13 @@
 """Verbs on sources of volumes: data list, data fetch, data check."""
 
 import argparse
+import warnings
+from pathlib import Path
 
 from studykit.cli.words import print_columns
+
+MOST_NAMED = 8
+"""Images of a subject that a check names."""
 
 
 def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -39,13 +44,42 @@ def fetch(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> int:
-    from studykit.data.check import check_source
+    from studykit.cli.words import short
+    from studykit.data.check import check_report
+    from studykit.data.sources import own_path
 
-    rows = check_source(options.source)
-    lines = [["subject", "modality", "shape", "spacing (mm)", "intensity", "labels", "verdict"]]
-    for row in rows:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a warning would say is in the report
+        report = check_report(options.source)
+    root = own_path(options.source) or Path("/")
+
+    def name(path: str) -> str:
+        return short(Path(path), root) if root != Path("/") else path.rpartition("/")[2]
+
+    lines = [["subject", "image", "modality", "shape", "spacing (mm)", "intensity", "labels", "verdict"]]
+    for row in report.rows:
         sizes = ["×".join(f"{n:g}" for n in own) if own else "-" for own in (row.shape, row.spacing_mm)]
         intensity = f"{row.intensity[0]:g} to {row.intensity[1]:g}" if row.intensity else "-"
-        lines.append([row.subject, row.modality, *sizes, intensity, row.labels or "-", row.verdict])
+        verdict = "; ".join(filter(None, (row.verdict, row.note)))
+        lines.append(
+            [row.subject, name(row.path), row.modality, *sizes, intensity, row.labels or "-", verdict]
+        )
     print_columns(lines)
-    return 0 if all(row.ok for row in rows) else 1
+    refused = sum(not row.ok for row in report.rows)
+    labelled = sum(bool(row.labels_path) for row in report.rows)
+    people = report.people
+    print(
+        f"\n{len(people)} subjects; {len(report.rows) - refused} images can be used, {refused} are refused, "
+        f"{labelled} have a label map"
+    )
+    several = {subject: images for subject, images in people.items() if len(images) > 1}
+    for subject, images in several.items():
+        more = f" and {len(images) - MOST_NAMED} more" if len(images) > MOST_NAMED else ""
+        print(f"  one subject: {subject} is {', '.join(map(name, images[:MOST_NAMED]))}{more}")
+    if report.unused:
+        print(f"{len(report.unused)} files are not used:")
+        print_columns([["  " + name(str(entry.path)), entry.reason] for entry in report.unused])
+    if report.others:
+        counts = (f"{count} {suffix or 'without suffix'}" for suffix, count in sorted(report.others.items()))
+        print(f"other files: {', '.join(counts)}")
+    return 0 if not refused else 1

@@ -1,7 +1,10 @@
 """What the verbs say and are told: columns, short paths, a parameter's value."""
 
+import codecs
 import json
+import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,23 @@ def value_of(name: str, text: str) -> Any:
 def short(path: Path, root: Path) -> str:
     """A path as seen from ``root``, where it is below it."""
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+PLAIN = {"×": "x", "…": "...", "–": "-", "µ": "u", "≤": "<=", "→": "->"}
+
+
+def plain(error: UnicodeError) -> tuple[str, int]:
+    """What stands for letters that a terminal or a log has not, see :func:`codecs.register_error`."""
+    letters = error.object[error.start : error.end]
+    return "".join(PLAIN.get(letter, "?") for letter in letters), error.end
+
+
+def speak_plainly() -> None:
+    """A stream that lacks a letter gets another one in its place, and no table ends in an error."""
+    codecs.register_error("plain", plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="plain")
 
 
 def print_columns(lines: Sequence[Sequence[str]]) -> None:

@@ -1,13 +1,15 @@
-"""What ``studykit data check`` reports: every image of a source, and whether it can be used."""
+"""What ``studykit data check`` reports: every image of a source, whether it can be used, and what is not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from studykit.data.files.errors import BadVolume
-from studykit.data.files.refs import Subject
+from studykit.data.files.refs import Subject, Unused
 from studykit.data.sources import kind_of, open_source, prepared_source
 from studykit.data.volumes.cache import PreparedVolume
 from studykit.data.volumes.grids import spacing
@@ -15,6 +17,7 @@ from studykit.data.volumes.volumes import read_labels, read_volume
 
 MOST_VALUES = 12
 MADE_SPACING_MM = 3.0
+SAMPLED_VOXELS = 20_000
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,15 @@ class CheckRow:
     """One image of a source.
 
     Attributes:
+        path: what messages call the image, or where it is refused the file at fault.
         shape: voxels along (X, Y, Z); None where the image is refused before it is known. So are the next
             two.
         spacing_mm: voxel size along (X, Y, Z).
         intensity: smallest and largest value, in the file's units, or standardised where there is no file.
         labels: label values other than 0, the first twelve and how many more; empty where there are none.
         reason: why the image is refused; empty where it is not.
+        labels_path: what messages call its label map; empty where there is none.
+        note: what else is to be known of it.
     """
 
     subject: str
@@ -38,6 +44,8 @@ class CheckRow:
     intensity: tuple[float, float] | None
     labels: str
     reason: str
+    labels_path: str = ""
+    note: str = ""
 
     @property
     def ok(self) -> bool:
@@ -49,31 +57,74 @@ class CheckRow:
         return "ok" if self.ok else f"refused: {self.reason}"
 
 
+@dataclass(frozen=True)
+class Report:
+    """A whole source: its images, and for files of one's own everything else that lies there.
+
+    Attributes:
+        unused: files that may have been meant as images or label maps and are none, with reasons.
+        others: suffix → number of files that are something else.
+    """
+
+    rows: tuple[CheckRow, ...]
+    unused: tuple[Unused, ...] = ()
+    others: Mapping[str, int] | None = None
+
+    @property
+    def people(self) -> dict[str, list[str]]:
+        """Subject → its images."""
+        found: dict[str, list[str]] = {}
+        for row in self.rows:
+            found.setdefault(row.subject, []).append(row.path)
+        return found
+
+
 def check_source(name: str, *, cache: str | Path | None = None) -> list[CheckRow]:
+    """The rows of :func:`check_report`."""
+    return list(check_report(name, cache=cache).rows)
+
+
+def check_report(name: str, *, cache: str | Path | None = None) -> Report:
     """Read every image of a source, labels included, and say of each whether it can be used.
 
     What is made, such as a cohort, is made at ``MADE_SPACING_MM``. Raises what
     :func:`studykit.data.sources.open_source` raises; bad volumes are rows, not errors.
     """
     if kind_of(name).origin == "made":
-        return [_made_row(volume) for volume in prepared_source(name, MADE_SPACING_MM, cache=cache).volumes]
-    return list(check_subjects(open_source(name, cache=cache).subjects))
+        volumes = prepared_source(name, MADE_SPACING_MM, cache=cache).volumes
+        return Report(tuple(_made_row(volume) for volume in volumes))
+    collection = open_source(name, cache=cache)
+    return Report(tuple(check_subjects(collection.subjects)), collection.unused, collection.others)
 
 
-def check_subjects(subjects: tuple[Subject, ...]) -> Iterator[CheckRow]:
+def check_subjects(subjects: Iterable[Subject]) -> Iterator[CheckRow]:
     """One row for each image, as soon as it is read."""
     for subject in subjects:
-        shape = spacing = intensity = None
-        values, reason, path = "", "", subject.image.name
+        shape = size = intensity = None
+        values, reason, path, note = "", "", subject.image.name, subject.note
         try:
             volume = read_volume(subject.image)
-            shape, spacing = volume.array.shape, tuple(round(size, 4) for size in volume.spacing_mm)
+            shape, size = volume.array.shape, tuple(round(side, 4) for side in volume.spacing_mm)
             intensity = (float(volume.array.min()), float(volume.array.max()))
+            note = "; ".join(filter(None, (note, _suspicion(volume.array))))
             if subject.labels is not None:
                 values = _summary(np.unique(read_labels(subject.labels, volume, subject.labels_fit)))
         except BadVolume as error:
             reason, path = error.reason, error.path
-        yield CheckRow(subject.id, path, subject.modality, shape, spacing, intensity, values, reason)
+        labels = "" if subject.labels is None else subject.labels.name
+        yield CheckRow(
+            subject.id, path, subject.modality, shape, size, intensity, values, reason, labels, note
+        )
+
+
+def _suspicion(array: NDArray[np.float32]) -> str:
+    """Whether an image has so few values, all whole, that it may be a label map under another name."""
+    sample = np.unique(array.ravel(order="K")[:: 1 + array.size // SAMPLED_VOXELS])
+    if len(sample) > MOST_VALUES or (sample % 1).any():
+        return ""
+    values = np.unique(array)
+    few = len(values) <= MOST_VALUES and not (values % 1).any()
+    return f"has {len(values)} whole values: a label map?" if few else ""
 
 
 def _made_row(volume: PreparedVolume) -> CheckRow:
@@ -81,11 +132,11 @@ def _made_row(volume: PreparedVolume) -> CheckRow:
     intensity = (float(volume.array.min()), float(volume.array.max()))
     values = "" if volume.labels is None else _summary(np.unique(volume.labels))
     return CheckRow(
-        volume.subject, volume.key, volume.modality, volume.array.shape, size, intensity, values, ""
+        volume.subject, volume.subject, volume.modality, volume.array.shape, size, intensity, values, ""
     )
 
 
-def _summary(values: np.ndarray) -> str:
+def _summary(values: NDArray[Any]) -> str:
     shown = [str(value) for value in values if value != 0]
     more = len(shown) - MOST_VALUES
     return " ".join(shown[:MOST_VALUES]) + (f" and {more} more" if more > 0 else "")

@@ -7,26 +7,30 @@ nnU-Net, ``{"anterior": 1}``. A folder without that file has the classes ``class
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from studykit.data.files.digests import text_sha256
-from studykit.data.files.listing import LISTING
+from studykit.data.files.listing import IGNORED, LISTING
 from studykit.data.kinds import kinds
 from studykit.data.sources import kind_of
 from studykit.data.volumes.cache import Prepared, PreparedVolume
 from studykit.home import data_dir
 
+UNLABELLED = -1
 MOST_UNDECLARED = 64
 """Labels above it are the ids of some scheme rather than counted classes."""
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Volumes that all have labels: 0 is the background and ``1 + classes.index(name)`` a class."""
+    """Volumes that all have labels: 0 is the background and ``1 + classes.index(name)`` a class.
+
+    Voxels of :data:`UNLABELLED` are not labelled: they neither train nor count.
+    """
 
     prepared: Prepared
     classes: tuple[str, ...]
@@ -59,7 +63,9 @@ def open_labelled(source: str, spacing_mm: float, *, cache: str | Path | None = 
         return Labelled(prepared, tuple(names.values()))
     names = _counted(prepared) if names is None else names
     _check_values(prepared, names)
-    return Labelled(_numbered(prepared, tuple(names)), tuple(names.values()))
+    classes = {label: name for label, name in names.items() if name != IGNORED}
+    ignored = [label for label, name in names.items() if name == IGNORED]
+    return Labelled(_numbered(prepared, tuple(classes), ignored), tuple(classes.values()))
 
 
 def _counted(prepared: Prepared) -> dict[int, str]:
@@ -76,23 +82,29 @@ def _check_values(prepared: Prepared, names: Mapping[int, str]) -> None:
     for volume in prepared.volumes:
         strange = [int(value) for value in np.unique(volume.labels) if value and int(value) not in names]
         if strange:
-            declared = ", ".join(f"{label} {name}" for label, name in names.items())
+            declared = ", ".join(f"{label} {name or 'not labelled'}" for label, name in names.items())
             raise ValueError(
                 f"{volume.subject} ({volume.labels_path}) has the label {strange[0]}; the classes of "
                 f"{prepared.name} are 0 background, {declared}"
             )
 
 
-def _numbered(prepared: Prepared, labels: tuple[int, ...]) -> Prepared:
-    """Labels as 1, 2, … in the order of ``labels``; the volumes themselves where they are so already."""
-    if labels == tuple(range(1, len(labels) + 1)):
+def _numbered(prepared: Prepared, labels: tuple[int, ...], ignored: Sequence[int]) -> Prepared:
+    """Labels as 1, 2, … in the order of ``labels``, -1 where they are ignored.
+
+    The volumes themselves where they are so already.
+    """
+    if labels == tuple(range(1, len(labels) + 1)) and not ignored:
         return prepared
     known = np.array([0, *labels])
 
     def numbered(volume: PreparedVolume) -> PreparedVolume:
         new = np.searchsorted(known, volume.labels).astype(np.int16)
+        new[np.isin(volume.labels, ignored)] = UNLABELLED
         return replace(volume, labels=np.asfortranarray(new))
 
-    fingerprint = text_sha256(json.dumps([prepared.fingerprint, list(labels)]))
+    fingerprint = text_sha256(
+        json.dumps([prepared.fingerprint, list(labels), *([ignored] if ignored else [])])
+    )
     volumes = tuple(numbered(volume) for volume in prepared.volumes)
     return replace(prepared, volumes=volumes, fingerprint=fingerprint)

@@ -2,7 +2,7 @@ import numpy as np
 from tiny_template import toy_template
 from tiny_volumes import affine, blob, save
 
-from studykit.data.check import check_source
+from studykit.data.check import check_report, check_source
 from studykit.data.cohorts import cohort
 
 
@@ -39,3 +39,32 @@ def test_what_is_made_is_checked_as_it_is_made(tmp_path, monkeypatch):
     assert len(rows) == 2 and all(row.ok for row in rows)
     assert rows[0].shape == (48, 48, 48) and rows[0].spacing_mm == (3.0, 3.0, 3.0)
     assert set(rows[0].labels.split()) <= set("123456") and rows[0].labels
+
+
+def test_a_messy_folder_is_told_like_a_note(tmp_path):
+    data = tmp_path / "data"
+    labels = np.zeros(blob().shape, np.int16)
+    labels[:3, 0, 0] = [5, 0, 7]
+    save(data / "P01_visit1_T1w.nii.gz")
+    save(data / "P01_visit2_T1w.nii.gz")
+    save(data / "P02_T1w.nii.gz")
+    save(data / "P02_seg.nii.gz", labels)
+    save(data / "P03_T1w_brainmask.nii.gz", labels)
+    save(data / "odd.nii", labels)
+    (data / "notes.txt").write_text("read me")
+    report = check_report(f"folder:{data}", cache=tmp_path / "cache")
+    assert {subject: len(images) for subject, images in report.people.items()} == {
+        "P01": 2,
+        "P02": 1,
+        "odd": 1,
+    }
+    rows = {row.path.rpartition("/")[2]: row for row in report.rows}
+    assert rows["P02_T1w.nii.gz"].labels == "5 7" and rows["P02_T1w.nii.gz"].labels_path.endswith(
+        "P02_seg.nii.gz"
+    )
+    assert rows["odd.nii"].ok and rows["odd.nii"].note == "has 3 whole values: a label map?"
+    assert not rows["P01_visit1_T1w.nii.gz"].note
+    assert [(entry.path.name, entry.reason) for entry in report.unused] == [
+        ("P03_T1w_brainmask.nii.gz", "is a mask of something else than structures")
+    ]
+    assert dict(report.others) == {".txt": 1}

@@ -10,7 +10,7 @@ from tiny_volumes import affine, blob, save
 from studykit.data.cohorts.cohort import volume_table
 from studykit.data.cohorts.designs import DESIGNS, cohort_settings
 from studykit.data.files.listing import read_classes
-from studykit.data.labelled import open_labelled
+from studykit.data.labelled import UNLABELLED, open_labelled
 
 TASK = "Task04_Hippocampus"
 
@@ -169,3 +169,12 @@ def test_structures_are_about_as_large_as_their_templates():
     assert len(rows) == 2 * 6 and all(row.subjects == 2 for row in rows)
     for row in rows:
         assert 0.5 < row.smallest_ml / row.source_ml and row.largest_ml / row.source_ml < 2, row
+
+
+def test_ignored_voxels_are_no_class_and_not_labelled(labelled, folder):
+    source = folder({"a": label_map(1, 3)}, {"background": 0, "tooth": 1, "jaw": 2, "ignore": 3})
+    found = labelled(source)
+    assert found.classes == ("tooth", "jaw")
+    assert set(np.unique(found.prepared.volumes[0].labels)) == {UNLABELLED, 0, 1}
+    plain = labelled(folder({"a": label_map(1, 2)}, {"background": 0, "tooth": 1, "jaw": 2}))
+    assert plain.prepared.fingerprint != found.prepared.fingerprint

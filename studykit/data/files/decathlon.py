@@ -1,11 +1,9 @@
 """The ten tasks of the Medical Segmentation Decathlon: download through MONAI, and a reader of their layout.
 
 Source: Antonelli et al. 2022, Nature Communications 13:4128. Layout: ``TaskNN_Name/dataset.json`` lists
-    training
-images and labels and names the modality of every channel.
+training images and labels and names the modality of every channel.
 """
 
-import json
 import os
 import shutil
 import sys
@@ -14,6 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from studykit.data.files.listing import read_channels, read_listing
 from studykit.data.files.refs import Subject, VolumeRef
 
 
@@ -77,12 +76,15 @@ def read_task(folder: Path) -> tuple[Subject, ...]:
         ValueError: the list is not JSON, has no ``training`` entries, or names a file outside the folder.
     """
     listing = folder / "dataset.json"
-    description = json.loads(listing.read_text(encoding="utf-8"))
-    if not description.get("training"):
+    entries = read_listing(listing).get("training")
+    if not isinstance(entries, list) or not entries:
         raise ValueError(f"{listing} has no 'training' entries")
-    channels = [_MODALITIES.get(text.upper(), text) for _, text in sorted(description["modality"].items())]
+    if not all(isinstance(entry, dict) and {"image", "label"} <= entry.keys() for entry in entries):
+        raise ValueError(f'{listing}: each of the \'training\' entries needs an "image" and a "label"')
+    named = read_channels(listing) or {0: "unknown"}
+    channels = [_MODALITIES.get(text.upper(), text) for _, text in sorted(named.items())]
     subjects = []
-    for entry in sorted(description["training"], key=lambda entry: entry["image"]):
+    for entry in sorted(entries, key=lambda entry: entry["image"]):
         image, labels = _inside(folder, entry["image"]), _inside(folder, entry["label"])
         for index, modality in enumerate(channels):
             frame = index if len(channels) > 1 else None

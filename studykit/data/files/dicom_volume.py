@@ -15,6 +15,7 @@ from studykit.data.files.dicom_grid import (
 )
 from studykit.data.files.dicom_headers import frames, keep_locale, no_image, numbers, read_header
 from studykit.data.files.errors import NoGrid
+from studykit.data.files.text import plain_path
 
 
 @keep_locale()
@@ -73,11 +74,12 @@ def _pixels(file: Path) -> NDArray[Any]:
 
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(file))
     warned = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
-        image = reader.Execute()
+        with plain_path(file) as path:
+            reader.SetFileName(str(path))
+            image = reader.Execute()
     except RuntimeError as error:
         raise ValueError(f"{file.name}: its pixels cannot be read, they are cut short or damaged") from error
     finally:

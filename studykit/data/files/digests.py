@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from studykit import atomic
@@ -29,7 +30,8 @@ def file_sha256(path: str | Path, memory: str | Path | None = None) -> str:
         return known["sha256"]
     digest = _digest(path)
     if time.time() - status.st_mtime > SETTLE_SECONDS:
-        atomic.write_json(note, {"stamp": stamp, "sha256": digest})
+        with suppress(OSError):  # a memory that cannot be written costs time only
+            atomic.write_json(note, {"stamp": stamp, "sha256": digest})
     return digest
 
 

@@ -5,10 +5,7 @@ Untrusted bytes are data: nothing is unpickled and no header leads out of its fo
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +17,7 @@ from studykit.data.files.dicom_volume import read_series
 from studykit.data.files.errors import BadVolume, NoGrid
 from studykit.data.files.itk_headers import META_SUFFIXES, NRRD_SUFFIXES, detached_data, millimetres
 from studykit.data.files.refs import RawGrid, VolumeRef
+from studykit.data.files.text import plain_path
 
 NIFTI_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 1e-3}
 """Code of a NIfTI header's unit of length → millimetres: not stated, metre, millimetre, micrometre."""
@@ -125,24 +123,9 @@ def _read_itk(ref: VolumeRef) -> Decoded:
     unit = millimetres(ref.path)
     # By its name ITK would not know a file in capitals.
     image_io = "MetaImageIO" if ref.suffix in META_SUFFIXES else "NrrdImageIO"
-    with _plain_path(ref.path) as path:
+    with plain_path(ref.path, detached_data(ref.path)) as path:
         array, affine = _from_itk(sitk.ReadImage(str(path), imageIO=image_io))
     return array, np.diag([unit, unit, unit, 1.0]) @ affine
-
-
-@contextmanager
-def _plain_path(path: Path) -> Iterator[Path]:
-    """The path, or a link to it where its name is no UTF-8, which ITK cannot open."""
-    try:
-        str(path).encode()
-        yield path
-    except UnicodeEncodeError:
-        with TemporaryDirectory(prefix="studykit-") as folder:
-            for data in detached_data(path):
-                (Path(folder) / data.name).symlink_to(data.absolute())
-            link = Path(folder) / f"volume{path.suffix}"
-            link.symlink_to(path.absolute())
-            yield link
 
 
 def _from_itk(image: Any) -> Decoded:

@@ -8,6 +8,8 @@ from typing import Any
 from studykit.data.files.text import read_text
 
 LISTING = "dataset.json"
+IGNORED = ""
+"""In the place of a class's name."""
 
 
 def read_listing(listing: Path) -> dict[str, Any]:
@@ -40,8 +42,8 @@ def read_channels(listing: Path) -> dict[int, str]:
 def read_classes(listing: Path) -> dict[int, str]:
     """Label → class, in the order of labels and without the background.
 
-    Either way of writing: the Decathlon's ``{"1": "anterior"}`` and nnU-Net's ``{"anterior": 1}``. ``ignore``
-    is no class: its voxels are not labelled.
+    Either way of writing: the Decathlon's ``{"1": "anterior"}`` and nnU-Net's ``{"anterior": 1}``. nnU-Net's
+    ``ignore`` is no class but says that a voxel is not labelled: its name is ``IGNORED`` here.
 
     Raises:
         ValueError: no ``labels``, regions of several labels, labels that are no whole numbers from 0, or one
@@ -52,7 +54,12 @@ def read_classes(listing: Path) -> dict[int, str]:
         raise ValueError(f'{listing} has no "labels", such as {{"0": "background", "1": "anterior"}}')
     pairs = [_pair(listing, key, value) for key, value in labels.items()]
     names = dict(sorted(pair for pair in pairs if pair[0] > 0))
-    if len({label for label, _ in pairs}) < len(pairs) or len(set(names.values())) < len(names) or not names:
+    names = {label: IGNORED if name.lower() == "ignore" else name for label, name in names.items()}
+    if (
+        len({label for label, _ in pairs}) < len(pairs)
+        or len(set(names.values())) < len(names)
+        or not any(names.values())
+    ):
         raise ValueError(f"{listing}: labels must be distinct, at least one besides 0; got {dict(labels)}")
     return names
 

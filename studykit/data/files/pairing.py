@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studykit.data.files.people import IMAGE_WORDS, MODALITY_WORDS, case_of, subject_in
-from studykit.data.files.walk import Unused, stem
+from studykit.data.files.refs import Unused
+from studykit.data.files.walk import stem
 
 FOLDERS: Mapping[str, tuple[str, ...]] = {
     "imagestr": ("labelstr",),

@@ -1,8 +1,8 @@
 """Where one volume's bytes lie (a file, a DICOM series, members of an archive) and whose they are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -137,12 +137,22 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class Unused:
+    """A file that is no image of a collection, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
 class Collection:
     """An opened source: its images, all of them at hand.
 
     Attributes:
         subjects: images in a fixed order; images of one subject are neighbours.
         cache: folder for archives, digests and decoded volumes.
+        unused: files that may have been meant as images or label maps and are none, with reasons.
+        others: suffix → number of other files.
     """
 
     name: str
@@ -150,6 +160,8 @@ class Collection:
     licence: str
     citation: str
     cache: Path
+    unused: tuple[Unused, ...] = ()
+    others: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def ids(self) -> tuple[str, ...]:

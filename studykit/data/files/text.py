@@ -1,7 +1,10 @@
 """Text of foreign files, and names that may not be text at all."""
 
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 
 def read_text(path: Path) -> str:
@@ -20,3 +23,22 @@ def readable(name: str) -> str:
     'b\\xe9'
     """
     return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+@contextmanager
+def plain_path(path: Path, beside: Iterable[Path] = ()) -> Iterator[Path]:
+    """The path, or a link to it where it is no UTF-8: SimpleITK ends the whole process over such a name.
+
+    Args:
+        beside: files of the same folder that the file names.
+    """
+    try:
+        str(path.absolute()).encode()
+        yield path
+    except UnicodeEncodeError:
+        with TemporaryDirectory(prefix="studykit-") as folder:
+            for other in beside:
+                (Path(folder) / other.name).symlink_to(other.absolute())
+            link = Path(folder) / f"volume{path.suffix}"
+            link.symlink_to(path.absolute())
+            yield link

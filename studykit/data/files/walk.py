@@ -11,19 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from studykit.data.files.dicom_headers import read_header
+from studykit.data.files.refs import Unused
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mgh", ".mgh.gz")
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 MAGIC = 132
 """Bytes at the start of a DICOM file, the last four of them are ``DICM``."""
-
-
-@dataclass(frozen=True)
-class Unused:
-    """A file that is no image of the collection, and why."""
-
-    path: Path
-    reason: str
 
 
 @dataclass

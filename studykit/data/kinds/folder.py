@@ -1,9 +1,10 @@
 """``folder:PATH``: the user's own volumes, as they lie, see :mod:`studykit.data.files.folder`."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-from studykit.data.files.folder import read_folder
+from studykit.data.files.folder import survey
 from studykit.data.files.listing import LISTING, read_classes
 from studykit.data.files.refs import Collection
 from studykit.data.kinds.kind import Source, SourceKind
@@ -29,7 +30,13 @@ class Folder(SourceKind):
         )
 
     def open(self, name: str, cache: Path) -> Collection:
-        return Collection(name, read_folder(self.path(name)), "your own data", "", cache)
+        found = survey(self.path(name))
+        own = Collection(name, found.subjects, "your own data", "", cache, found.unused, found.others)
+        if found.unused:
+            warnings.warn(
+                f"{len(found.unused)} files are not used; studykit data check says why", stacklevel=4
+            )
+        return own
 
     def classes(self, name: str, cache: Path) -> Mapping[int, str] | None:
         listing = self.path(name) / LISTING

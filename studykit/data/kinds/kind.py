@@ -105,6 +105,8 @@ class SourceKind:
     def classes(self, name: str, cache: Path) -> Mapping[int, str] | None:
         """Label → class of the opened source, without the background; None where they are not declared.
 
+        An empty name stands for voxels that are not labelled.
+
         Raises:
             ValueError: a declaration that cannot be read.
         """

@@ -139,16 +139,26 @@ def _prepare_one(subject: Subject, settings: VolumeSettings, cache: Path) -> Pre
 
 
 def cached_arrays(cache: Path, key: str, make: Callable[[], PreparedArrays]) -> PreparedArrays:
-    """The entry ``key``, mapped from disk; made first where it is missing or damaged, by one process."""
+    """The entry ``key``, mapped from disk; made first where it is missing or damaged, by one process.
+
+    Raises:
+        OSError: the entry has to be made and the cache cannot be written.
+    """
     entry = cache / "volumes" / key
-    entry.parent.mkdir(parents=True, exist_ok=True)
     found = _open_entry(entry)
     if found is None:
-        with FileLock(entry.with_suffix(".lock")):
-            found = _open_entry(entry)
-            if found is None:
-                _write_entry(entry, make())
+        try:
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(entry.with_suffix(".lock")):
                 found = _open_entry(entry)
+                if found is None:
+                    _write_entry(entry, make())
+                    found = _open_entry(entry)
+        except OSError as error:
+            raise OSError(
+                f"the cache {cache} cannot be written ({error.strerror or error}): make room or give rights "
+                "there, or set STUDYKIT_DATA to another folder"
+            ) from error
     assert found is not None
     return found
 

@@ -57,6 +57,10 @@ def vesselness(
         raise ValueError(f"scales_mm must be one or several positive numbers, got {tuple(scales_mm)}")
     from skimage import filters
 
+    image = image.astype(np.float32)
+    if ridge_filter == "frangi":
+        # Its thresholds are absolute numbers: without this, the unit of intensity would decide.
+        image = (image - image.mean(dtype=np.float64)) / max(image.std(dtype=np.float64), 1e-30)
     response = getattr(filters, ridge_filter)(
         image.astype(np.float32), sigmas=[scale / spacing.mean() for scale in scales_mm], black_ridges=False
     )

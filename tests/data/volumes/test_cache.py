@@ -216,3 +216,33 @@ c.prepare(Collection("test", (subject,), "", "", Path({str(tmp_path / "cache")!r
     whole = prepare(replace(collect(path), cache=tmp_path / "other"), FINE)
     assert killed.fingerprint == whole.fingerprint
     np.testing.assert_array_equal(killed.volumes[0].foreground, whole.volumes[0].foreground)
+
+
+def test_a_cache_that_cannot_be_written_is_named_and_no_volume(tmp_path, collect):
+    path = save(tmp_path / "a.nii.gz")
+    (tmp_path / "file").write_text("no folder")
+    collection = replace(collect(path), cache=tmp_path / "file")
+    with pytest.raises(OSError, match=r"the cache .*file cannot be written \(.*or set STUDYKIT_DATA"):
+        prepare(collection, FINE)
+
+
+def test_a_volume_replaced_under_its_old_time_is_prepared_anew(tmp_path, collect):
+    path = save(tmp_path / "a.nii")
+    os.utime(path, (1e9, 1e9))
+    first = prepare(collect(path), FINE).fingerprint
+    other = save(tmp_path / "b.nii", blob()[::-1].copy())
+    os.utime(other, (1e9, 1e9))
+    assert other.stat().st_size == path.stat().st_size
+    os.replace(other, path)
+    assert prepare(collect(path), FINE).fingerprint != first
+
+
+def test_labels_are_kept_apart_by_how_they_are_resampled(tmp_path, collect, monkeypatch):
+    image, labels = save(tmp_path / "a.nii"), save(tmp_path / "l.nii", (blob() > 110).astype(np.int16))
+    collection = collect(Subject("a", VolumeRef(image), VolumeRef(labels)))
+    (before,) = prepare(collection, FINE).volumes
+    count = len(list((tmp_path / "cache" / "volumes").glob("*/")))
+    monkeypatch.setattr("studykit.data.volumes.cache.LABELS_VERSION", 99)
+    (after,) = prepare(collection, FINE).volumes
+    assert after.key == before.key, "what is learnt from images alone stays what it was"
+    assert len(list((tmp_path / "cache" / "volumes").glob("*/"))) == count + 1

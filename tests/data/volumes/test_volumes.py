@@ -284,3 +284,28 @@ def test_identity_of_the_default_settings_stays_what_finished_runs_were_made_wit
 def test_settings_are_checked(wrong, match):
     with pytest.raises(ValueError, match=match):
         VolumeSettings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [(2**33 + 5, "int64"), (2**32 - 6, "uint32"), (-(2**40), "int64"), (2.0**31, "float64")],
+)
+def test_labels_beyond_32_bits_are_refused_and_not_wrapped(tmp_path, value, dtype):
+    image = read_volume(VolumeRef(save(tmp_path / "i.nii")))
+    labels = np.where(blob() > 110, value, 0).astype(dtype)
+    nib.save(nib.Nifti1Image(labels, affine(), dtype=dtype), tmp_path / "l.nii")
+    with pytest.raises(BadVolume, match="do not fit 32 bits"):
+        read_labels(VolumeRef(tmp_path / "l.nii"), image)
+
+
+@pytest.mark.parametrize("off", [1e-6, -1e-6, 2e-5])
+@pytest.mark.parametrize("degrees", [45, 135, -45, 30])
+def test_two_grids_that_agree_to_rounding_are_one(tmp_path, degrees, off):
+    def turned(angle):
+        c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+        return np.array([[c, -s, 0, 0], [s, c, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+
+    labels = (blob() > 110).astype(np.int16)
+    image = read_volume(VolumeRef(save(tmp_path / "i.nii", blob(), turned(degrees + off))))
+    found = read_labels(VolumeRef(save(tmp_path / "l.nii", labels, turned(degrees - off))), image)
+    assert np.array_equal(found, image.array > 110)

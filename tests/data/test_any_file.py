@@ -1,0 +1,161 @@
+"""For any affine, type of numbers and layout: a marker lies where nibabel puts it, and nobody is split."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from tiny_volumes import itk_image
+
+from studykit.data.files.folder import read_folder
+from studykit.data.files.people import channel_cases, name_subjects, read_told
+from studykit.data.files.refs import VolumeRef
+from studykit.data.files.walk import stem
+from studykit.data.volumes.volumes import VolumeSettings, prepare_arrays, read_labels, read_volume
+
+hypothesis = pytest.importorskip("hypothesis", reason="the property tests need hypothesis")
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
+SHAPE = (17, 14, 12)
+FOUND = settings(max_examples=40, deadline=None, database=None)
+
+sizes = st.floats(0.6, 3.0)
+angles = st.floats(-180, 180)
+places = st.tuples(*(st.integers(4, side - 5) for side in SHAPE))
+numbers = st.sampled_from(["uint8", "int8", "int16", "uint16", "int32", "float32", "float64"])
+
+
+@st.composite
+def affines(draw):
+    """Rotations by any angles with mirrored axes, voxels of any size, an origin anywhere."""
+    turn = np.eye(3)
+    for axis, angle in enumerate(draw(st.tuples(angles, angles, angles))):
+        c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+        i, j = [(1, 2), (0, 2), (0, 1)][axis]
+        part = np.eye(3)
+        part[[i, i, j, j], [i, j, i, j]] = c, -s, s, c
+        turn = turn @ part
+    mirror = np.diag([draw(st.sampled_from([-1, 1])) for _ in range(3)])
+    size = np.diag([draw(sizes) for _ in range(3)])
+    origin = [draw(st.floats(-200, 200)) for _ in range(3)]
+    return nib.affines.from_matvec(turn @ mirror @ size, origin)
+
+
+def marked(place, dtype):
+    """A head with one bright spot, and a label map of that spot; where the spot is."""
+    image = np.random.default_rng(0).integers(40, 60, SHAPE)
+    image[:2] = image[:, :2] = 0
+    spot = tuple(slice(p - 1, p + 2) for p in place)
+    image[spot] = 120
+    labels = np.zeros(SHAPE, dtype=np.int16)
+    labels[spot] = 5
+    return image.astype(dtype), labels
+
+
+@FOUND
+@given(affines(), numbers, places, st.sampled_from([".nii", ".nii.gz", ".mgz", ".mha", ".nrrd"]))
+def test_a_marker_lies_where_nibabel_puts_it(tmp_path_factory, matrix, dtype, place, suffix):
+    folder = tmp_path_factory.mktemp("any")
+    if suffix == ".mgz":
+        dtype = {"uint8": "uint8", "int16": "int16", "int32": "int32"}.get(dtype, "float32")
+    image, labels = marked(place, dtype)
+    for name, array in {"image": image, "labels": labels}.items():
+        if suffix in (".mha", ".nrrd"):
+            import SimpleITK as sitk
+
+            sitk.WriteImage(itk_image(array, matrix), str(folder / f"{name}{suffix}"))
+        else:
+            kind = nib.MGHImage if suffix == ".mgz" else nib.Nifti1Image
+            nib.save(kind(array, matrix), folder / f"{name}{suffix}")
+    truth = nib.affines.apply_affine(matrix, place)
+    volume = read_volume(VolumeRef(folder / f"image{suffix}"))
+    found = read_labels(VolumeRef(folder / f"labels{suffix}"), volume)
+    for array, least in ((volume.array, 100), (found, 1)):
+        centre = np.argwhere(array >= least).mean(axis=0)
+        assert nib.affines.apply_affine(volume.affine, centre) == pytest.approx(truth, abs=1e-2)
+    assert np.all(np.diag(volume.affine[:3, :3] / volume.spacing_mm) >= 0.57), "the axes are the nearest ones"
+
+
+@FOUND
+@given(affines(), places, st.floats(0.7, 2.5))
+def test_image_and_labels_stay_together_at_any_spacing(tmp_path_factory, matrix, place, target):
+    folder = tmp_path_factory.mktemp("any")
+    image, labels = marked(place, "int16")
+    labels[tuple(slice(p - 3, p + 4) for p in place)] = 5
+    for name, array in {"image": image, "labels": labels}.items():
+        nib.save(nib.Nifti1Image(array, matrix), folder / f"{name}.nii")
+    volume = read_volume(VolumeRef(folder / "image.nii"))
+    prepared = prepare_arrays(
+        volume,
+        read_labels(VolumeRef(folder / "labels.nii"), volume),
+        "T1w",
+        VolumeSettings(target, crop=False),
+    )
+    centre = np.argwhere(prepared.labels == 5).mean(axis=0)
+    truth = nib.affines.apply_affine(matrix, place)
+    away = np.linalg.inv(prepared.affine[:3, :3]) @ (
+        nib.affines.apply_affine(prepared.affine, centre) - truth
+    )
+    assert np.abs(away).max() <= 0.51, "half a voxel at the most, where a border lies in a voxel's middle"
+
+
+STYLES = {
+    "{p}_{m}": ("P{:02d}", "{}"),
+    "{p}/{s}/{m}": ("P{:02d}", "ses-{}"),
+    "sub-{p}/ses-{s}/anat/sub-{p}_ses-{s}_{m}": ("{:02d}", "{}"),
+    "{p}/{p}_{s}_{m}": ("case{}", "visit{}"),
+    "{p}_{s}_{m}": ("anna{}", "tp{}"),
+    "{m}/{p}": ("x{:03d}", "{}"),
+    "data/{p}/{m}_{s}": ("p{}", "run-{}"),
+    "{p}_{s}": ("K{:03d}", "2019010{}"),
+}
+"""Path of an image: how a person's number and a session's number are written in it."""
+MODALITIES = ("T1w", "FLAIR", "t2")
+
+
+@FOUND
+@given(
+    st.sampled_from(sorted(STYLES)),
+    st.lists(
+        st.tuples(st.integers(1, 60), st.integers(1, 4), st.sampled_from(MODALITIES)), min_size=2, max_size=25
+    ),
+)
+def test_no_subject_is_split_and_no_two_are_one(style, images):
+    people, sessions = STYLES[style]
+    owners = {}
+    for number, session, modality in images:
+        name = style.format(p=people.format(number), s=sessions.format(session), m=modality)
+        owners.setdefault(Path(f"{name}.nii.gz"), number)
+    paths = sorted(owners)
+    channels = channel_cases([stem(path) for path in paths], certain=False)
+    ids = name_subjects([(p, channels.get(stem(p), stem(p))) for p in paths], read_told(Path("nowhere")))
+    together = {}
+    for path, number in owners.items():
+        together.setdefault(number, set()).add(ids[path])
+    assert all(len(own) == 1 for own in together.values()), (ids, owners)
+    assert len(set(ids.values())) == len(together), ids
+
+
+@settings(max_examples=25, deadline=None, database=None)
+@given(
+    st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=12).filter(
+            lambda name: not name.startswith(".")
+        ),
+        min_size=1,
+        max_size=6,
+        unique=True,
+    )
+)
+def test_any_name_is_found_or_said(tmp_path_factory, names):
+    from studykit.data.files.folder import survey
+
+    folder = tmp_path_factory.mktemp("names")
+    for name in names:
+        (folder / f"{name}.nii").write_bytes(b"x")
+    (folder / "image.mha").write_bytes(b"x")
+    found = survey(folder)
+    labels = [subject for subject in found.subjects if subject.labels is not None]
+    assert len(found.subjects) + len(labels) + len(found.unused) == len(set(folder.iterdir()))
+    assert read_folder(folder)

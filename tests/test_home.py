@@ -1,0 +1,22 @@
+"""Folders of this machine: each can be named by the environment, and a user may have no home."""
+
+import pytest
+
+from studykit import home
+
+
+def test_named_folders_need_neither_a_home_nor_a_checkout(tmp_path, monkeypatch):
+    monkeypatch.setenv("STUDYKIT_HOME", str(tmp_path))
+    monkeypatch.setenv("STUDYKIT_RESULTS", str(tmp_path / "r"))
+    monkeypatch.setenv("STUDYKIT_DATA", str(tmp_path / "d"))
+    monkeypatch.setattr(home.platformdirs, "user_cache_dir", lambda *_, **__: pytest.fail("asked for a home"))
+    assert home.results_dir() == tmp_path / "r" and home.data_dir() == tmp_path / "d"
+    with pytest.raises(FileNotFoundError, match="is not a studykit checkout"):
+        home.home()
+
+
+def test_without_a_home_the_folder_for_volumes_has_to_be_named(monkeypatch):
+    monkeypatch.delenv("STUDYKIT_DATA", raising=False)
+    monkeypatch.setattr(home.platformdirs, "user_cache_dir", lambda *_, **__: "~/.cache/studykit")
+    with pytest.raises(FileNotFoundError, match="no home folder: set STUDYKIT_DATA"):
+        home.data_dir()
