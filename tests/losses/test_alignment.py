@@ -1,19 +1,15 @@
 """Alignment against brute force in float64, at its floor, without a visible cell, and over two processes."""
 
 import math
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from toy_rows import align_a_half, rows
+from two_ranks import run_ranks
 
 from studykit.losses.alignment import CrossLevelAlignment, cosine_distance, info_nce, spread_cells
-from studykit.training.distributed import launch
-
-
-def rows(count=7, width=5, seed=0):
-    return torch.randn(2, count, width, generator=torch.Generator().manual_seed(seed))
 
 
 def brute_force(child, parent, temperature, valid=None):
@@ -176,7 +172,7 @@ def test_an_unknown_objective_lists_the_known_ones():
 
 
 def test_two_processes_give_the_loss_and_gradient_of_all_rows(tmp_path: Path):
-    assert launch([__file__, str(tmp_path)], 2, log=tmp_path / "torchrun.log")
+    run_ranks(align_a_half, str(tmp_path))
     child, parent = (x.clone().requires_grad_() for x in rows(8))
     losses = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
     loss = info_nce(child, parent)
@@ -184,17 +180,3 @@ def test_two_processes_give_the_loss_and_gradient_of_all_rows(tmp_path: Path):
     torch.testing.assert_close(sum(part["loss"] for part in losses) / 2, loss.detach())
     for name, whole in (("child", child), ("parent", parent)):
         torch.testing.assert_close(torch.cat([part[name] for part in losses]) / 2, whole.grad)
-
-
-if __name__ == "__main__":
-    from studykit.training.distributed import distributed_world
-
-    with distributed_world() as world:
-        mine = slice(4 * world.rank, 4 * world.rank + 4)
-        child, parent = (x[mine].clone().requires_grad_() for x in rows(8))
-        loss = info_nce(child, parent, gather=True)
-        loss.backward()
-        torch.save(
-            {"loss": loss.detach(), "child": child.grad, "parent": parent.grad},
-            Path(sys.argv[1]) / f"rank{world.rank}.pt",
-        )

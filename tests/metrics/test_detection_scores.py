@@ -58,7 +58,8 @@ def test_the_bootstrap_is_about_the_mean_auc_and_the_mean_gain():
     assert auc_bootstrap(labels, good, good).high == 0
 
 
-def test_the_interval_over_subjects_narrows_with_more_of_them():
+def test_the_interval_over_subjects_narrows_with_more_of_them(monkeypatch):
+    monkeypatch.setattr("studykit.metrics.detection_scores.RESAMPLES", 499)
     rng = np.random.default_rng(1)
 
     def width(subjects):

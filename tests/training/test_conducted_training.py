@@ -9,9 +9,9 @@ import torch
 import toy_training
 from torch import Tensor, nn
 from toy_training import ToyBatches, ToyMethod, conducted, send_self, train_toy
+from two_ranks import run_ranks
 
 from studykit.training.config import CONDUCTED
-from studykit.training.distributed import launch
 from studykit.training.records import read_records
 
 CONDUCTORS = ("gcond", "gcond-single", "upgrad")
@@ -143,8 +143,7 @@ def test_divergence_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> 
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the trainings that two gloo processes made: see ``conducted ranks`` of toy_training."""
     folder = tmp_path_factory.mktemp("ranks")
-    arguments = [toy_training.__file__, "conducted ranks", str(folder)]
-    assert launch(arguments, 2, log=folder / "torchrun.log")
+    run_ranks(toy_training.main, "conducted ranks", str(folder))
     return folder
 
 

@@ -11,9 +11,10 @@ import toy_conductor
 from conflict_oracle import projected_one_by_one
 from torch import Tensor, nn
 from toy_conductor import ToyTasks, conduct, conducted, micro_batches, train
+from two_ranks import run_ranks
 
 from studykit.training.conflict import arbiter_scores
-from studykit.training.distributed import World, launch
+from studykit.training.distributed import World
 from studykit.training.gcond import ConductorConfig, GradientConductor
 from studykit.training.sign_momentum import SignMomentum
 
@@ -449,7 +450,7 @@ def test_optimizers_that_do_not_fit_are_refused() -> None:
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ranks")
-    assert launch([toy_conductor.__file__, str(folder)], 2, log=folder / "torchrun.log")
+    run_ranks(toy_conductor.main, str(folder))
     return folder
 
 

@@ -1,6 +1,5 @@
 """Three losses that share an encoder, conducted; ``main`` does it on several processes."""
 
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -61,7 +60,6 @@ def conducted(method: nn.Module, world: World = SINGLE, **settings: object) -> G
 
 
 def main(folder: str) -> None:
-    torch.set_num_threads(1)
     with distributed_world() as world:
         trained = {}
         for sampling in ("exact", "stochastic"):
@@ -72,7 +70,3 @@ def main(folder: str) -> None:
                 train(module, conducted(method, world, sampling=sampling), parts)
             trained[sampling] = method.state_dict()
         torch.save(trained, Path(folder, f"rank{world.rank}.pt"))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
