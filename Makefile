@@ -9,7 +9,7 @@ PROFILE ?= smoke
 .PHONY: study test unit notebooks volumes minkowski benchmarks report lab clean
 
 study: $(READY) volumes
-	$(BIN)/studykit run --profile $(PROFILE)
+	$(BIN)/studykit run --profile $(PROFILE) --jobs cores
 
 test: $(READY) volumes unit
 	$(BIN)/python -m pytest --nbval notebooks -q -p no:cacheprovider

@@ -18,6 +18,7 @@ from studykit.cli import main
 from studykit.data.files.archives import Archive, ArchiveUnavailable
 from studykit.data.sources import DEFAULT_SOURCE
 
+CLAIM = "bertswin/convergence-speedup"
 HEAVY = ("torch", "numpy", "pandas", "scipy", "matplotlib", "monai", "nibabel", "papermill")
 
 
@@ -80,8 +81,7 @@ def test_the_package_itself_is_the_command_too():
     assert said("-m", "studykit", "--version") == f"studykit {__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]])
-def test_help_comes_at_once(arguments):
+def test_help_comes_at_once():
     """Seconds of the processor, the best of three, over those of an empty Python."""
 
     def seconds(code):
@@ -90,7 +90,7 @@ def test_help_comes_at_once(arguments):
         done = [subprocess.run(command, capture_output=True, text=True) for _ in range(3)]
         return min(float(one.stderr.split()[-1]) for one in done)
 
-    call = f"from studykit.cli import main\ntry:\n    main({arguments!r})\nexcept SystemExit:\n    pass"
+    call = "from studykit.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass"
     assert seconds(call) - seconds("") < 0.1
 
 
@@ -202,13 +202,19 @@ def test_a_wrong_run_ends_with_2_before_any_notebook(call, checkout, results, ar
 @pytest.fixture
 def pretended(checkout, monkeypatch):
     """Notebooks are not run; the tour goes well, the study fails. Gives what the batch was asked for."""
-    asked = {}
+    asked = {"fails": {"01_bertswin_convergence": "ValueError: cannot be done\nlast line"}}
 
     def pretend(stems, parameters, **settings):
         asked.update(stems=list(stems), parameters=parameters, **settings)
         outputs = {stem: checkout / "results" / f"{stem}.ipynb" for stem in stems}
-        errors = {"01_bertswin_convergence": "ValueError: cannot be done\nlast line"}
-        executions = [notebooks.Execution(stem, outputs[stem], 61.5, errors.get(stem, "")) for stem in stems]
+        errors = asked["fails"]
+        executions = [
+            notebooks.Execution(
+                stem, outputs[stem], 61.5, errors.get(stem, ""),
+                evidence=home.evidence_dir(notebooks.study_of(stem), "smoke", own="data" in parameters),
+            )
+            for stem in stems
+        ]  # fmt: skip
         for execution in executions:
             settings["announce"](execution)
         return executions
@@ -227,8 +233,37 @@ def test_run_tells_how_each_notebook_went_and_how_the_claims_stand(call, pretend
         ["01_bertswin_convergence", "failed", "61.5", "s", "results/01_bertswin_convergence.ipynb"],
     ]
     assert "ValueError: cannot be done\n    last line" in said.err
-    assert "no claim has evidence yet" in said.out and "more claims are not evaluated" in said.out
+    assert "no claim was concluded" in said.out
+    assert "01_bertswin_convergence failed: last line\n  results/01_bertswin_convergence.ipynb" in said.out
     assert call("run", "tour").status == 0
+
+
+def test_run_ends_in_the_claims_of_this_run_alone(call, pretended, tiny, heads):
+    def concluded(value, **settings):
+        tiny(**settings).conclude(CLAIM, Estimate(value, 1.8, 3.1, 5, "reduced-scale", unit="×"))
+
+    concluded(2.4, data=DEFAULT_SOURCE)
+    concluded(2.9)
+    said = call("run", "tour", STUDY)
+    assert said.status == 1 and CLAIM not in said.out, "an earlier run is not told where this one failed"
+    pretended["fails"] = {}
+    assert "2.40× [1.80, 3.10]" in call("run", STUDY).out
+    own = call("run", STUDY, "-p", "data", f"folder:{heads}").out
+    assert "2.90× [1.80, 3.10]" in own and "2.4" not in own
+    assert sum("/" in line.split()[0] for line in own.splitlines() if line.startswith("bertswin/")) == 1
+
+
+def test_as_many_jobs_as_cores(call, pretended):
+    call("run", "--jobs", "cores", "tour")
+    assert pretended["jobs"] == len(os.sched_getaffinity(0))
+
+
+def test_run_help_tells_the_parameters_of_each_study(capsys, checkout):
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    assert (
+        "\n  tour: profile 'smoke', seeds [0, 1], label 'a = b # c', data None\n" in capsys.readouterr().out
+    )
 
 
 def test_run_hands_over_values_and_a_data_folder_seen_from_here(call, pretended, monkeypatch, tmp_path):

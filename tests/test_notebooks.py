@@ -1,9 +1,12 @@
 """Notebooks in a batch: run apart, stopped in time, and away from the evidence where they fail."""
 
 import base64
+import contextlib
 import io
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,8 +20,8 @@ from PIL import Image
 from tiny_notebook import write_notebook
 
 from studykit import home
-from studykit import notebooks as batch
 from studykit.notebooks import (
+    batch,
     check_parameters,
     notebook_of,
     notebooks,
@@ -26,6 +29,10 @@ from studykit.notebooks import (
     run_batch,
     run_notebook,
 )
+from studykit.notebooks import (
+    execution as executed,
+)
+from studykit.notebooks.portable import portable
 
 CELLS = {
     "01_good": "print(profile, label, data)\nprint(Path.cwd(), sys.prefix, home.results_dir(), Path.home())",
@@ -33,10 +40,10 @@ CELLS = {
     "03_slow": """from studykit.training.signals import stop_on_signal
 import time
 with stop_on_signal(insist=False) as stop:
-    Path(data, "started").touch()
+    Path(data.removeprefix("folder:"), "started").touch()
     while not stop.received:
         time.sleep(0.05)
-    Path(data, "saved").touch()
+    Path(data.removeprefix("folder:"), "saved").touch()
 raise KeyboardInterrupt""",
     "99_summary": "print(sorted(path.stem for path in home.results_dir().glob('*/*/*.ipynb')))",
 }
@@ -84,7 +91,7 @@ def test_parameters_are_read_as_python(checkout):
 
 
 def test_unknown_parameters_and_profiles_list_the_known_ones_and_run_nothing(checkout, monkeypatch):
-    monkeypatch.setattr(batch.subprocess, "Popen", lambda *_, **__: pytest.fail("a notebook was started"))
+    monkeypatch.setattr(executed.subprocess, "Popen", lambda *_, **__: pytest.fail("a notebook was started"))
     with pytest.raises(
         ValueError, match=r"01_good has no parameter lables, sedes\. Known: profile, seeds, label"
     ):
@@ -138,9 +145,9 @@ def test_a_batch_of_two_jobs_with_a_failure_and_the_summary_last(checkout):
     assert all(cell["metadata"].keys() <= {"tags"} for cell in json.loads(text)["cells"])
 
     assert "'01_good'" in printed(by_name["99_summary"].output), "it reads what the others wrote"
-    assert [path.name for path in bad.output.parent.iterdir()] == [bad.output.name], (
-        "drafts of the rest are gone"
-    )
+    left = {path.name for path in bad.output.parent.iterdir()}
+    assert left == {bad.output.name, bad.log.name}, "drafts and logs of the rest are gone"
+    assert "ValueError: this cell fails" in bad.log.read_text(encoding="utf-8")
 
 
 def test_in_place_fills_the_notebook_itself_with_its_default_parameters(checkout, capfd):
@@ -156,23 +163,48 @@ def test_in_place_fills_the_notebook_itself_with_its_default_parameters(checkout
 
 
 def test_a_notebook_past_its_limit_may_save_and_is_stopped_with_its_kernel(checkout, tmp_path, monkeypatch):
-    class OverdueOnceStarted(subprocess.Popen):
-        def communicate(self, input=None, timeout=None):
-            if timeout != 90:
-                return super().communicate(input, timeout)
-            while not (tmp_path / "started").exists() and self.poll() is None:
-                time.sleep(0.05)
-            raise subprocess.TimeoutExpired(self.args, timeout)
-
-    monkeypatch.setattr(batch.subprocess, "Popen", OverdueOnceStarted)
+    started, clock = tmp_path / "started", time.monotonic
+    monkeypatch.setattr(executed.time, "monotonic", lambda: clock() + 90 * started.exists())
+    monkeypatch.setattr(executed, "SAVE_SECONDS", 240)
     execution = run_notebook("03_slow", {"data": str(tmp_path)}, limit_seconds=90)
     assert execution.error == "stopped after its limit of 90 s; run it again to go on from its checkpoints"
     assert (tmp_path / "saved").exists() and not (checkout / "results" / "slow").exists()
     assert not [p for p in psutil.Process().children(recursive=True) if "ipykernel" in " ".join(p.cmdline())]
 
 
+def kernels(data):
+    """Kernels of this machine that work for the notebook which got this folder."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        line = " ".join(process.info["cmdline"] or ())
+        if "ipykernel_launcher" in line or "studykit.notebooks.kernel" in line:
+            with contextlib.suppress(psutil.Error):
+                if str(data) in " ".join([line, *process.environ().values()]):
+                    found.append(process)
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_whoever_stops_a_batch_stops_its_kernels_which_save(checkout, tmp_path, number):
+    command = [sys.executable, "-m", "studykit", "run", "slow", "-p", "data", f"folder:{tmp_path}"]
+    environment = os.environ | {"STUDYKIT_RESULTS": str(tmp_path / "results")}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as batch_process:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "started").exists():
+            assert batch_process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        assert kernels(tmp_path)
+        batch_process.send_signal(number)
+        said = batch_process.communicate(timeout=120)[1]
+    if number != signal.SIGKILL:
+        assert batch_process.returncode == 130 and "the same call goes on from the last checkpoints" in said
+    while kernels(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert (tmp_path / "saved").exists() and not kernels(tmp_path)
+
+
 def test_a_process_that_dies_without_a_word_counts_as_failed(checkout, monkeypatch):
-    monkeypatch.setattr(batch.sys, "executable", shutil.which("false"))
+    monkeypatch.setattr(executed.sys, "executable", shutil.which("false"))
     execution = run_notebook("01_good", {})
     assert execution.error == "its process ended with exit code 1 and no word"
     assert not (checkout / "results" / "good").exists()
@@ -200,7 +232,7 @@ def test_pictures_are_left_alone_and_a_root_folder_stands_for_nothing(checkout, 
     picture = f"iVBOR{home.home()}/AAAA"
     data = {"image/png": picture, "text/plain": [f"{home.home()}/x.nii", "1 / 2", f"{home.home()}-not"]}
     cell = {"metadata": {}, "outputs": [{"data": data}]}
-    text = batch._portable(json.dumps({"metadata": {"papermill": {}}, "cells": [cell]}), {})
+    text = portable(json.dumps({"metadata": {"papermill": {}}, "cells": [cell]}), {})
     written = json.loads(text)["cells"][0]["outputs"][0]["data"]
     assert written["image/png"] == picture
     assert written["text/plain"] == ["studykit/x.nii", "1 / 2", f"{home.home()}-not"] or "temporary" in text
@@ -216,12 +248,12 @@ def test_pictures_of_an_executed_notebook_are_light_and_no_wider_than_a_screen(
     heavy = base64.b64encode(file.getvalue()).decode()
     outputs = [{"data": {"image/png": [heavy[:99], heavy[99:]], "text/plain": "<Figure>"}}, {"text": "x"}]
 
-    def pretend(source, draft, parameters, limit, show_output):
+    def pretend(source, draft, parameters, **settings):
         cells = [{"metadata": {}, "source": "draw()", "outputs": outputs}]
         draft.write_text(json.dumps({"metadata": {}, "cells": cells}))
         return ""
 
-    monkeypatch.setattr(batch, "_execute", pretend)
+    monkeypatch.setattr(executed, "_execute", pretend)
     execution = run_notebook("01_good", {}, in_place=in_place)
     (cell,) = json.loads(execution.output.read_text(encoding="utf-8"))["cells"]
     shown, said = cell["outputs"]

@@ -1,17 +1,42 @@
 """The verb run: notebooks in a batch, and what came of their claims."""
 
 import argparse
+import os
 import sys
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from studykit.cli.words import short, value_of
+from studykit.cli.words import print_columns, short, value_of
+
+if TYPE_CHECKING:
+    from studykit.notebooks import Execution
+
+ALL_CORES = "cores"
+
+
+class RunParser(argparse.ArgumentParser):
+    """Tells each notebook's parameters in its help, and reads them only then."""
+
+    def format_help(self) -> str:
+        from studykit.notebooks import notebooks, parameters_of, study_of
+
+        lines = [super().format_help(), "parameters (-p NAME VALUE) and their defaults:"]
+        for stem in notebooks():
+            given = ", ".join(f"{name} {default}" for name, default in parameters_of(stem).items())
+            lines.append(f"  {study_of(stem)}: {given or 'none'}")
+        return "\n".join(lines) + "\n"
 
 
 def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    usual, verbs._parser_class = verbs._parser_class, RunParser
     verb = verbs.add_parser("run", help="execute notebooks, all of them unless some are named")
+    verbs._parser_class = usual
     verb.add_argument("study", nargs="*", help="studies or notebook names")
     verb.add_argument("--profile", default="smoke", help="smoke (default), laptop, gpu or paper")
-    verb.add_argument("--jobs", type=int, default=1, metavar="N", help="notebooks at a time (default 1)")
+    verb.add_argument(
+        "--jobs", type=_jobs, default=1, metavar="N",
+        help=f"notebooks at a time (default 1), or {ALL_CORES}: one a core; they share the cores",
+    )  # fmt: skip
     verb.add_argument("--limit", type=float, metavar="MINUTES", help="stop a notebook after that long")
     verb.add_argument("--in-place", action="store_true", help="default parameters, outputs into the notebook")
     verb.add_argument(
@@ -21,11 +46,14 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     verb.set_defaults(action=run)
 
 
+def _jobs(text: str) -> int:
+    return len(os.sched_getaffinity(0)) if text == ALL_CORES else int(text)
+
+
 def run(options: argparse.Namespace) -> int:
     from studykit.arms.profiles import check_profile
-    from studykit.claims.paper import load_papers
-    from studykit.home import home, results_dir
-    from studykit.notebooks import Execution, notebook_of, notebooks, run_batch
+    from studykit.home import home
+    from studykit.notebooks import notebook_of, notebooks, run_batch
 
     check_profile(options.profile)
     stems = [notebook_of(name) for name in options.study] or list(notebooks())
@@ -36,12 +64,14 @@ def run(options: argparse.Namespace) -> int:
     profile = parameters.get("profile", options.profile)
     print(f"{len(stems)} notebook(s) at profile {profile}", flush=True)
 
-    def announce(execution: Execution) -> None:
+    def announce(execution: "Execution") -> None:
         words = "failed" if execution.error else "done"
         place = short(execution.output, home())
         print(f"  {execution.notebook:<32} {words:<7} {execution.seconds:6.1f} s  {place}", flush=True)
         if execution.error:
-            print("    " + execution.error.replace("\n", "\n    "), file=sys.stderr, flush=True)
+            log = f"\nlog: {short(execution.log, home())}" if execution.log else ""
+            text = (execution.error + log).replace("\n", "\n    ")
+            print("    " + text, file=sys.stderr, flush=True)
 
     limit = None if options.limit is None else 60 * options.limit
     executions = run_batch(
@@ -53,19 +83,28 @@ def run(options: argparse.Namespace) -> int:
         show_output=profile != "smoke",
         announce=announce,
     )
-    print(claim_table(results_dir(), load_papers(), profile))
-    return 1 if any(execution.error for execution in executions) else 0
+    print()
+    print_columns(claims_of(executions))
+    failed = [execution for execution in executions if execution.error]
+    for execution in failed:
+        last = execution.error.strip().splitlines()[-1]
+        print(f"\n{execution.notebook} failed: {last}\n  {short(execution.output, home())}")
+    return 1 if failed else 0
 
 
-def claim_table(results: Any, papers: Any, profile: str) -> str:
-    """Claims with evidence or with numbers of this run; the others are counted."""
-    from studykit.claims.words import ABSENT
-    from studykit.report.evidence import summary_frame
+def claims_of(executions: Iterable["Execution"]) -> list[list[str]]:
+    """A head and one row for each claim that this run concluded, with this run's own number."""
+    from studykit.claims.paper import load_papers
+    from studykit.report.evidence import Evidence
+    from studykit.report.record import FILE, read_verdicts
 
-    frame = summary_frame(results, papers, beside="smoke" if profile == "smoke" else None)
-    known = frame[["ours", "this run"] if profile == "smoke" else ["ours"]].ne(ABSENT).any(axis=1)
-    shown = frame.loc[known].drop(columns=["paper", "n", "profile"])
-    table = shown.to_string(index=False) if len(shown) else "no claim has evidence yet"
-    return (
-        f"\n{table}\n\n{int((~known).sum())} more claims are not evaluated; studykit list names their studies"
-    )
+    claims = {claim.key: claim for paper in load_papers().values() for claim in paper.claims}
+    rows = [["claim of this run", "reported", "this run", "finding", "verdict"]]
+    for execution in executions:
+        if execution.error or not execution.evidence or not (execution.evidence / FILE).exists():
+            continue
+        for record in read_verdicts(execution.evidence):
+            if (claim := claims.get(record.verdict.claim)) is not None:
+                found = Evidence(claim, record)
+                rows.append([claim.key, found.reported, found.ours, found.finding, found.status])
+    return rows if len(rows) > 1 else [["no claim was concluded; studykit list says how all of them stand"]]

@@ -55,13 +55,25 @@ class Board:
         """Whether lines stay where they were written, so that words are better than bars."""
         return self._write == self._log
 
+    @property
+    def is_due(self) -> bool:
+        """Whether lines that are shown now would be drawn."""
+        return self._write is not None and time.monotonic() >= self._due
+
     def show(self, lines: Sequence[str], *, now: bool = False) -> None:
         """Put ``lines`` in place of those before; with ``now`` even if the surface was drawn a moment ago."""
         if self._write is None or not lines:
             return
-        if (now and not self.is_log) or time.monotonic() >= self._due:
+        if (now and not self.is_log) or self.is_due:
             self._due = time.monotonic() + self._every
             self._write(lines)
+
+    def clear(self) -> None:
+        """Take the lines away, to write something else in their place; they come back when shown again."""
+        if self._write == self._terminal and self._drawn:
+            self._stream.write(f"\x1b[{self._drawn}A\x1b[J")
+            self._stream.flush()
+            self._drawn, self._due = 0, 0.0
 
     def close(self) -> None:
         """Leave the last lines as they are; what is shown next stands below them."""

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from studykit import notebooks as batch
 from studykit.arms.ownership import HARDWARE, own_parameters
 from studykit.claims.paper import studies
 from studykit.home import evidence_dir
-from studykit.notebooks import notebooks, parameters_of, run_notebook, study_of
+from studykit.notebooks import catalogue, execution, notebooks, parameters_of, run_notebook, study_of
 from studykit.study import Study, evidence, open_study, opening
 
 PROFILES = ("smoke", "laptop", "gpu")
@@ -50,12 +49,12 @@ def opens_at_once(monkeypatch):
 def places(results, monkeypatch):
     """Where the evidence of a notebook with these parameters would go, by each one that decides it."""
 
-    def pretend(source, draft, parameters, limit, show_output):
+    def pretend(source, draft, parameters, **settings):
         draft.write_text(json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
         return ""
 
-    monkeypatch.setattr(batch, "_execute", pretend)
-    monkeypatch.setattr(batch, "parameters_of", DECLARED.get)
+    monkeypatch.setattr(execution, "_execute", pretend)
+    monkeypatch.setattr(catalogue, "parameters_of", DECLARED.get)
 
     def ask(stem, profile, **given):
         own = own_parameters(study_of(stem), profile, given)

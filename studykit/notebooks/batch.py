@@ -1,0 +1,148 @@
+"""Notebooks in a batch: some at a time, watched while they run, stopped together, the summary last."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import psutil
+
+from studykit import home
+from studykit.notebooks.catalogue import check_parameters, notebook_of, parameters_of
+from studykit.notebooks.execution import Execution, run_notebook
+from studykit.runs.board import Board
+from studykit.runs.now import notes
+from studykit.training.signals import StopRequest, stop_on_signal
+
+LOOK_SECONDS = 0.5
+
+
+def run_batch(
+    stems: Sequence[str],
+    parameters: Mapping[str, Any],
+    *,
+    jobs: int = 1,
+    limit_seconds: float | None = None,
+    in_place: bool = False,
+    show_output: bool = False,
+    announce: Callable[[Execution], None] = lambda execution: None,
+) -> list[Execution]:
+    """Execute notebooks, ``jobs`` at a time; parameters that one does not declare are not passed to it.
+
+    The cores are shared out among the jobs. The summary notebook, if among them, runs after all others, since
+    it reads what they wrote. SIGTERM and SIGINT reach every kernel: trainings save, and all ends; the same
+    call goes on.
+
+    Raises:
+        ValueError: an unknown notebook or profile, a parameter that none of the notebooks declares, or fewer
+            than one job; before any notebook runs.
+        KeyboardInterrupt: a signal stopped the batch.
+    """
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}.")
+    stems = list(dict.fromkeys(notebook_of(stem) for stem in stems))
+    declared = {stem: parameters_of(stem) for stem in stems}
+    foreign = sorted(set(parameters) - {name for known in declared.values() for name in known})
+    if foreign and stems:
+        known = sorted({name for names in declared.values() for name in names})
+        raise ValueError(f"No notebook has the parameter {', '.join(foreign)}. Known: {', '.join(known)}.")
+    own = {
+        stem: {name: value for name, value in parameters.items() if name in declared[stem]} for stem in stems
+    }
+    for stem in stems:
+        check_parameters(stem, own[stem])
+
+    last = [stem for stem in stems if stem.startswith("99_")]
+    executions = []
+    with stop_on_signal(insist=True) as stop:
+        watch = _Watch(stop)
+
+        def one(stem: str) -> Execution:
+            with watch.running(stem):
+                return run_notebook(
+                    stem, own[stem], limit_seconds=limit_seconds, in_place=in_place, show_output=show_output,
+                    say=watch.say, stopped=lambda: bool(stop.received), cores=max(1, _cores() // jobs),
+                )  # fmt: skip
+
+        for group in ([stem for stem in stems if stem not in last], last):
+            for execution in _spread(one, group, jobs, watch):
+                watch.aside(lambda execution=execution: announce(execution))
+                executions.append(execution)
+        if stop.received:
+            raise KeyboardInterrupt(f"stopped by {stop.received}")
+    return executions
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Watch:
+    """What runs now, shown below what has been said."""
+
+    def __init__(self, stop: StopRequest) -> None:
+        self.stop = stop
+        self._board = Board()
+        self._lock = threading.Lock()
+        self._since: dict[str, float] = {}
+
+    def running(self, stem: str) -> "_Running":
+        return _Running(self._since, stem)
+
+    def aside(self, act: Callable[[], None]) -> None:
+        """Do what prints, above the bars."""
+        with self._lock:
+            self._board.clear()
+            act()
+
+    def say(self, line: str) -> None:
+        self.aside(lambda: print(line, flush=True))
+
+    def look(self) -> None:
+        """Show the notebooks at work, and each training of theirs."""
+        since = dict(self._since)
+        if self._board.silent or not since or not self._board.is_due:
+            return
+        lines = [f"{stem}: {time.monotonic() - start:.0f} s" for stem, start in since.items()]
+        if self.stop.received:
+            lines = [f"{self.stop.received}: {', '.join(since)} will save and end"]
+        ours = {process.pid for process in psutil.Process().children(recursive=True)}
+        trainings = [note for note in notes(home.runs_dir()) if note.pid in ours]
+        with self._lock:
+            self._board.show([*lines, *(note.line(words=self._board.is_log) for note in trainings)])
+
+    def close(self) -> None:
+        with self._lock:
+            self._board.clear()
+
+
+class _Running:
+    """While open, a notebook counts as running."""
+
+    def __init__(self, since: dict[str, float], stem: str) -> None:
+        self._since, self._stem = since, stem
+
+    def __enter__(self) -> None:
+        self._since[self._stem] = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        del self._since[self._stem]
+
+
+def _spread(
+    one: Callable[[str], Execution], stems: Sequence[str], jobs: int, watch: _Watch
+) -> Iterable[Execution]:
+    """Executions as they end; once a stop is asked for, no further one begins."""
+    waiting = list(stems)
+    running: set[Future[Execution]] = set()
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        while running or (waiting and not watch.stop.received):
+            while waiting and len(running) < jobs and not watch.stop.received:
+                running.add(pool.submit(one, waiting.pop(0)))
+            done, running = wait(running, LOOK_SECONDS, FIRST_COMPLETED)
+            watch.look()
+            for future in done:
+                yield future.result()
+    watch.close()
