@@ -13,7 +13,7 @@ from studykit.data.files.refs import Subject, Unused
 from studykit.data.sources import kind_of, open_source, prepared_source
 from studykit.data.volumes.cache import PreparedVolume
 from studykit.data.volumes.grids import spacing
-from studykit.data.volumes.volumes import read_labels, read_volume
+from studykit.data.volumes.volumes import look_at_volume, read_labels
 
 MOST_VALUES = 12
 MADE_SPACING_MM = 3.0
@@ -99,14 +99,17 @@ def check_report(name: str, *, cache: str | Path | None = None) -> Report:
 
 def check_subjects(subjects: Iterable[Subject]) -> Iterator[CheckRow]:
     """One row for each image, as soon as it is read."""
+    seen: dict[Any, str] = {}
     for subject in subjects:
         shape = size = intensity = None
         values, reason, path, note = "", "", subject.image.name, subject.note
         try:
-            volume = read_volume(subject.image)
+            volume, intensity = look_at_volume(subject.image)
             shape, size = volume.array.shape, tuple(round(side, 4) for side in volume.spacing_mm)
-            intensity = (float(volume.array.min()), float(volume.array.max()))
-            note = "; ".join(filter(None, (note, _suspicion(volume.array))))
+            sample = _sample(volume.array)
+            same = seen.setdefault((shape, intensity, sample.tobytes()), path)
+            twin = f"has the voxels of {same}" if same != path else ""
+            note = "; ".join(filter(None, (note, twin, _suspicion(volume.array, sample))))
             if subject.labels is not None:
                 values = _summary(np.unique(read_labels(subject.labels, volume, subject.labels_fit)))
         except BadVolume as error:
@@ -117,10 +120,16 @@ def check_subjects(subjects: Iterable[Subject]) -> Iterator[CheckRow]:
         )
 
 
-def _suspicion(array: NDArray[np.float32]) -> str:
+def _sample(array: NDArray[Any]) -> NDArray[Any]:
+    """Some voxels, evenly apart."""
+    step = max(1, round((array.size / SAMPLED_VOXELS) ** (1 / 3)))
+    return array[::step, ::step, ::step]
+
+
+def _suspicion(array: NDArray[Any], sample: NDArray[Any]) -> str:
     """Whether an image has so few values, all whole, that it may be a label map under another name."""
-    sample = np.unique(array.ravel(order="K")[:: 1 + array.size // SAMPLED_VOXELS])
-    if len(sample) > MOST_VALUES or (sample % 1).any():
+    few = np.unique(sample)
+    if len(few) > MOST_VALUES or (few % 1).any():
         return ""
     values = np.unique(array)
     few = len(values) <= MOST_VALUES and not (values % 1).any()

@@ -36,8 +36,10 @@ def kind_of(name: str) -> SourceKind:
     """The kind that a source's name belongs to.
 
     Raises:
-        ValueError: unknown name; the message lists the known ones, or says what the name lacks.
+        ValueError: no text, or an unknown name; the message lists the known ones or says what the name lacks.
     """
+    if not isinstance(name, str):
+        raise ValueError(f"a data source is a text such as {DEFAULT_SOURCE!r} or 'folder:PATH', got {name!r}")
     for kind in kinds():
         if name.startswith(kind.prefix) and kind.knows(name):
             return kind

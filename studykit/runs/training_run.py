@@ -79,9 +79,15 @@ def work(run: Run, *, nproc: int = 1, show: bool = False) -> Outcome:
         show: whether a training here tells how far it is, as :class:`studykit.runs.board.Board` does.
 
     Raises:
-        ValueError: the source holds other volumes than the run was configured for.
+        ValueError: the source holds other volumes than the run was configured for, or torch's default dtype
+            is not float32.
         RuntimeError: a worker failed; the message ends with its last words.
     """
+    if torch.get_default_dtype() != torch.float32:
+        raise ValueError(
+            f"torch's default dtype is {torch.get_default_dtype()}, runs have float32 (or bf16, by profile): "
+            "call torch.set_default_dtype(torch.float32) first"
+        )
     if nproc == 1:
         with distributed_world() as world, at_threads(threads_to_go_on_with(run)):
             return _train(run, world, show=show)

@@ -45,6 +45,8 @@ def open_study(
     setup = setup_of(name)
     sizes = profile_of(setup, profile)
     if spacing_mm is not None:
+        if type(spacing_mm) not in (int, float) or not spacing_mm > 0:
+            raise ValueError(f"spacing_mm must be a positive number of millimetres, got {spacing_mm!r}.")
         sizes = replace(sizes, spacing_mm=spacing_mm)
     source = setup.source_at(sizes) if data is None else data
     check_source_name(source)
@@ -53,8 +55,9 @@ def open_study(
             f"The paper profile crops {sizes.crop_size}³ voxels of {sizes.spacing_mm} mm: the sample volumes "
             "are too coarse for it. Give data='folder:PATH' with volumes of that resolution."
         )
-    if nproc < 1 or sizes.batch_size % nproc:
-        raise ValueError(f"nproc must be at least 1 and divide the batch of {sizes.batch_size}, got {nproc}.")
+    if type(nproc) is not int or nproc < 1 or sizes.batch_size % nproc:
+        batch = sizes.batch_size
+        raise ValueError(f"nproc must be at least 1 and divide the batch of {batch}, got {nproc!r}.")
     checked = _checked_seeds(seeds, sizes.repetitions)
     own = own_parameters(name, profile, {"data": data, "seeds": seeds, "spacing_mm": spacing_mm})
     folder = home.evidence_dir(name, profile, own=bool(own))

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 from tiny_run import OPTIONS, RECIPE, TRAINING, config
 from tiny_study import BERTSWIN, write_head, write_heads
 
@@ -87,3 +88,13 @@ def test_volumes_that_changed_since_the_configuration_are_refused(small, tmp_pat
     write_head(folder / "ada.nii", seed=99)
     with pytest.raises(ValueError, match="holds other volumes than this run was configured for"):
         small.execute(config(recipe=recipe))
+
+
+def test_another_default_dtype_is_refused_by_name():
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with pytest.raises(ValueError, match=r"default dtype is torch\.float64, .*set_default_dtype"):
+            training_run.work(None)
+    finally:
+        torch.set_default_dtype(before)

@@ -50,6 +50,7 @@ class DicomFolder:
 def sort_dicom(files: Sequence[Path]) -> DicomFolder:
     """Read the headers of the files of one folder, and say which belong together."""
     groups: dict[tuple[str, str], list[tuple[Path, Any]]] = defaultdict(list)
+    seen: dict[tuple[str, ...], Path] = {}
     damaged, others = [], []
     for file in files:
         header = read_header(file)
@@ -58,16 +59,31 @@ def sort_dicom(files: Sequence[Path]) -> DicomFolder:
         elif what := no_image(header):
             others.append((file, f"is {what}, no image"))
         else:
-            groups[text(header, "SeriesInstanceUID"), text(header, "PatientID")].append((file, header))
+            first = seen.setdefault(_identity(header), file) if all(_identity(header)) else file
+            if first is file:
+                groups[text(header, "SeriesInstanceUID"), text(header, "PatientID")].append((file, header))
+            else:
+                others.append((file, f"is a copy of {first.name}"))
     series = [one for key in sorted(groups) for one in _volumes(groups[key])]
     return DicomFolder(tuple(series), tuple(damaged), tuple(others))
+
+
+def _identity(header: Any) -> tuple[str, ...]:
+    """What two copies of an image share: the UID, which careless tools give to all slices, and the place."""
+    names = "PatientID SeriesInstanceUID SOPInstanceUID InstanceNumber ImagePositionPatient".split()
+    return tuple(text(header, name) for name in names)
 
 
 def _volumes(members: list[tuple[Path, Any]]) -> list[Series]:
     """The volumes of one series: each multi-frame file, and the slices, once for each place."""
     many = [[member] for member in members if frames(member[1]) > 1]
-    single = [member for member in members if frames(member[1]) == 1]
-    parts = [("", part) for part in many] + (_parts(single) if single else [])
+    scouts, single = [], []
+    for member in members:
+        if frames(member[1]) == 1:
+            (scouts if "LOCALIZER" in text(member[1], "ImageType") else single).append(member)
+    parts = [("", part) for part in many]
+    for note, part in (("", single), ("localizer" if single else "", scouts)):
+        parts += [(own or note, volume) for own, volume in _parts(part)] if part else []
     return [
         Series(_in_order(part), text(part[0][1], "PatientID"), text(part[0][1], "Modality"), note)
         for note, part in parts

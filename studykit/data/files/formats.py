@@ -6,7 +6,8 @@ Untrusted bytes are data: nothing is unpickled and no header leads out of its fo
 import gzip
 import zlib
 from collections.abc import Callable
-from typing import Any
+from io import BytesIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ from studykit.data.files.itk_headers import META_SUFFIXES, NRRD_SUFFIXES, detach
 from studykit.data.files.refs import RawGrid, VolumeRef
 from studykit.data.files.text import plain_path
 
+NIFTI_HEADER_BYTES = 540
+"""Of NIfTI-2, the longer one."""
 NIFTI_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 1e-3}
 """Code of a NIfTI header's unit of length → millimetres: not stated, metre, millimetre, micrometre."""
 
@@ -38,8 +41,9 @@ def decode(ref: VolumeRef) -> Decoded:
                 array, affine = read_series(files)
         elif ref.raw is not None:
             array, affine = _read_raw(ref.read_bytes(), ref.raw), np.eye(4)
-        elif ref.suffix in _BYTES_READERS:
-            array, affine = _BYTES_READERS[ref.suffix](ref.read_bytes())
+        elif ref.suffix in _STREAM_READERS:
+            with ref.stream() as file:
+                array, affine = _STREAM_READERS[ref.suffix](_unpacked(file))
         elif ref.suffix in (*META_SUFFIXES, *NRRD_SUFFIXES):
             array, affine = _read_itk(ref)
         else:
@@ -63,9 +67,11 @@ def decode(ref: VolumeRef) -> Decoded:
     return array, affine if ref.affine is None else np.asarray(ref.affine, dtype=np.float64)
 
 
-def _read_nifti(data: bytes) -> Decoded:
+def _read_nifti(file: BinaryIO) -> Decoded:
     import nibabel as nib
 
+    data = file.read(NIFTI_HEADER_BYTES)
+    file.seek(0)
     size = {int.from_bytes(data[:4], order) for order in ("little", "big")}
     kind = nib.Nifti1Image if 348 in size else nib.Nifti2Image if 540 in size else None
     if kind is None:
@@ -75,17 +81,17 @@ def _read_nifti(data: bytes) -> Decoded:
     sizes = np.asarray(header["pixdim"][1:4], dtype=np.float64)
     if header["sform_code"] <= 0 and not (np.isfinite(sizes).all() and (sizes != 0).all()):
         raise NoGrid(f"its header states no voxel size along three axes, but {sizes.tolist()}")
-    array, affine = _proxy(kind.from_bytes(data))
+    array, affine = _proxy(kind.from_stream(file))
     unit = NIFTI_MM.get(int(header["xyzt_units"]) % 8)
     if unit is None:
         raise NoGrid(f"its voxel size has the unknown unit {int(header['xyzt_units']) % 8}")
     return array, np.diag([unit, unit, unit, 1.0]) @ affine
 
 
-def _read_mgh(data: bytes) -> Decoded:
+def _read_mgh(file: BinaryIO) -> Decoded:
     import nibabel as nib
 
-    return _proxy(nib.MGHImage.from_bytes(data))
+    return _proxy(nib.MGHImage.from_stream(file))
 
 
 def _proxy(image: Any) -> Decoded:
@@ -94,12 +100,16 @@ def _proxy(image: Any) -> Decoded:
     return np.asanyarray(image.dataobj), np.asarray(image.affine, dtype=np.float64)
 
 
-_BYTES_READERS: dict[str, Callable[[bytes], Decoded]] = {
-    ".nii": _read_nifti,
-    ".nii.gz": lambda data: _read_nifti(gzip.decompress(data)),
-    ".mgh": _read_mgh,
-    ".mgz": lambda data: _read_mgh(gzip.decompress(data)),
-    ".mgh.gz": lambda data: _read_mgh(gzip.decompress(data)),
+def _unpacked(file: BinaryIO) -> BinaryIO:
+    """The file without gzip, which its first bytes tell and not its name."""
+    packed = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    return BytesIO(gzip.decompress(file.read())) if packed else file
+
+
+_STREAM_READERS: dict[str, Callable[[BinaryIO], Decoded]] = {
+    **dict.fromkeys((".nii", ".nii.gz"), _read_nifti),
+    **dict.fromkeys((".mgh", ".mgz", ".mgh.gz"), _read_mgh),
 }
 
 

@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import BinaryIO
 
 from studykit.data.files import archives
 from studykit.data.files.digests import file_sha256, text_sha256
@@ -77,6 +79,10 @@ class VolumeRef:
         if last == "gz" and "." in stem:
             return "." + stem.rpartition(".")[2] + ".gz"
         return dot + last
+
+    def stream(self) -> BinaryIO:
+        """A single-file volume as an open file: on disk the file itself, which can be mapped."""
+        return open(self.path, "rb") if self.archive_sha256 is None else BytesIO(self.read_bytes())
 
     def read_bytes(self) -> bytes:
         """The whole of a single-file volume."""

@@ -17,12 +17,13 @@ def read_text(path: Path) -> str:
 
 
 def readable(name: str) -> str:
-    r"""A name as text that can be printed and stored: bytes that are no UTF-8 as ``\xe9``.
+    r"""A name as text that can be printed and stored: bytes that are no UTF-8, and line ends, as ``\xe9``.
 
-    >>> readable("b\udce9")
-    'b\\xe9'
+    >>> readable("b\udce9"), readable("two\nlines")
+    ('b\\xe9', 'two\\nlines')
     """
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @contextmanager

@@ -14,6 +14,11 @@ from studykit.data.files.dicom_headers import read_header
 from studykit.data.files.refs import Unused
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mgh", ".mgh.gz")
+NOT_READ = tuple(
+    ".img .hdr .nii.bz2 .nii.xz .nii.zst .mnc .mnc.gz .par .rec .gipl .gipl.gz .vtk .vti .tif .tiff .npy .npz "
+    ".h5 .hdf5 .mat .b2nd .zip .tar .tar.gz".split()
+)
+"""What may hold a volume, in a format that is not read here."""
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 MAGIC = 132
 """Bytes at the start of a DICOM file, the last four of them are ``DICM``."""
@@ -71,6 +76,8 @@ def _sort(path: Path, found: Found) -> None:
             found.volumes.append(path)
         elif regular and is_dicom(path):
             found.dicom[path.parent].append(path)
+        elif regular and lower.endswith(NOT_READ):
+            found.unused.append(Unused(path, "is of a format that is not read: convert it to NIfTI"))
         elif regular or not meant:
             found.others[path.suffix.lower()] += 1
         else:

@@ -121,11 +121,21 @@ def prepare(
         except BadVolume as error:
             refused.append(Refused(subject.id, error.path, error.reason))
             warnings.warn(f"left out {subject.id}: {error}", stacklevel=2)
+    _warn_of_twins(volumes)
     if not volumes:
         reasons = "\n".join(f"  {entry.path}: {entry.reason}" for entry in refused)
         raise ValueError(f"{collection.name}: not one of {len(chosen)} volumes can be used\n{reasons}")
     fingerprint = text_sha256(json.dumps([[volume.subject, volume.key] for volume in volumes]))
     return Prepared(collection.name, tuple(volumes), tuple(refused), settings, fingerprint)
+
+
+def _warn_of_twins(volumes: list[PreparedVolume]) -> None:
+    """Say it where two subjects have one image: a person under two names may be on both sides of a split."""
+    owners: dict[str, str] = {}
+    twins = [(owners.setdefault(v.key, v.subject), v.subject) for v in volumes]
+    pairs = sorted({f"{first} and {second}" for first, second in twins if first != second})
+    if pairs:
+        warnings.warn(f"the same image is of several subjects: {', '.join(pairs[:5])}", stacklevel=3)
 
 
 def _prepare_one(subject: Subject, settings: VolumeSettings, cache: Path) -> PreparedVolume:

@@ -26,6 +26,7 @@ LABELS_VERSION = 2
 SPACING_LIMITS_MM = (0.005, 50.0)
 CT_AIR_HU = -300.0
 GRID_TOLERANCE = 0.1
+WHOLE_TOLERANCE = 1e-3
 HU_MEAN, HU_DEVIATION = -21.14, 578.02
 """In HU, of the dental CBCT that BertsWin's released code standardises (arXiv 2512.21769)."""
 
@@ -123,15 +124,28 @@ def read_volume(ref: VolumeRef) -> Volume:
         BadVolume: not 3-D, empty, constant, NaN or infinite voxels, a broken affine, or a file that cannot
             be read.
     """
+    seen, _ = look_at_volume(ref)
+    return Volume(np.ascontiguousarray(seen.array, dtype=np.float32), seen.affine, ref.name)
+
+
+def look_at_volume(ref: VolumeRef) -> tuple[Volume, tuple[float, float]]:
+    """An image in the file's own type of numbers, and its smallest and largest value.
+
+    Without another copy in memory: to be looked at, not to be trained on. Raises what :func:`read_volume`
+    raises.
+    """
     array, affine = _checked(ref)
     array, affine = _oriented(array, affine, affine)
-    array = array.astype(np.float32)
-    bad = int(array.size - np.isfinite(array).sum())
-    if bad:
+    # A NaN is both the smallest and the largest value.
+    with np.errstate(over="ignore"):
+        low, high = np.float32(array.min()), np.float32(array.max())
+    if not np.isfinite([low, high]).all():
+        with np.errstate(over="ignore"):
+            bad = int(array.size - np.isfinite(array.astype(np.float32)).sum())
         raise BadVolume(ref.name, f"has {bad} NaN or infinite voxels of {array.size}")
-    if array.min() == array.max():
-        raise BadVolume(ref.name, f"is constant: every voxel is {array.flat[0]:g}")
-    return Volume(np.ascontiguousarray(array), affine, ref.name)
+    if low == high:
+        raise BadVolume(ref.name, f"is constant: every voxel is {low:g}")
+    return Volume(array, affine, ref.name), (float(low), float(high))
 
 
 def read_labels(ref: VolumeRef, like: Volume, fit: str = "grid") -> NDArray[np.int32]:
@@ -219,8 +233,12 @@ def is_ct(array: NDArray[np.float32], modality: str) -> bool:
 
 def _whole(array: NDArray[Any], path: str) -> NDArray[np.int32]:
     """Labels as 32-bit integers; NaN, fractions and values beyond these are refused."""
-    if array.dtype.kind == "f" and (not np.isfinite(array).all() or (np.rint(array) != array).any()):
-        raise BadVolume(path, "labels are not whole numbers")
+    if array.dtype.kind == "f":
+        # A slope in the header leaves 0.9999998 of a 1.
+        whole = np.rint(array)
+        if not np.isfinite(array).all() or np.abs(array - whole).max() > WHOLE_TOLERANCE:
+            raise BadVolume(path, "labels are not whole numbers")
+        array = whole
     low, high = array.min(), array.max()
     limits = np.iinfo(np.int32)
     if not limits.min <= low <= high <= limits.max:
