@@ -15,8 +15,8 @@ from studykit.data.files.refs import Unused
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mgh", ".mgh.gz")
 NOT_READ = tuple(
-    ".img .hdr .nii.bz2 .nii.xz .nii.zst .mnc .mnc.gz .par .rec .gipl .gipl.gz .vtk .vti .tif .tiff .npy .npz "
-    ".h5 .hdf5 .mat .b2nd .zip .tar .tar.gz".split()
+    ".img .hdr .nii.bz2 .nii.xz .nii.zst .mnc .mnc.gz .par .rec .gipl .gipl.gz .vtk .vti .tif .tiff .npy "
+    ".npz .h5 .hdf5 .mat .b2nd .zip .tar .tar.gz".split()
 )
 """What may hold a volume, in a format that is not read here."""
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
