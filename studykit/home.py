@@ -5,6 +5,8 @@ from pathlib import Path
 
 import platformdirs
 
+DRY_RUN = "STUDYKIT_DRY_RUN"
+
 
 def home() -> Path:
     """Root of the checkout: ``$STUDYKIT_HOME``, or the folder above the installed package.
@@ -40,7 +42,12 @@ def evidence_dir(study: str, profile: str, *, own: bool) -> Path:
 
     A run on data or seeds of one's own (``own``) has a folder beside the evidence, which it never touches.
     """
-    return results_dir() / study / (f"{profile}-own" if own else profile)
+    return (dry_run() or results_dir()) / study / (f"{profile}-own" if own else profile)
+
+
+def dry_run() -> Path | None:
+    """The folder that a dry run writes to instead, ``$STUDYKIT_DRY_RUN``; None where this is none."""
+    return Path(os.environ[DRY_RUN]) if os.environ.get(DRY_RUN) else None
 
 
 def runs_dir() -> Path:

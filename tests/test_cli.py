@@ -17,6 +17,7 @@ from studykit.claims.paper import load_papers
 from studykit.cli import main
 from studykit.data.files.archives import Archive, ArchiveUnavailable
 from studykit.data.sources import DEFAULT_SOURCE
+from studykit.notebooks import dry_run
 
 CLAIM = "bertswin/convergence-speedup"
 HEAVY = ("torch", "numpy", "pandas", "scipy", "matplotlib", "monai", "nibabel", "papermill")
@@ -251,6 +252,19 @@ def test_run_ends_in_the_claims_of_this_run_alone(call, pretended, tiny, heads):
     own = call("run", STUDY, "-p", "data", f"folder:{heads}").out
     assert "2.90× [1.80, 3.10]" in own and "2.4" not in own
     assert sum("/" in line.split()[0] for line in own.splitlines() if line.startswith("bertswin/")) == 1
+
+
+def test_a_dry_run_tells_what_it_would_take(call, pretended, monkeypatch):
+    row = {"study": STUDY, "arm": "MAE-ViT", "steps to do": 10800, "GFLOP a step": 1.7109, "minutes": 11.7}
+    row |= {"memory (MB)": None, "disk (MB)": 99.1}
+    plans = {"00_tour": ([], ""), "01_bertswin_convergence": ([row], "")}
+    monkeypatch.setattr(dry_run, "plan_notebook", lambda stem, parameters: plans[stem])
+    said = call("run", "--dry-run", "-p", "data", "sample-heads")
+    assert said.status == 0 and "stems" not in pretended
+    assert "00_tour: nothing to train" in said.out and "about 12 minutes of training, 99 MB" in said.out
+    assert "MAE-ViT  10,800       1.71          11.7     –            99.1" in said.out
+    plans["00_tour"] = ([], "ValueError: no volumes")
+    assert call("run", "tour", "--dry-run").status == 1
 
 
 def test_as_many_jobs_as_cores(call, pretended):

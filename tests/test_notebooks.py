@@ -253,7 +253,7 @@ def test_pictures_of_an_executed_notebook_are_light_and_no_wider_than_a_screen(
         draft.write_text(json.dumps({"metadata": {}, "cells": cells}))
         return ""
 
-    monkeypatch.setattr(executed, "_execute", pretend)
+    monkeypatch.setattr(executed, "execute", pretend)
     execution = run_notebook("01_good", {}, in_place=in_place)
     (cell,) = json.loads(execution.output.read_text(encoding="utf-8"))["cells"]
     shown, said = cell["outputs"]

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from studykit.cli.words import print_columns, short, value_of
 
@@ -38,6 +38,7 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         help=f"notebooks at a time (default 1), or {ALL_CORES}: one a core; they share the cores",
     )  # fmt: skip
     verb.add_argument("--limit", type=float, metavar="MINUTES", help="stop a notebook after that long")
+    verb.add_argument("--dry-run", action="store_true", help="what it would take; nothing is trained")
     verb.add_argument("--in-place", action="store_true", help="default parameters, outputs into the notebook")
     verb.add_argument(
         "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
@@ -62,6 +63,8 @@ def run(options: argparse.Namespace) -> int:
     parameters = {} if options.in_place else {"profile": options.profile}
     parameters |= {name: value_of(name, text) for name, text in options.parameter}
     profile = parameters.get("profile", options.profile)
+    if options.dry_run:
+        return plan(stems, parameters)
     print(f"{len(stems)} notebook(s) at profile {profile}", flush=True)
 
     def announce(execution: "Execution") -> None:
@@ -90,6 +93,34 @@ def run(options: argparse.Namespace) -> int:
         last = execution.error.strip().splitlines()[-1]
         print(f"\n{execution.notebook} failed: {last}\n  {short(execution.output, home())}")
     return 1 if failed else 0
+
+
+def plan(stems: Iterable[str], parameters: dict[str, Any]) -> int:
+    """Print what each notebook would train, and what that takes here, as far as arms are known beforehand."""
+    from studykit.notebooks import parameters_of
+    from studykit.notebooks.dry_run import plan_notebook
+
+    status, minutes, disk = 0, 0.0, 0.0
+    for stem in stems:
+        given = {name: value for name, value in parameters.items() if name in parameters_of(stem)}
+        rows, error = plan_notebook(stem, given)
+        print(f"{stem}: {error or ('' if rows else 'nothing to train')}", flush=True)
+        if rows:
+            amounts = ("steps to do", "GFLOP a step", "minutes", "memory (MB)", "disk (MB)")
+            print_columns([["  arm", *amounts], *(_amounts(row, amounts) for row in rows)])
+        status = 1 if error else status
+        minutes += sum(row["minutes"] for row in rows)
+        disk += sum(row["disk (MB)"] for row in rows)
+    print(f"about {minutes:.0f} minutes of training, {disk:.0f} MB; arms named after tuning come on top")
+    return status
+
+
+def _amounts(row: dict[str, Any], names: Iterable[str]) -> list[str]:
+    return ["  " + row["arm"], *("–" if row[name] is None else _amount(row[name]) for name in names)]
+
+
+def _amount(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def claims_of(executions: Iterable["Execution"]) -> list[list[str]]:

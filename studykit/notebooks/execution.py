@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
@@ -87,7 +88,7 @@ def run_notebook(
     draft.parent.mkdir(parents=True, exist_ok=True)
     log = draft.with_suffix(".log")
     start = time.monotonic()
-    error = _execute(
+    error = execute(
         source, draft, parameters, log=log, limit=limit_seconds, say=say if show_output else None,
         stopped=stopped, cores=cores,
     )  # fmt: skip
@@ -100,20 +101,27 @@ def run_notebook(
     return Execution(stem, output, seconds, evidence=folder)
 
 
-def _execute(
+def execute(
     source: Path,
     draft: Path,
     parameters: Mapping[str, Any],
     *,
     log: Path,
-    limit: float | None,
-    say: Callable[[str], None] | None,
-    stopped: Callable[[], bool],
-    cores: int | None,
+    limit: float | None = None,
+    say: Callable[[str], None] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+    cores: int | None = None,
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """Run ``source`` into ``draft`` in a child process; returns the last lines of its failure, or nothing."""
+    """Run ``source`` into ``draft`` in a child process; returns the last lines of its failure, or nothing.
+
+    Args:
+        log: what it says on standard error.
+        limit, say, stopped, cores: as for :func:`run_notebook`; nothing is said without ``say``.
+        variables: of its environment.
+    """
     with open(log, "wb") as errors:
-        child = _start([str(source), str(draft), json.dumps(parameters)], errors, cores)
+        child = _start([str(source), str(draft), json.dumps(parameters)], errors, cores, variables)
         relay = threading.Thread(target=_relay, args=(child, say), daemon=True)
         relay.start()
         try:
@@ -126,9 +134,12 @@ def _execute(
     return _last_words(log, child.returncode)
 
 
-def _start(arguments: list[str], errors: Any, cores: int | None) -> subprocess.Popen[bytes]:
+def _start(
+    arguments: list[str], errors: Any, cores: int | None, variables: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
     """The process that executes, in a session of its own: a Ctrl-C reaches its kernel once, through us."""
     environment = {name: value for name, value in os.environ.items() if name not in NOT_HANDED_ON}
+    environment |= variables
     environment.setdefault("OMP_WAIT_POLICY", "passive")
     if cores is not None:
         environment.setdefault("OMP_NUM_THREADS", str(cores))

@@ -4,9 +4,11 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+from weakref import WeakSet
 
 import pandas as pd
 
+from studykit import home
 from studykit.arms.arm import Arm
 from studykit.arms.tuning import candidate_rates, rate_past_the_edge, tuned
 from studykit.metrics.compute import Flops
@@ -18,6 +20,7 @@ from studykit.runs.effort import (
     provenance_of,
     seconds_a_step,
 )
+from studykit.runs.plan import DryRun, needs, write_plan
 from studykit.runs.run_table import TUNING, rows_of
 from studykit.runs.side_by_side import work_side_by_side, workers_that_pay
 from studykit.runs.store import FINAL, Run, RunStore, derive_seed
@@ -25,6 +28,9 @@ from studykit.runs.threads import most_workers
 from studykit.runs.training_run import run_config, work
 from studykit.runs.weights import new_method
 from studykit.study.ground import Ground
+
+LIVE: "WeakSet[Trials]" = WeakSet()
+"""Those of every study that is open in this process, for the plan of a dry run."""
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +57,7 @@ class Trials:
         self.seen: dict[str, Run] = {}
         self.whose: dict[str, tuple[str, int | str]] = {}
         self._operations: dict[str, int] = {}
+        LIVE.add(self)
 
     @property
     def study(self) -> str:
@@ -175,6 +182,10 @@ class Trials:
     def _make(self, runs: list[Run]) -> list[Run]:
         """Bring runs to their end, side by side where that is quicker, or find that they are there."""
         todo = self._todo(runs)
+        if todo and home.dry_run():
+            for trials in sorted(LIVE, key=lambda one: one.study):
+                write_plan(trials.plan())
+            raise DryRun("nothing was trained: this is a dry run")
         if self._at_once(todo) > 1:
             work_side_by_side(todo, most_workers())
         return [self._execute(run) for run in runs]
@@ -210,6 +221,17 @@ class Trials:
             operations = self.operations_a_step(name) / 1e9
             rows.append({"arm": name, "steps to do": steps, "GFLOP a step": operations, "minutes": minutes})
         return pd.DataFrame(rows)
+
+    def plan(self) -> list[dict[str, Any]]:
+        """As :meth:`expect`, with the study's name, memory and disk, of the arms with something to do."""
+        rows = []
+        for row in self.expect().to_dict("records"):
+            todo = self._todo(self._all_runs(self.find(row["arm"])))
+            if todo:
+                of_all = sum(needs(run)["disk (MB)"] for run in todo)
+                largest = needs(todo[-1])["memory (MB)"]
+                rows.append({"study": self.study, **row, "memory (MB)": largest, "disk (MB)": of_all})
+        return rows
 
     def _all_runs(self, arm: Arm) -> list[Run]:
         """The tuning of an arm and its repetitions, those at the best rate once that is known."""

@@ -53,7 +53,7 @@ def places(results, monkeypatch):
         draft.write_text(json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
         return ""
 
-    monkeypatch.setattr(execution, "_execute", pretend)
+    monkeypatch.setattr(execution, "execute", pretend)
     monkeypatch.setattr(catalogue, "parameters_of", DECLARED.get)
 
     def ask(stem, profile, **given):
