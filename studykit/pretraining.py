@@ -14,13 +14,14 @@ interrupted, and of no other data than it was planned for.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from studykit import atomic
-from studykit.data.sources import describe_source, own_path, prepared_source
+from studykit.data.sources import check_source_name, describe_source, own_path, prepared_source
 from studykit.data.splits import split_subjects
 from studykit.home import runs_dir
 from studykit.masking import num_masked
@@ -87,6 +88,13 @@ class PretrainingPlan:
         check_known("backbone", self.backbone, MODELS)
         check_known("masking", self.masking, MASKINGS)
         check_known("objective", self.objective, OBJECTIVES)
+        check_source_name(self.data)
+        for name in ("crop_size", "batch_size", "steps", "seed"):
+            if type(getattr(self, name)) is not int:
+                raise ValueError(f"{name} must be a whole number, got {getattr(self, name)!r}.")
+        for name in ("spacing_mm", "lr", "held_out"):
+            if not isinstance(getattr(self, name), Real):
+                raise ValueError(f"{name} must be a number, got {getattr(self, name)!r}.")
         num_masked((2, 2, 2), self.held_out)
 
     @property

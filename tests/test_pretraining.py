@@ -73,11 +73,15 @@ def test_a_finished_pre_training_is_found_again_and_told(results, folder, tmp_pa
         ({"masking": "blocks"}, r"Unknown masking 'blocks'\. Known: nested, random, three-level, vessel"),
         ({"objective": "jigsaw"}, r"Unknown objective 'jigsaw'\. Known: .*reconstruction\+alignment"),
         ({"held_out": 1.5}, r"between 0 and 1, got 1\.5"),
+        ({"steps": "10"}, r"steps must be a whole number, got '10'"),
+        ({"lr": "fast"}, r"lr must be a number, got 'fast'"),
+        ({"data": 5}, r"a data source is a text such as"),
+        ({"data": "sample-hands"}, r"unknown data source 'sample-hands'"),
     ],
 )
 def test_unknown_parts_list_the_known_ones(change, message):
     with pytest.raises(ValueError, match=message):
-        PretrainingPlan(data="sample-heads", **change)
+        PretrainingPlan(**{"data": "sample-heads"} | change)
 
 
 def test_the_command_line_pre_trains(results, folder, tmp_path, capsys):

@@ -60,7 +60,7 @@ def check(options: argparse.Namespace) -> int:
     for row in report.rows:
         sizes = ["×".join(f"{n:g}" for n in own) if own else "-" for own in (row.shape, row.spacing_mm)]
         intensity = f"{row.intensity[0]:g} to {row.intensity[1]:g}" if row.intensity else "-"
-        verdict = "; ".join(filter(None, (row.verdict, row.note)))
+        verdict = "; ".join(filter(None, (row.verdict, row.note.replace(f"{root}/", ""))))
         lines.append(
             [row.subject, name(row.path), row.modality, *sizes, intensity, row.labels or "-", verdict]
         )

@@ -108,7 +108,7 @@ def check_subjects(subjects: Iterable[Subject]) -> Iterator[CheckRow]:
             shape, size = volume.array.shape, tuple(round(side, 4) for side in volume.spacing_mm)
             sample = _sample(volume.array)
             same = seen.setdefault((shape, intensity, sample.tobytes()), path)
-            twin = f"has the voxels of {same}" if same != path else ""
+            twin = f"has the same voxels as {same}" if same != path else ""
             note = "; ".join(filter(None, (note, twin, _suspicion(volume.array, sample))))
             if subject.labels is not None:
                 values = _summary(np.unique(read_labels(subject.labels, volume, subject.labels_fit)))

@@ -80,8 +80,8 @@ def split_subjects(
 def _count(share: int | float, total: int, name: str) -> int:
     if isinstance(share, int) and share >= 0:
         return share
-    if not 0 <= share < 1:
-        raise ValueError(f"{name} must be a number of subjects or a share below 1, got {share}")
+    if not isinstance(share, int | float) or not 0 <= share < 1:
+        raise ValueError(f"{name} must be a number of subjects or a share below 1, got {share!r}")
     return max(1, round(share * total)) if share > 0 else 0
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Real
 
 from studykit import home
 from studykit.arms.ownership import own_parameters
@@ -45,7 +46,7 @@ def open_study(
     setup = setup_of(name)
     sizes = profile_of(setup, profile)
     if spacing_mm is not None:
-        if type(spacing_mm) not in (int, float) or not spacing_mm > 0:
+        if not isinstance(spacing_mm, Real) or not spacing_mm > 0:
             raise ValueError(f"spacing_mm must be a positive number of millimetres, got {spacing_mm!r}.")
         sizes = replace(sizes, spacing_mm=spacing_mm)
     source = setup.source_at(sizes) if data is None else data

@@ -120,7 +120,9 @@ def test_one_image_under_two_names_is_said(tmp_path, collect):
         save(tmp_path / "in" / f"{name}.nii")
     save(tmp_path / "in" / "carl.nii", blob(seed=5))
     rows = check_source(f"folder:{tmp_path / 'in'}", cache=tmp_path / "cache")
-    assert [bool(row.note) for row in rows] == [False, True, False] and "has the voxels of" in rows[1].note
+    assert [bool(row.note) for row in rows] == [False, True, False] and "has the same voxels as" in rows[
+        1
+    ].note
     subjects = [Subject(name, VolumeRef(tmp_path / "in" / f"{name}.nii")) for name in ("anna", "ben", "carl")]
     with pytest.warns(UserWarning, match="the same image is of several subjects: anna and ben"):
         prepare(collect(*subjects), VolumeSettings(2.0))

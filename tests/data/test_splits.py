@@ -41,7 +41,7 @@ def test_too_few_subjects_are_said(val, test):
         split_subjects(IDS, seed=0, val=val, test=test)
 
 
-@pytest.mark.parametrize("share", [-1, 1.0, 2.5, -0.1])
+@pytest.mark.parametrize("share", [-1, 1.0, 2.5, -0.1, "1"])
 def test_impossible_shares_are_refused(share):
     with pytest.raises(ValueError, match="val must be a number of subjects or a share below 1"):
         split_subjects(IDS, seed=0, val=share)

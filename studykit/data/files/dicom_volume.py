@@ -14,7 +14,7 @@ from studykit.data.files.dicom_grid import (
     stack,
 )
 from studykit.data.files.dicom_headers import frames, keep_locale, no_image, numbers, read_header
-from studykit.data.files.errors import NoGrid
+from studykit.data.files.errors import NoGrid, Unusable
 from studykit.data.files.text import plain_path
 
 
@@ -24,15 +24,15 @@ def read_series(files: Sequence[Path]) -> tuple[NDArray[Any], NDArray[np.float64
 
     Raises:
         NoGrid: files that are no one volume.
-        ValueError: a file that cannot be read.
+        Unusable: a file that cannot be read.
     """
     headers = []
     for file in files:
         header = read_header(file)
         if header is None:
-            raise ValueError(damage(file))
+            raise Unusable(damage(file))
         if what := no_image(header):
-            raise ValueError(f"{file.name} is {what}, no image")
+            raise Unusable(f"{file.name} is {what}, no image")
         headers.append(header)
     if len(files) == 1 and frames(headers[0]) > 1:
         return _read_frames(files[0], headers[0])
@@ -81,11 +81,11 @@ def _pixels(file: Path) -> NDArray[Any]:
             reader.SetFileName(str(path))
             image = reader.Execute()
     except RuntimeError as error:
-        raise ValueError(f"{file.name}: its pixels cannot be read, they are cut short or damaged") from error
+        raise Unusable(f"{file.name}: its pixels cannot be read, they are cut short or damaged") from error
     finally:
         sitk.ProcessObject.SetGlobalWarningDisplay(warned)
     if image.GetNumberOfComponentsPerPixel() != 1:
-        raise ValueError(f"{file.name} has {image.GetNumberOfComponentsPerPixel()} components a voxel")
+        raise Unusable(f"{file.name} has {image.GetNumberOfComponentsPerPixel()} components a voxel")
     array = np.transpose(sitk.GetArrayFromImage(image))
     return array[..., None] if array.ndim == 2 else array
 
@@ -97,7 +97,7 @@ def _stored(file: Path) -> NDArray[Any]:
     try:
         return pydicom.dcmread(file, force=True).pixel_array
     except (NotImplementedError, RuntimeError) as error:
-        raise ValueError(
+        raise Unusable(
             f"{file.name}: frames have scales of their own and are compressed in a way that only pydicom's "
             f"plugins read ({error})"
         ) from error

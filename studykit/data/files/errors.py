@@ -1,7 +1,11 @@
 """Why a volume cannot be used."""
 
 
-class NoGrid(ValueError):
+class Unusable(ValueError):
+    """A file that is no part of a volume; the message says why, and of a series which file."""
+
+
+class NoGrid(Unusable):
     """What a file states about its voxels' size and place is no grid; the message says why."""
 
 

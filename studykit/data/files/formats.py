@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from studykit.data.files.dicom_grid import LPS_TO_RAS
 from studykit.data.files.dicom_headers import keep_locale
 from studykit.data.files.dicom_volume import read_series
-from studykit.data.files.errors import BadVolume, NoGrid
+from studykit.data.files.errors import BadVolume, NoGrid, Unusable
 from studykit.data.files.itk_headers import META_SUFFIXES, NRRD_SUFFIXES, detached_data, millimetres
 from studykit.data.files.refs import RawGrid, VolumeRef
 from studykit.data.files.text import plain_path
@@ -54,7 +54,7 @@ def decode(ref: VolumeRef) -> Decoded:
         raise BadVolume(ref.name, f"truncated or damaged: {error}") from error
     except BadVolume:
         raise
-    except NoGrid as error:
+    except Unusable as error:
         raise BadVolume(ref.name, str(error)) from error
     except Exception as error:  # a damaged file makes a decoder fail in any way
         raise BadVolume(ref.name, f"cannot be read: {_first_line(error)}") from error

@@ -6,6 +6,7 @@ keeps the tilt.
 """
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -80,8 +81,9 @@ class VolumeSettings:
         if self.intensity not in INTENSITIES:
             raise ValueError(f"unknown intensity {self.intensity!r}; known: {', '.join(INTENSITIES)}")
         low, high = SPACING_LIMITS_MM
-        if not all(low <= value <= high for value in self.target_mm):
-            raise ValueError(f"spacing_mm must lie in {low} to {high} mm, got {self.spacing_mm}")
+        sizes = self.target_mm
+        if len(sizes) != 3 or not all(isinstance(v, Real) and low <= v <= high for v in sizes):
+            raise ValueError(f"spacing_mm must lie in {low} to {high} mm, got {self.spacing_mm!r}")
         for name, (lower, upper) in {"hu_window": self.hu_window, "percentiles": self.percentiles}.items():
             if not lower < upper:
                 raise ValueError(f"{name} must rise, got {(lower, upper)}")

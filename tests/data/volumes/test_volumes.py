@@ -277,6 +277,8 @@ def test_identity_of_the_default_settings_stays_what_finished_runs_were_made_wit
         ({"intensity": "minmax"}, "known: auto, ct-window, mr-percentile, hu"),
         ({"spacing_mm": 0.0}, "spacing_mm"),
         ({"spacing_mm": (1.0, 1.0, -1.0)}, "spacing_mm"),
+        ({"spacing_mm": "2"}, "spacing_mm must lie in .*got '2'"),
+        ({"spacing_mm": (1.0, 2.0)}, "spacing_mm must lie in"),
         ({"hu_window": (5.0, 5.0)}, "hu_window"),
         ({"percentiles": (99.0, 1.0)}, "percentiles"),
     ],
