@@ -13,8 +13,8 @@ from studykit import home
 PACKAGE = Path(home.__file__).parent
 SHOWN = ("losses", "metrics", "layers")
 """Rooms of which each public function and module has an example."""
-WITHOUT = ("losses/__init__.py", "losses/patch_loss.py", "layers/minkowski.py")
-"""A table, a base, and an engine that is not installed everywhere."""
+WITHOUT = ("losses/__init__.py", "losses/patch_loss.py", "layers/minkowski.py", "metrics/remembered.py")
+"""A table, a base, an engine that is not installed everywhere, and a memory of counts."""
 RECORDS = {"dataclass", "NamedTuple"}
 ROOMS = [path for room in SHOWN for path in sorted((PACKAGE / room).glob("*.py"))]
 ROOMS = [path for path in ROOMS if path.relative_to(PACKAGE).as_posix() not in WITHOUT]

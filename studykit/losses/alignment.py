@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from studykit.layers.patches import take_tokens
+from studykit.losses.ranks import ranks, rows_of_all_ranks
 from studykit.masking import mask_on
 
 OBJECTIVES = ("infonce", "cosine")
@@ -51,7 +52,7 @@ def info_nce(
     valid = torch.ones_like(child[:, 0], dtype=torch.bool) if valid is None else valid
     with _without_autocast(child.device):
         queries, keys = (F.normalize(rows.float(), dim=-1) for rows in (child, parent))
-        apart = gather and _ranks() > 1
+        apart = gather and ranks() > 1
         keys, usable, own = _all_ranks(keys, valid) if apart else (keys, valid, _places(child))
         positive = own[:, None] == torch.arange(len(keys), device=keys.device)
         logits = (queries @ keys.T / temperature).masked_fill(~(usable | positive), -torch.inf)
@@ -172,29 +173,10 @@ class CrossLevelAlignment(nn.Module):
 @torch._disable_dynamo  # as torch.compiler.disable, which would import the compiler here, for a second
 def _all_ranks(keys: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Keys and their validity of all ranks in order, and where this rank's rows are among them."""
-    usable = [torch.empty_like(valid) for _ in range(dist.get_world_size())]
+    usable = [torch.empty_like(valid) for _ in range(ranks())]
     dist.all_gather(usable, valid)
-    return _Gather.apply(keys), torch.cat(usable), _places(keys) + dist.get_rank() * len(keys)
-
-
-def _ranks() -> int:
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-class _Gather(torch.autograd.Function):
-    """Rows of all ranks in order; a row's gradient is the sum of what all ranks say of it."""
-
-    @staticmethod
-    def forward(ctx, rows: Tensor) -> Tensor:
-        parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
-        dist.all_gather(parts, rows.contiguous())
-        return torch.cat(parts)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
-        total = gradient.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total)
-        return total.chunk(dist.get_world_size())[dist.get_rank()]
+    every, start = rows_of_all_ranks(keys)
+    return every, torch.cat(usable), _places(keys) + start
 
 
 def _places(rows: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from studykit.losses.alignment import info_nce
+from studykit.losses.distillation import Centre, nt_xent
 from studykit.training.distributed import distributed_world
 
 
@@ -20,4 +21,18 @@ def align_a_half(folder: str) -> None:
         loss = info_nce(child, parent, gather=True)
         loss.backward()
         found = {"loss": loss.detach(), "child": child.grad, "parent": parent.grad}
+        torch.save(found, Path(folder, f"rank{world.rank}.pt"))
+
+
+def contrast_a_half(folder: str) -> None:
+    """NT-Xent of this rank's half of eight rows among all of them, its gradients, and a centre of all."""
+    with distributed_world() as world:
+        mine = slice(4 * world.rank, 4 * world.rank + 4)
+        first, second = (x[mine].clone().requires_grad_() for x in rows(8))
+        loss = nt_xent(first, second, gather=True)
+        loss.backward()
+        centre = Centre(5)
+        centre.see(first)
+        centre.update()
+        found = {"loss": loss.detach(), "first": first.grad, "second": second.grad, "centre": centre.value}
         torch.save(found, Path(folder, f"rank{world.rank}.pt"))

@@ -1,0 +1,171 @@
+"""A student that is to say of one view what its teacher says of another: class token, patch tokens, features.
+
+Self-distillation without labels: DINO (Caron et al. 2021) for class tokens over pairs of views, iBOT (Zhou
+et al. 2022) for patch tokens at one place; the lineage of VolTA-3D (arXiv 2605.16775). Beside it NT-Xent
+(SimCLR, Chen et al. 2020), which contrasts views without a teacher, and KoLeo (Sablayrolles et al. 2019),
+which spreads features out. All of it in float32, whatever the autocast.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from studykit.losses.ranks import rows_of_all_ranks, sum_over_ranks
+
+
+def soft_cross_entropy(
+    student: Tensor,
+    teacher: Tensor,
+    centre: Tensor | float = 0.0,
+    *,
+    student_temperature: float = 0.1,
+    teacher_temperature: Tensor | float = 0.04,
+) -> Tensor:
+    """Cross-entropy of the student's logits to the teacher's sharpened, centred ones: (..., K) to (...).
+
+    No gradient reaches the teacher. Where both say the same without a centre and at one temperature, it is
+    the teacher's entropy, its least value.
+
+    >>> logits = torch.zeros(4)
+    >>> round(float(soft_cross_entropy(logits, logits)), 4)  # ln 4
+    1.3863
+
+    Args:
+        student, teacher: (..., K) logits of K prototypes.
+        centre: (K,), subtracted from the teacher's.
+        student_temperature, teacher_temperature: divide the logits; the teacher's is the smaller.
+    """
+    target = ((teacher.detach().float() - centre) / teacher_temperature).softmax(dim=-1)
+    return -(target * (student.float() / student_temperature).log_softmax(dim=-1)).sum(dim=-1)
+
+
+def class_token_loss(
+    student: Tensor, teacher: Tensor, centre: Tensor | float = 0.0, **temperatures: Tensor | float
+) -> Tensor:
+    """Mean over pairs of a student's and a teacher's view that are not the same one.
+
+    >>> views = torch.rand(3, 2, 8)
+    >>> class_token_loss(views, views[:2]).shape
+    torch.Size([])
+
+    Args:
+        student: (S, B, K), logits of S views of B samples; the first V are the teacher's views.
+        teacher: (V, B, K).
+        centre, temperatures: see :func:`soft_cross_entropy`.
+
+    Raises:
+        ValueError: one view of each side, which makes no pair.
+    """
+    pairs = soft_cross_entropy(student[:, None], teacher[None], centre, **temperatures).mean(dim=-1)
+    apart = ~torch.eye(*pairs.shape, dtype=torch.bool, device=pairs.device)
+    if apart.sum() == 0:
+        raise ValueError("one view of the student and the same one of the teacher: there is no pair of views")
+    return pairs[apart].mean()
+
+
+def patch_token_loss(
+    student: Tensor,
+    teacher: Tensor,
+    counted: Tensor,
+    centre: Tensor | float = 0.0,
+    **temperatures: Tensor | float,
+) -> Tensor:
+    """Mean over the tokens of a sample that count, then over the samples that have any.
+
+    >>> tokens = torch.rand(2, 5, 8)
+    >>> patch_token_loss(tokens, tokens, torch.zeros(2, 5, dtype=torch.bool))
+    tensor(0.)
+
+    Args:
+        student, teacher: (B, T, K) logits, token by token of one place.
+        counted: bool (B, T).
+        centre, temperatures: see :func:`soft_cross_entropy`.
+    """
+    of_token = soft_cross_entropy(student, teacher, centre, **temperatures)
+    count = counted.sum(dim=1)
+    of_sample = torch.where(counted, of_token, 0.0).sum(dim=1) / count.clamp(min=1)
+    return of_sample.sum() / (count > 0).sum().clamp(min=1)
+
+
+class Centre(nn.Module):
+    """Running mean of a teacher's logits; subtracted from them, no prototype can win everywhere.
+
+    What is seen between two updates is added up in float64 and over all ranks, so that the centre does not
+    depend on how a batch was cut or shared.
+
+    >>> centre = Centre(2, momentum=0.9)
+    >>> centre.see(torch.tensor([[1.0, 3.0], [3.0, 5.0]]))
+    >>> centre.update()
+    >>> centre.value
+    tensor([0.2000, 0.4000])
+
+    Args:
+        dim: K, prototypes.
+        momentum: share of the old centre that an update keeps.
+    """
+
+    def __init__(self, dim: int, momentum: float = 0.9) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("value", torch.zeros(dim))
+        self.register_buffer("seen", torch.zeros(dim + 1, dtype=torch.float64))
+
+    @torch.no_grad()
+    def see(self, logits: Tensor) -> None:
+        """Take (..., K) logits into account at the next update."""
+        rows = logits.flatten(0, -2).double()
+        total = torch.cat([rows.sum(dim=0), rows.new_full((1,), len(rows))])
+        self.seen += sum_over_ranks(total)
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Move towards the mean of what was seen since the last update; nothing seen, nothing moved."""
+        count = self.seen[-1]
+        mean = (self.seen[:-1] / count.clamp(min=1)).to(self.value.dtype)
+        moved = self.momentum * self.value + (1 - self.momentum) * mean
+        self.value.copy_(torch.where(count > 0, moved, self.value))
+        self.seen.zero_()
+
+
+def nt_xent(first: Tensor, second: Tensor, temperature: float = 0.5, *, gather: bool = False) -> Tensor:
+    """Cross-entropy of finding a row's other view among all rows but itself, by cosine.
+
+    >>> rows = torch.eye(4)
+    >>> nt_xent(rows, rows) < nt_xent(rows, rows.roll(1, 0))
+    tensor(True)
+
+    Args:
+        first, second: (N, D), two views of N samples.
+        temperature: divides the cosines.
+        gather: take rows of all ranks, each of which brings the same N; for training only, as all ranks have
+            to take part.
+    """
+    views = [F.normalize(rows.float(), dim=-1) for rows in (first, second)]
+    keys, start = zip(*(rows_of_all_ranks(rows) if gather else (rows, 0) for rows in views), strict=True)
+    every, own = torch.cat(keys), torch.arange(len(first), device=first.device) + start[0]
+    losses = []
+    for view, rows in enumerate(views):
+        logits = (rows @ every.T / temperature).float()
+        itself = own + view * len(keys[0])
+        logits = logits.scatter(1, itself[:, None], -torch.inf)
+        losses.append(F.cross_entropy(logits, own + (1 - view) * len(keys[0])))
+    return torch.stack(losses).mean()
+
+
+def koleo(features: Tensor, eps: float = 1e-8) -> Tensor:
+    """Minus the mean logarithm of each row's distance to its nearest other one: large where rows meet.
+
+    Rows should be of unit length, and of distinct subjects: of equal rows it is about -ln(eps), of one row
+    alone as well.
+
+    >>> round(float(koleo(torch.eye(3))), 4)  # -ln √2
+    -0.3466
+
+    Args:
+        features: (N, D).
+    """
+    rows = features.float()
+    with torch.no_grad():
+        nearest = (rows @ rows.T).fill_diagonal_(-torch.inf).argmax(dim=1)
+    distance = F.pairwise_distance(rows, rows[nearest], eps=eps)
+    return -(distance + eps).log().mean()
