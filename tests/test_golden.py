@@ -83,6 +83,10 @@ FURTHER: dict[str, tuple[str, dict[str, Any]]] = {
     "spark, mask token": ("spark", {**RESIDUAL, "sparse": False, "fill": "mask-token"}),
     "mim, nested, aligned": ("mim", {**WAVE_UNET, "masking": "nested", "alignment": 0.1, "img_size": 32}),
     "mim, vessel": ("mim", {**WAVE_UNET, "masking": "vessel"}),
+    "volta": (
+        "volta", {"model": "vit", "patch_size": 4, "embed_dim": 24, "depth": 1, "num_heads": 2,
+                  "img_size": 12, "crop_size": 16, "local_views": 2, "prototypes": 16, "head_dim": 8},
+    ),
     "detection": ("detection", WAVE_UNET),
 }  # fmt: skip
 Case = tuple[dict[str, int], dict[str, Any]]
@@ -135,7 +139,7 @@ def further_case(name: str, options: Mapping[str, Any]) -> Case:
     sizes = {"img_size": 16} | dict(options)
     method = build_method(name, **sizes)
     generator = torch.Generator().manual_seed(1)
-    volumes = smooth_volumes(generator, sizes["img_size"])
+    volumes = smooth_volumes(generator, sizes.get("crop_size", sizes["img_size"]))
     if method.batch_channels == 2:
         volumes = torch.cat([volumes, (volumes > 0.5).float() + (volumes > 1.5)], dim=1)
     terms = method(volumes, method.draw_masks(2, generator, volumes))
@@ -190,6 +194,9 @@ class Linear(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layer = torch.nn.Linear(8, 8)
+
+    def begin_step(self, step: int, steps: int) -> None:
+        pass
 
     def draw_masks(self, batch_size: int, generator: torch.Generator, volumes=None, rows=slice(None)):
         return (torch.rand(batch_size, 8, generator=generator) < 0.5)[rows]

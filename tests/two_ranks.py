@@ -9,7 +9,13 @@ import os
 import socket
 from collections.abc import Callable
 
-PRELOADED = ["torch", "torch.distributed.nn", "studykit.training.loop", "studykit.losses.alignment"]
+PRELOADED = [
+    "torch",
+    "torch.distributed.nn",
+    "studykit.training.loop",
+    "studykit.losses.alignment",
+    "studykit.methods",
+]
 
 
 def run_ranks(work: Callable[..., None], *arguments: str, size: int = 2) -> None:

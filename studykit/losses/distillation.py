@@ -56,11 +56,12 @@ def class_token_loss(
     Raises:
         ValueError: one view of each side, which makes no pair.
     """
-    pairs = soft_cross_entropy(student[:, None], teacher[None], centre, **temperatures).mean(dim=-1)
-    apart = ~torch.eye(*pairs.shape, dtype=torch.bool, device=pairs.device)
-    if apart.sum() == 0:
+    views, others = len(student), len(teacher)
+    if views == others == 1:
         raise ValueError("one view of the student and the same one of the teacher: there is no pair of views")
-    return pairs[apart].mean()
+    pairs = soft_cross_entropy(student[:, None], teacher[None], centre, **temperatures).mean(dim=-1)
+    apart = 1 - torch.eye(views, others, device=pairs.device)
+    return (pairs * apart).sum() / (views * others - min(views, others))
 
 
 def patch_token_loss(

@@ -14,6 +14,7 @@ from studykit.methods.method import Method
 from studykit.methods.mim import Mim
 from studykit.methods.spark import Spark
 from studykit.methods.supervised import Supervised
+from studykit.methods.volta import Volta
 from studykit.models import MODELS
 
 METHODS: dict[str, type[Method]] = {
@@ -23,6 +24,7 @@ METHODS: dict[str, type[Method]] = {
     "masked-volume": MaskedVolume,
     "spark": Spark,
     "mim": Mim,
+    "volta": Volta,
     "detection": Detector,
 }
 

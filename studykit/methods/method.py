@@ -2,7 +2,7 @@
 
     run identity     version, architecture, takes_loss        of the class, before anything is built
     task             task, batch_channels                     which data it learns from
-    training loop    draw_masks, forward, terms
+    training loop    begin_step, draw_masks, forward, terms
     probes           encode
 
 The training loop knows no more than :class:`studykit.training.step.Trainable`, which every method is. What
@@ -48,6 +48,14 @@ class Method(nn.Module, ABC):
     def terms(self) -> tuple[str, ...]:
         """Names of the loss terms that :meth:`forward` gives."""
 
+    def begin_step(self, step: int, steps: int) -> None:
+        """Called before each optimizer step, for what goes by it, schedules and running means; here nothing.
+
+        Args:
+            step: how many were taken before.
+            steps: of the whole training.
+        """
+
     def draw_masks(
         self,
         batch_size: int,
@@ -67,7 +75,8 @@ class Method(nn.Module, ABC):
                 without them masks are on the generator's.
 
         Returns:
-            bool (b, ...), a row for each of ``rows``, ``True`` = hidden; (b, 0) where nothing is.
+            (b, ...), a row for each of ``rows``: bool, ``True`` = hidden, but where a method says otherwise;
+            (b, 0) where nothing is.
         """
         device = None if volumes is None else volumes.device
         return torch.empty(batch_size, 0, dtype=torch.bool, device=device)[rows]

@@ -9,6 +9,7 @@ from studykit.models.mae_vit import MaskedAutoencoderViT
 from studykit.models.nnformer import NnFormer
 from studykit.models.residual_unet import ResidualUNet
 from studykit.models.unet import UNet
+from studykit.models.vit import VisionTransformer
 from studykit.models.wave_unet import WaveUNet
 from studykit.models.waveformer import WaveFormer
 from studykit.registry import build
@@ -16,6 +17,7 @@ from studykit.registry import build
 MODELS: dict[str, type[nn.Module]] = {
     "mae-vit": MaskedAutoencoderViT,
     "bertswin": BertsWinNet,
+    "vit": VisionTransformer,
     "nnformer": NnFormer,
     "unet": UNet,
     "residual-unet": ResidualUNet,

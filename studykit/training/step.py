@@ -26,6 +26,9 @@ class Batches(Protocol):
 class Trainable(Protocol):
     """What the training asks of a module: every :class:`studykit.methods.method.Method` is one."""
 
+    def begin_step(self, step: int, steps: int) -> None:
+        """Called before each step with the number of those taken and of all."""
+
     def draw_masks(
         self, batch_size: int, generator: torch.Generator, volumes: Tensor | None = None, rows: slice = ...
     ) -> Tensor:
@@ -63,6 +66,7 @@ class Step:
         Where a conductor takes the terms apart, also what it tells, see :meth:`GradientConductor.step`.
         """
         with self._memory_explained():
+            self._method.begin_step(state.step, self._config.steps)
             losses = self._differentiate(*self._draw(state.order, state.masks))
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate(self._config, state.step)

@@ -29,6 +29,9 @@ class ToyMethod(nn.Module):
         self.body = nn.Sequential(nn.Linear(64, 32), nn.LayerNorm(32), nn.GELU(), nn.Dropout(dropout))
         self.head = nn.Linear(32, 64)
 
+    def begin_step(self, step: int, steps: int) -> None:
+        """Nothing goes by the step."""
+
     def draw_masks(
         self,
         batch_size: int,

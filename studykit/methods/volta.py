@@ -1,0 +1,284 @@
+"""VolTA-3D (Makawana et al., arXiv 2605.16775): a student aligned with its own running mean, and painting.
+
+The teacher, a running mean of the student, sees two clean global views of a crop. The student sees them with
+groups of patches replaced, and smaller local views besides. Three losses: its class tokens are to say what
+the teacher's say of other views; its patch tokens what the teacher's say of the same place; and it paints
+what was replaced. Neither text nor code of the paper could be had: what is known, inherited (MC-SSL0.0,
+DiCoM) and ours is in ``papers/volta-3d/NOTES.md``.
+"""
+
+import copy
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from studykit.layers.linear import Linear
+from studykit.layers.patches import unpatchify
+from studykit.losses.distillation import Centre, class_token_loss, patch_token_loss
+from studykit.masking import mask_on, move_to, num_masked, random_patch_mask
+from studykit.methods.hidden_patches import painted
+from studykit.methods.masked_modelling import MaskedModelling
+from studykit.methods.views import CLEAN, Views, cells, corrupt, cut_views, draw_views, same_place
+from studykit.models import build_model
+from studykit.models.prototype_head import PrototypeHead
+
+GLOBALS = 2
+"""Global views of a crop."""
+FIXED_RATIO = 0.5
+"""Share of the patches that :meth:`Volta.fixed_masks` hides."""
+
+
+class Volta(MaskedModelling):
+    """A vision transformer under self-distillation and masked reconstruction.
+
+    Args:
+        img_size: voxels along each axis of a global view.
+        crop_size: of the crops that views are cut from; by default no larger, so that views differ by flips
+            and by what is replaced alone.
+        local_size: of a local view; by default half of ``img_size``, in whole patches.
+        local_views: how many of them the student sees.
+        class_weight, patch_weight, paint_weight: of the three losses; 0 leaves one out.
+        hidden: share of a student's patches that is replaced.
+        swapped: share of those that come from another crop of the batch; the rest is noise.
+        prototypes: outputs of the heads.
+        head_dim: width of the heads' bottleneck.
+        student_temperature: divides the student's logits.
+        teacher_temperature: at the start, and after ``warm_up`` of the training.
+        warm_up: share of the training over which the teacher's temperature grows.
+        horizon: steps that the teacher is a mean of at first, as a share of the training; its momentum
+            1 - 1 / (horizon · steps) goes to 1 along half a cosine.
+        frozen: share of the training during which the prototypes stay as they are.
+        centre_momentum: of the centres.
+        model: name of a model with class and patch tokens.
+        model_options: sizes of the model.
+
+    Raises:
+        ValueError: sizes that are no multiples of the patch, a view larger than the crop, weights that are
+            negative or all 0.
+    """
+
+    version = 1
+    architecture = "vit"
+
+    def __init__(
+        self,
+        img_size: int = 64,
+        crop_size: int | None = None,
+        local_size: int | None = None,
+        local_views: int = 4,
+        class_weight: float = 1.0,
+        patch_weight: float = 1.0,
+        paint_weight: float = 1.0,
+        hidden: float = 0.5,
+        swapped: float = 0.3,
+        prototypes: int = 1024,
+        head_dim: int = 256,
+        student_temperature: float = 0.1,
+        teacher_temperature: tuple[float, float] = (0.04, 0.07),
+        warm_up: float = 0.3,
+        horizon: float = 0.03,
+        frozen: float = 0.02,
+        centre_momentum: float = 0.9,
+        model: str = architecture,
+        **model_options: Any,
+    ) -> None:
+        super().__init__()
+        weights = (class_weight, patch_weight, paint_weight)
+        if min(weights) < 0 or not any(weights):
+            raise ValueError(f"weights of the losses must not be negative nor all 0, got {weights}")
+        self.model = build_model(model, img_size=img_size, **model_options)
+        self.patch_size = p = self.model.patch_size
+        self.crop_size = img_size if crop_size is None else crop_size
+        local_size = max(img_size // p // 2, 2) * p if local_size is None else local_size
+        sizes = {"crop_size": self.crop_size, "img_size": img_size, "local_size": local_size}
+        for name, size in sizes.items():
+            if size % p or not 0 < size <= self.crop_size:
+                raise ValueError(
+                    f"{name} ({size}) must be a multiple of patch_size ({p}), and no view may be larger than "
+                    f"the crop ({self.crop_size})"
+                )
+        self.grid, self.view, self.local = ((size // p,) * 3 for size in sizes.values())
+        for view in (self.view, self.local):
+            num_masked(view, hidden)
+        self.local_views, self.hidden, self.swapped = local_views, hidden, swapped
+        self.class_weight, self.patch_weight, self.paint_weight = weights
+        self.student_temperature, self.temperatures = student_temperature, tuple(teacher_temperature)
+        self.warm_up, self.horizon, self.frozen = warm_up, horizon, frozen
+        width = self.model.embed_dim
+        self.class_head = PrototypeHead(width, head_dim, prototypes) if class_weight else None
+        self.patch_head = PrototypeHead(width, head_dim, prototypes) if patch_weight else None
+        self.paint_head = Linear(width, p**3) if paint_weight else None
+        heads = {"class_head": self.class_head, "patch_head": self.patch_head}
+        student = {"model": self.model} | {name: head for name, head in heads.items() if head is not None}
+        self.teacher = nn.ModuleDict(copy.deepcopy(student)).requires_grad_(False)
+        self.class_centre = Centre(prototypes, centre_momentum) if class_weight else None
+        self.patch_centre = Centre(prototypes, centre_momentum) if patch_weight else None
+        self.register_buffer("teacher_temperature", torch.tensor(self.temperatures[0]), persistent=False)
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        weights = {"class": self.class_weight, "patch": self.patch_weight, "paint": self.paint_weight}
+        return tuple(name for name, weight in weights.items() if weight)
+
+    @torch.no_grad()
+    def begin_step(self, step: int, steps: int) -> None:
+        """Take the student of the step before into the teacher, move the centres, set the schedules."""
+        if step:
+            start = 1 - 1 / max(self.horizon * steps, 1)
+            momentum = 1 - (1 - start) * (1 + math.cos(math.pi * step / steps)) / 2
+            for name, part in self.teacher.items():
+                mine = getattr(self, name)
+                for old, new in zip(part.parameters(), mine.parameters(), strict=True):
+                    old.lerp_(new.detach(), 1 - momentum)
+        for centre in (self.class_centre, self.patch_centre):
+            if centre is not None:
+                centre.update()
+        first, last = self.temperatures
+        grown = min(step / max(self.warm_up * steps, 1), 1.0)
+        self.teacher_temperature.fill_(first + (last - first) * grown)
+        for head in (self.class_head, self.patch_head):
+            if head is not None:
+                head.live.fill_(float(step >= self.frozen * steps))
+
+    def draw_masks(
+        self,
+        batch_size: int,
+        generator: torch.Generator,
+        volumes: Tensor | None = None,
+        rows: slice = slice(None),
+    ) -> Tensor:
+        """Where views lie, how they are turned, what is replaced: int64 (b, K), see
+        :class:`~studykit.methods.views.Views`; global views, then local ones."""
+        options = {
+            "hidden": self.hidden,
+            "swapped": self.swapped,
+            "batch": batch_size,
+            "generator": generator,
+        }
+        packed = [draw_views(self.grid, self.view, GLOBALS, **options).pack()]
+        if self.local_views:
+            packed.append(draw_views(self.grid, self.local, self.local_views, **options).pack())
+        drawn = torch.cat(packed, dim=1)[rows]
+        return move_to(drawn, volumes)
+
+    def fixed_masks(self, count: int, crop_size: int, generator: torch.Generator) -> Tensor:
+        """Random masks of whole crops: bool (count, d, h, w)."""
+        return random_patch_mask((crop_size // self.patch_size,) * 3, FIXED_RATIO, count, generator)
+
+    def forward(self, volume: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Weighted loss terms ``class``, ``patch`` and ``paint``.
+
+        Args:
+            volume: (B, 1, D, H, W), crops of ``crop_size``.
+            mask: from :meth:`draw_masks`.
+
+        Raises:
+            ValueError: crops of another size.
+        """
+        if tuple(volume.shape[2:]) != (self.crop_size,) * 3:
+            raise ValueError(
+                f"views are cut from crops of {self.crop_size}³ voxels, got {tuple(volume.shape[2:])}: set "
+                "crop_size to that of the data"
+            )
+        groups = self._views(mask)
+        clean = [cut_views(volume, views, view, self.patch_size) for views, view in groups]
+        told = self._told(clean[0], len(volume))
+        seen = [self._student(x, *group) for x, group in zip(clean, groups, strict=True)]
+        terms = {}
+        if self.class_head is not None:
+            said = torch.cat([self.class_head(cls) for cls, _, _ in seen])
+            loss = class_token_loss(
+                said.unflatten(0, (-1, len(volume))), told["class"], self.class_centre.value, **self._sharp
+            )
+            terms["class"] = self.class_weight * loss
+        if self.patch_head is not None:
+            terms["patch"] = self.patch_weight * self._aligned(seen, told["patch"], groups)
+        if self.paint_head is not None:
+            errors = [self._painting_error(*each) for each in zip(seen, clean, groups, strict=True)]
+            terms["paint"] = self.paint_weight * torch.stack(errors).mean()
+        return terms
+
+    @torch.no_grad()
+    def reconstruct(self, volume: Tensor, mask: Tensor) -> Tensor:
+        """See :meth:`MaskedModelling.reconstruct`; hidden patches are shown as noise.
+
+        Raises:
+            ValueError: painting was left out.
+        """
+        if self.paint_head is None:
+            raise ValueError("this method was built with paint_weight=0: it paints nothing")
+        hidden = mask_on(mask, volume.shape[2:])[:, None]
+        tokens = self.model(torch.where(hidden, self._noise(volume), volume))[1]
+        return painted(volume, self._paint(tokens, mask.shape[1:]), mask)
+
+    @property
+    def _sharp(self) -> dict[str, Any]:
+        return {
+            "student_temperature": self.student_temperature,
+            "teacher_temperature": self.teacher_temperature,
+        }
+
+    def _views(self, mask: Tensor) -> list[tuple[Views, tuple[int, int, int]]]:
+        tokens = math.prod(self.view)
+        first, rest = mask.split([GLOBALS * (6 + tokens), mask.shape[1] - GLOBALS * (6 + tokens)], dim=1)
+        groups = [(Views.unpack(first, tokens), self.view)]
+        if self.local_views:
+            groups.append((Views.unpack(rest, math.prod(self.local)), self.local))
+        return groups
+
+    @torch.no_grad()
+    def _told(self, clean: Tensor, batch: int) -> dict[str, Tensor]:
+        """The teacher's logits of clean global views, (V, B, K) and (V, B, T, K)."""
+        cls, tokens = self.teacher["model"](clean)
+        told = {}
+        for name, x, centre in (("class", cls, self.class_centre), ("patch", tokens, self.patch_centre)):
+            if centre is not None:
+                logits = self.teacher[f"{name}_head"](x)
+                if self.training:
+                    centre.see(logits)
+                told[name] = logits.unflatten(0, (-1, batch))
+        return told
+
+    def _student(
+        self, clean: Tensor, views: Views, view: tuple[int, int, int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Class tokens, patch tokens and what was replaced, of all views of one size, (V·B, ...)."""
+        kinds = views.corruption.transpose(0, 1).flatten(0, 1)
+        seen = corrupt(clean, kinds, view, self._noise(clean), clean.roll(1, 0))
+        return *self.model(seen), kinds
+
+    def _noise(self, like: Tensor) -> Tensor:
+        """Standard normal numbers, from torch's global generator; outside training always the same."""
+        if self.training:
+            return torch.randn_like(like)
+        return torch.randn(like.shape, generator=torch.Generator().manual_seed(0)).to(like)
+
+    def _aligned(self, seen: list, told: Tensor, groups: list) -> Tensor:
+        """Patch loss, meant over pairs of a student's and a teacher's view."""
+        theirs = cells(*groups[0], self.grid)
+        losses = []
+        for (_, tokens, _), (views, view) in zip(seen, groups, strict=True):
+            said = self.patch_head(tokens).unflatten(0, (views.corners.shape[1], -1))
+            mine = cells(views, view, self.grid)
+            for v, logits in enumerate(said):
+                for t, answer in enumerate(told):
+                    place, counted = same_place(mine[:, v], theirs[:, t], math.prod(self.grid))
+                    answer = answer.gather(1, place[..., None].expand(-1, -1, answer.shape[-1]))
+                    losses.append(
+                        patch_token_loss(logits, answer, counted, self.patch_centre.value, **self._sharp)
+                    )
+        return torch.stack(losses).mean()
+
+    def _painting_error(self, seen: tuple, clean: Tensor, group: tuple) -> Tensor:
+        """Mean absolute error of the replaced voxels of all views of one size."""
+        _, tokens, kinds = seen
+        replaced = mask_on((kinds != CLEAN).unflatten(1, group[1]), clean.shape[2:])[:, None]
+        error = (self._paint(tokens, group[1]).float() - clean.float()).abs()
+        return (error * replaced).sum() / replaced.sum().clamp(min=1)
+
+    def _paint(self, tokens: Tensor, grid: tuple[int, int, int]) -> Tensor:
+        """Patch tokens (B, T, width) on a grid to voxels (B, 1, D, H, W)."""
+        p = self.patch_size
+        return unpatchify(self.paint_head(tokens).unflatten(2, (1, p, p, p)), tuple(grid))

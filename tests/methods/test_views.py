@@ -1,0 +1,100 @@
+"""Views: tokens of one place hold the same voxels under every flip; as much is replaced as was asked."""
+
+import pytest
+import torch
+
+from studykit.layers.patches import patchify
+from studykit.methods.views import (
+    CLEAN,
+    NOISE,
+    SWAPPED,
+    Views,
+    cells,
+    corrupt,
+    cut_views,
+    draw_views,
+    same_place,
+)
+
+GRID, VIEW, PATCH, BATCH, COUNT = (5, 4, 6), (3, 2, 4), 4, 3, 4
+
+
+def drawn(seed=0, batch=BATCH, hidden=0.5, swapped=0.25):
+    generator = torch.Generator().manual_seed(seed)
+    return draw_views(GRID, VIEW, COUNT, hidden=hidden, swapped=swapped, batch=batch, generator=generator)
+
+
+def crops():
+    shape = (BATCH, 2, *(n * PATCH for n in GRID))
+    return torch.arange(torch.Size(shape).numel(), dtype=torch.float32).view(shape)
+
+
+def test_views_lie_inside_anywhere_and_turn_both_ways():
+    views = drawn(batch=300)
+    for axis in range(3):
+        assert views.corners[..., axis].unique().tolist() == list(range(GRID[axis] - VIEW[axis] + 1))
+        assert 0.4 < views.flips[..., axis].float().mean() < 0.6
+
+
+def test_as_much_is_replaced_as_was_asked_in_groups():
+    views = drawn(batch=200)
+    tokens = 3 * 2 * 4
+    assert (views.corruption != CLEAN).sum(2).unique().tolist() == [tokens // 2]
+    assert (views.corruption == SWAPPED).sum(2).unique().tolist() == [round(0.25 * tokens / 2)]
+    hidden = (views.corruption != CLEAN).view(-1, *VIEW)
+    alike = (hidden[:, 0, 0, 0] == hidden[:, 1, 1, 1]).float().mean()
+    assert alike > 0.75, "patches of one group are hidden together"
+
+
+def test_the_seed_decides_and_views_pack_into_one_tensor():
+    views = drawn()
+    again = Views.unpack(views.pack(), 3 * 2 * 4)
+    assert all(torch.equal(one, other) for one, other in zip(views, again, strict=True))
+    assert torch.equal(drawn().pack(), views.pack()) and not torch.equal(drawn(seed=1).pack(), views.pack())
+
+
+def test_a_view_is_the_crop_from_its_corner_turned():
+    views, x = drawn(), crops()
+    found = cut_views(x, views, VIEW, PATCH).view(COUNT, BATCH, 2, *(n * PATCH for n in VIEW))
+    for v in range(COUNT):
+        for b in range(BATCH):
+            d, h, w = (
+                slice(c * PATCH, (c + n) * PATCH) for c, n in zip(views.corners[b, v], VIEW, strict=True)
+            )
+            turned = [1 + axis for axis in range(3) if views.flips[b, v, axis]]
+            assert torch.equal(found[v, b], x[b, :, d, h, w].flip(turned))
+
+
+def test_tokens_of_one_place_hold_the_same_voxels_under_every_flip():
+    views, x = drawn(), crops()
+    patches = patchify(cut_views(x, views, VIEW, PATCH), PATCH).unflatten(0, (COUNT, BATCH))
+    values = patches.flatten(3).sort(dim=3).values
+    places = cells(views, VIEW, GRID)
+    met = 0
+    for mine in range(COUNT):
+        for theirs in range(COUNT):
+            place, there = same_place(places[:, mine], places[:, theirs], 5 * 4 * 6)
+            for b, t in there.nonzero().tolist():
+                assert torch.equal(values[mine, b, t], values[theirs, b, place[b, t]])
+            overlap = [len(set(p[mine].tolist()) & set(p[theirs].tolist())) for p in places]
+            assert there.sum(1).tolist() == overlap
+            met += sum(overlap) * (mine != theirs)
+    assert met > 0
+
+
+def test_corruption_changes_what_it_names_and_nothing_else():
+    views, x = drawn(), crops()
+    clean = cut_views(x, views, VIEW, PATCH)
+    kinds = views.corruption.transpose(0, 1).flatten(0, 1)
+    noise, other = torch.full_like(clean, -1), torch.full_like(clean, -2)
+    patches = patchify(corrupt(clean, kinds, VIEW, noise, other), PATCH)
+    assert torch.equal(patches[kinds == CLEAN], patchify(clean, PATCH)[kinds == CLEAN])
+    assert patches[kinds == NOISE].eq(-1).all() and patches[kinds == SWAPPED].eq(-2).all()
+
+
+def test_a_view_larger_than_the_crop_is_refused():
+    generator = torch.Generator()
+    with pytest.raises(ValueError, match=r"a view of \(3, 3, 3\) patches does not fit a crop of \(2, 4, 4\)"):
+        draw_views((2, 4, 4), (3, 3, 3), 1, hidden=0.5, swapped=0, batch=1, generator=generator)
+    with pytest.raises(ValueError, match="swapped is a share"):
+        drawn(swapped=1.5)

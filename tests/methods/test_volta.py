@@ -1,0 +1,188 @@
+"""VolTA: a teacher that only follows, three losses that can be left out, steps that resume and spread."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from toy_training import config
+from toy_volta import CROP, SIZES, STILL, Crops, built, train_volta, two_ranks
+from two_ranks import run_ranks
+
+from studykit.masking import upsample_mask
+from studykit.methods import build_method
+from studykit.methods.views import Views, cut_views
+from studykit.metrics.compute import count_flops
+from studykit.training.records import read_records
+
+
+def crops(batch=2, seed=0):
+    return torch.randn(batch, 1, CROP, CROP, CROP, generator=torch.Generator().manual_seed(seed))
+
+
+def drawn(method, batch=2, seed=1):
+    return method.draw_masks(batch, torch.Generator().manual_seed(seed))
+
+
+def terms_of(method, x=None):
+    torch.manual_seed(2)
+    return method(crops() if x is None else x, drawn(method))
+
+
+def test_all_that_trains_gets_a_gradient_and_the_teacher_none():
+    method = built()
+    sum(terms_of(method).values()).backward()
+    trained = {n: p for n, p in method.named_parameters() if p.requires_grad}
+    assert not [n for n, p in trained.items() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert {n.partition(".")[0] for n, p in method.named_parameters() if not p.requires_grad} == {"teacher"}
+    assert all(p.grad is None for p in method.teacher.parameters())
+
+
+def test_the_teacher_is_a_copy_that_follows_and_no_alias():
+    method = built()
+    mine, theirs = (m.encoder.patch_embedding.weight for m in (method.model, method.teacher["model"]))
+    assert torch.equal(mine, theirs) and mine.data_ptr() != theirs.data_ptr()
+    before = theirs.clone()
+    with torch.no_grad():
+        mine.add_(1.0)
+    assert torch.equal(theirs, before)
+    method.begin_step(0, 100)
+    assert torch.equal(theirs, before), "there was no step yet"
+    method.begin_step(1, 100)
+    momentum = 1 - 1 / 3
+    torch.testing.assert_close(theirs, before + (1 - momentum), atol=1e-3, rtol=0)
+    moved = theirs.clone()
+    method.begin_step(100, 100)
+    torch.testing.assert_close(theirs, moved), "at the end it stands still"
+
+
+def test_schedules_go_by_the_step():
+    method = built()
+    seen = []
+    for step in (0, 1, 2, 15, 30, 99):
+        method.begin_step(step, 100)
+        seen.append((round(method.teacher_temperature.item(), 4), method.class_head.live.item()))
+    assert seen == [(0.04, 0), (0.041, 0), (0.042, 1), (0.055, 1), (0.07, 1), (0.07, 1)]
+
+
+def test_frozen_prototypes_have_a_gradient_of_zero_and_the_rest_learns():
+    method = built()
+    method.begin_step(0, 100)
+    sum(terms_of(method).values()).backward()
+    for head in (method.class_head, method.patch_head):
+        assert head.prototypes.grad.eq(0).all() and head.mlp[0].weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("left_out", ["class", "patch", "paint"])
+def test_each_loss_can_be_left_out_and_the_others_stay(left_out):
+    method = built(**{f"{left_out}_weight": 0.0})
+    terms = terms_of(method)
+    assert set(terms) == {"class", "patch", "paint"} - {left_out} == set(method.terms)
+    sum(terms.values()).backward()
+    assert not [n for n, p in method.named_parameters() if p.requires_grad and p.grad is None]
+
+
+def test_weights_scale_their_losses():
+    one, half = terms_of(built()), terms_of(built(patch_weight=0.5))
+    torch.testing.assert_close(half["patch"], 0.5 * one["patch"])
+    torch.testing.assert_close(half["class"], one["class"])
+
+
+def test_painting_is_scored_where_something_was_replaced_and_nowhere_else():
+    method = built(class_weight=0.0, patch_weight=0.0, local_views=0)
+    whole = terms_of(method)["paint"]
+    paint = method._paint
+    kinds = method._views(drawn(method))[0][0].corruption.transpose(0, 1).flatten(0, 1)
+    clean = upsample_mask((kinds == 0).unflatten(1, method.view), method.patch_size)
+    method._paint = lambda tokens, grid: torch.where(clean, 1e6, paint(tokens, grid))
+    torch.testing.assert_close(terms_of(method)["paint"], whole)
+    method._paint = lambda tokens, grid: torch.where(clean, paint(tokens, grid), 1e6)
+    assert terms_of(method)["paint"] > 1e5
+
+
+def test_of_a_student_that_sees_what_its_teacher_sees_the_patch_loss_is_the_teachers_entropy():
+    """Both views are one here, and clean: every token meets itself alone."""
+    method = built(local_views=0, student_temperature=0.04)
+    x, views = crops(), method._views(drawn(method))[0][0]
+    still = Views(*(torch.zeros_like(part) for part in views))
+    clean = cut_views(x, still, method.view, method.patch_size)
+    told = method._told(clean, 2)["patch"]
+    method.patch_centre.value.zero_()
+    entropy = torch.special.entr((told / 0.04).softmax(-1)).sum(-1).mean()
+    torch.testing.assert_close(method(x, still.pack())["patch"], entropy)
+    assert method(x, drawn(method))["patch"] > entropy
+
+
+def test_reconstruction_keeps_what_is_visible_and_does_not_see_the_rest():
+    method = built().eval()
+    x = crops()
+    mask = method.fixed_masks(2, CROP, torch.Generator().manual_seed(3))
+    hidden = upsample_mask(mask, method.patch_size)
+    painted = method.reconstruct(x, mask)
+    assert torch.equal(painted[~hidden], x[~hidden])
+    assert torch.equal(method.reconstruct(torch.where(hidden, 9.0, x), mask)[hidden], painted[hidden])
+    with pytest.raises(ValueError, match="paints nothing"):
+        built(paint_weight=0.0).reconstruct(x, mask)
+
+
+def test_under_bfloat16_autocast_terms_stay_in_float32():
+    exact, method = terms_of(built()), built()
+    with torch.autocast("cpu", torch.bfloat16):
+        terms = terms_of(method)
+    sum(terms.values()).backward()
+    for name, term in terms.items():
+        assert term.dtype == torch.float32
+        torch.testing.assert_close(term, exact[name], atol=0.1, rtol=0.05)
+
+
+def test_interrupted_then_resumed_it_ends_bit_equal(tmp_path: Path):
+    whole = train_volta(tmp_path / "whole", config(steps=6, lr=1e-3))
+    train_volta(tmp_path / "parts", config(steps=6, lr=1e-3), stop_at=4)
+    resumed = train_volta(tmp_path / "parts", config(steps=6, lr=1e-3))
+    for (name, one), other in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(one, other), name
+    assert not torch.equal(whole.teacher["model"].encoder.cls_token, built().model.encoder.cls_token)
+
+
+def test_accumulated_parts_and_two_ranks_move_the_centres_as_one_batch(tmp_path: Path):
+    whole = train_volta(tmp_path / "whole", config(steps=3, **STILL))
+    parted = train_volta(tmp_path / "parted", config(steps=3, accumulate=2, **STILL))
+    run_ranks(two_ranks, str(tmp_path))
+    spread = torch.load(tmp_path / "spread.pt", weights_only=True)
+    for name in ("class_centre.value", "patch_centre.value"):
+        expected = whole.state_dict()[name]
+        assert expected.abs().max() > 0
+        for state in (parted.state_dict(), spread):
+            torch.testing.assert_close(state[name], expected, rtol=1e-5, atol=1e-7)
+    last = read_records(tmp_path / "whole" / "metrics.jsonl")[-1]
+    assert {"train/class", "train/patch", "train/paint"} <= set(last)
+
+
+def test_operations_are_counted_without_computing_them():
+    """The teacher reads two views forward, the student two and the local ones, forward and backward."""
+
+    def operations(backward, **options):
+        method = built(**options)
+        counted = count_flops(method, (1, 1, CROP, CROP, CROP), backward=backward, mask=drawn(method, 1))
+        return counted.total
+
+    alone = operations(False, local_views=0)
+    assert operations(False) > alone
+    assert alone < operations(True, local_views=0) < 3 * alone, "the teacher is not differentiated"
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match=r"img_size \(24\) must be .* no view may be larger than the crop"):
+        built(img_size=24)
+    with pytest.raises(ValueError, match="must not be negative nor all 0"):
+        built(class_weight=0, patch_weight=0, paint_weight=0)
+    with pytest.raises(ValueError, match="too small to mask"):
+        built(local_size=4)
+    with pytest.raises(ValueError, match=r"views are cut from crops of 16³ voxels, got \(8, 8, 8\)"):
+        method = built()
+        method(torch.zeros(2, 1, 8, 8, 8), drawn(method))
+    with pytest.raises(ValueError, match="takes no depht"):
+        build_method("volta", **SIZES, depht=3)
+
+
+def test_batches_are_the_crops_of_the_test():
+    assert Crops(4).draw(torch.Generator().manual_seed(0)).shape == (4, 1, CROP, CROP, CROP)
