@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from studykit.layers.narrow_conv import NarrowConv3d
 from studykit.layers.packed_patches import PackedPatches, packing
 from studykit.layers.sparse_norm import SparseInstanceNorm3d
 from studykit.layers.visibility import visible_at
@@ -98,10 +99,10 @@ class UpsamplingBlock(nn.Module):
             nn.Identity() if same else nn.ConvTranspose3d(in_channels, in_channels, factor, factor)
         )
         self.layers = nn.Sequential(
-            nn.Conv3d(in_channels, out_channels, 3, padding=1, bias=False),
+            NarrowConv3d(in_channels, out_channels, 3, padding=1, bias=False),
             nn.InstanceNorm3d(out_channels, affine=True),
             nn.LeakyReLU(0.01),
-            nn.Conv3d(out_channels, out_channels, 3, padding=1, bias=False),
+            NarrowConv3d(out_channels, out_channels, 3, padding=1, bias=False),
             nn.InstanceNorm3d(out_channels, affine=True),
         )
 
