@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-COLUMNS = 2**20
-"""Parameters converted to float64 at a time."""
+COLUMNS = {"cpu": 2**15, "cuda": 2**20}
+"""Parameters converted to float64 at a time: on CPU what stays in the cache, on a GPU few kernels."""
 
 
 def trainable_parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
@@ -63,8 +63,10 @@ def inner_products(left: Tensor, right: Tensor) -> Tensor:
     In float64 whatever the setting of TF32 or autocast, in blocks of columns that bound the memory.
     """
     products = left.new_zeros(len(left), len(right), dtype=torch.float64)
-    for a, b in zip(left.split(COLUMNS, dim=1), right.split(COLUMNS, dim=1), strict=True):
-        products += a.double() @ b.double().T
+    columns = COLUMNS[left.device.type]
+    for a, b in zip(left.split(columns, dim=1), right.split(columns, dim=1), strict=True):
+        exact = a.double()
+        products += exact @ (exact if left is right else b.double()).T
     return products
 
 

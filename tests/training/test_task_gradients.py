@@ -30,10 +30,12 @@ def test_views_are_laid_out_as_the_parameters() -> None:
 
 def test_products_are_exact_in_blocks_and_under_autocast(monkeypatch) -> None:
     left, right = torch.randn(2, 3, 50, generator=torch.Generator().manual_seed(0))
-    monkeypatch.setattr(task_gradients, "COLUMNS", 16)
+    monkeypatch.setitem(task_gradients.COLUMNS, "cpu", 16)
     with torch.autocast("cpu", torch.bfloat16):
         products = inner_products(left, right)
+        own = inner_products(left, left)
     torch.testing.assert_close(products, left.double() @ right.double().T, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(own, left.double() @ left.double().T, rtol=1e-12, atol=1e-12)
 
 
 def test_cosine_with_nothing_is_zero() -> None:
