@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from studykit.claims.estimate import Estimate
-from studykit.claims.words import as_written, estimate_in_words, format_interval
+from studykit.claims.words import as_written, format_interval, value_in_words
 from studykit.figures.style import PALETTE, WIDTH, arm_style, plain_log_ticks, score_limits, styled
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ class ForestRow:
             numbers |= {name: getattr(estimate, name) for name in ("value", "low", "high", "n")}
         known = {name: number for name, number in numbers.items() if number is not None}
         status = verdict.status if verdict else "not evaluated"
-        ours = estimate_in_words(replace(estimate, unit="")) if estimate else ""
+        unusual = estimate is not None and (estimate.bound or estimate.open)
+        ours = value_in_words(replace(estimate, unit="")).partition(",")[0] if unusual else ""
         return cls(label or claim.id, status, is_ratio=rule.scale == "ratio", ours=ours, **known)
 
     def effect(self, number: float) -> float:
@@ -165,13 +166,16 @@ def _interval(axis: Axes, y: int, row: ForestRow, place: Place, limits: tuple[fl
 
 
 def _words(axis: Axes, rows: Sequence[ForestRow]) -> None:
-    """One line of cells a row, each column as wide as its longest cell, so that none runs into the next."""
+    """One line of cells a row, each column as wide as its longest cell, so that none runs into the next.
+
+    The head is bold, and so a fifth wider than its letters count.
+    """
     across = axis.get_yaxis_transform()
     lines = [COLUMNS]
     for row in rows:
         ours = row.ours or format_interval(row.value, row.low, row.high)
         lines.append((as_written(row.reported), ours, str(row.n) if row.n else "–", row.status))
-    widths = [max(map(len, column)) + 3 for column in zip(*lines, strict=True)]
+    widths = [max(1.2 * len(column[0]), *map(len, column[1:])) + 2 for column in zip(*lines, strict=True)]
     starts = np.cumsum([0, *widths[:-1]]) / sum(widths)
     size = min(8, 8 * 62 / sum(widths))
     for y, line in zip((-0.8, *range(len(rows))), lines, strict=True):

@@ -70,5 +70,5 @@ def judge_again(results: Path, papers: Mapping[str, Paper], study: str | None = 
             if verdict != record.verdict:
                 changed.append(replace(record, verdict=verdict))
         if changed:
-            write_verdicts(folder, folder.parent.name, folder.name, changed)
+            write_verdicts(folder, folder.parent.name, changed[0].verdict.profile, changed)
     return verdicts

@@ -96,7 +96,8 @@ def tally(found: Sequence[Evidence]) -> list[str]:
         if statuses:
             counts = Counter(statuses)
             words = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
-            sentences.append(f"{kind[0].upper()}{kind[1:]}: {len(statuses)} claims ({words}).")
+            many = f"{len(statuses)} claim{'s' * (len(statuses) > 1)}"
+            sentences.append(f"{kind[0].upper()}{kind[1:]}: {many} ({words}).")
     if derived := len(found) - len(own):
         sentences.append(f"Following from other claims, and so not counted again: {derived}.")
     return sentences

@@ -27,7 +27,9 @@ def labels(fig):
 def test_row_of_a_claim_and_its_verdict():
     claim = make_claim("steps")
     row = ForestRow.of(claim, judge(claim, ratio(2.4, 1.8, 3.3)))
-    assert row == replace(RATIO, ours="2.40 [1.80, 3.30]")
+    assert row == RATIO
+    never = Estimate(0.97, 0.0, 1.0, 5, "reduced-scale", censored=5, unit="×")
+    assert ForestRow.of(claim, judge(claim, never)).ours == "at most 1.00"
     waiting = ForestRow.of(make_claim("flops", COUNT), label="FLOPs at 224³")
     assert (waiting.label, waiting.status, waiting.reported) == ("FLOPs at 224³", "not evaluated", 223.8)
     assert math.isnan(waiting.value) and math.isnan(waiting.effect(3.0))

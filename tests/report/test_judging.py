@@ -11,7 +11,7 @@ from studykit.claims.paper import load_papers
 from studykit.claims.reading import Reading
 from studykit.home import results_dir
 from studykit.report.judging import judge_again, judge_record, measured
-from studykit.report.record import read_verdicts
+from studykit.report.record import read_verdicts, write_verdicts
 
 ROW = "arm,v,low,high,n\nhalf,{}\n"
 
@@ -41,6 +41,19 @@ def test_what_the_tables_say_is_judged_and_written(conclude, read):
     before = (folder / "verdict.json").stat().st_mtime_ns
     assert judge_again(conclude.results, papers) == [verdict]
     assert (folder / "verdict.json").stat().st_mtime_ns == before, "written again without a change"
+
+
+def test_reruns_and_own_data_are_judged_in_their_own_folders(conclude, read):
+    papers, folder, write = read
+    record = conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    write("0.5,0.4,0.6,5")
+    own = folder.with_name("laptop-own")
+    own.mkdir()
+    (own / "t.csv").write_text(ROW.format("2.5,2.4,2.6,5"))
+    write_verdicts(own, "speed", "laptop", [record])
+    judge_again(conclude.results, papers)
+    depends = [read_verdicts(place)[0].verdict.depends_on for place in (folder, own)]
+    assert depends == ["depth (half way: opposite)", ""]
 
 
 def test_a_reading_of_the_estimate_goes_before_the_stored_one(conclude, read):
@@ -89,7 +102,9 @@ def test_every_reading_finds_its_numbers(folder):
     for record in read_verdicts(folder):
         claim = CLAIMS[record.verdict.claim]
         found = measured(claim, folder, "reduced-scale")
-        assert set(found) == {reading.of for reading in claim.readings}, claim.key
+        later = ("gates.csv", "runs.csv.gz")
+        asked = {r.of for r in claim.readings if r.table not in later or (folder / r.table).exists()}
+        assert set(found) == asked, claim.key
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.parent.name)

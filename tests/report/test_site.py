@@ -48,7 +48,7 @@ def test_summary_shows_every_claim_with_links(written):
     assert summary.startswith(
         "# Claims and verdicts\n\n"
         "- A reported number checked: 3 claims (1 partially reproduced, 2 not evaluated).\n"
-        "- Arithmetic checked: 1 claims (1 not reproduced).\n"
+        "- Arithmetic checked: 1 claim (1 not reproduced).\n"
     )
     assert "Sources read: abstract." in summary
     assert "[arXiv:2512.00000](https://arxiv.org/abs/2512.00000)" in summary
@@ -133,7 +133,7 @@ def test_readme_table_without_verdicts_is_a_count(conclude, papers):
     table = readme_table(conclude.results, papers)
     assert table == (
         "- A reported number checked: 3 claims (3 not evaluated).\n"
-        "- Arithmetic checked: 1 claims (1 not evaluated).\n\n- A <toy> paper: 4 not evaluated yet\n"
+        "- Arithmetic checked: 1 claim (1 not evaluated).\n\n- A <toy> paper: 4 not evaluated yet\n"
     )
 
 
@@ -144,7 +144,7 @@ def test_claims_that_follow_from_others_are_not_counted_again(conclude, papers):
     )
     papers = {"toy": replace(paper, claims=(paper.claims[0], derived))}
     table = readme_table(conclude.results, papers)
-    assert "A reported number checked: 1 claims" in table and "not counted again: 1." in table
+    assert "A reported number checked: 1 claim" in table and "not counted again: 1." in table
 
 
 def test_a_broken_verdict_stops_the_summary_and_keeps_the_old_one(conclude, papers):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from studykit.masking import random_patch_mask, upsample_mask
-from studykit.studies.mvc_components.interpolation import (
+from studykit.metrics.interpolation import (
     LEAST_SHARE,
     best_sigma,
     explained_variance,
