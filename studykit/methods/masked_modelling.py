@@ -40,6 +40,10 @@ class MaskedModelling(Method):
             (B, C, D, H, W), without gradient.
         """
 
+    def vital_signs(self, volume: Tensor) -> dict[str, float]:
+        """What validation records beside errors, by name, of held-out crops (B, C, D, H, W); here nothing."""
+        return {}
+
     def fixed_masks(self, count: int, crop_size: int, generator: torch.Generator) -> Tensor:
         """Plain masks for :meth:`reconstruct` of held-out crops: bool (count, d, h, w).
 

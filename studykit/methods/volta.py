@@ -9,6 +9,7 @@ DiCoM) and ours is in ``papers/volta-3d/NOTES.md``.
 
 import copy
 import math
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from studykit.masking import mask_on, move_to, num_masked, random_patch_mask
 from studykit.methods.hidden_patches import painted
 from studykit.methods.masked_modelling import MaskedModelling
 from studykit.methods.views import CLEAN, Views, cells, corrupt, cut_views, draw_views, same_place
+from studykit.metrics.collapse import collapse_signs
 from studykit.models import build_model
 from studykit.models.prototype_head import PrototypeHead
 
@@ -132,15 +134,14 @@ class Volta(MaskedModelling):
                 mine = getattr(self, name)
                 for old, new in zip(part.parameters(), mine.parameters(), strict=True):
                     old.lerp_(new.detach(), 1 - momentum)
-        for centre in (self.class_centre, self.patch_centre):
-            if centre is not None:
+        heads = ((self.class_head, self.class_centre), (self.patch_head, self.patch_centre))
+        for head, centre in heads:
+            if head is not None:
                 centre.update()
+                head.live.fill_(float(step >= self.frozen * steps))
         first, last = self.temperatures
         grown = min(step / max(self.warm_up * steps, 1), 1.0)
         self.teacher_temperature.fill_(first + (last - first) * grown)
-        for head in (self.class_head, self.patch_head):
-            if head is not None:
-                head.live.fill_(float(step >= self.frozen * steps))
 
     def draw_masks(
         self,
@@ -213,12 +214,27 @@ class Volta(MaskedModelling):
         tokens = self.model(torch.where(hidden, self._noise(volume), volume))[1]
         return painted(volume, self._paint(tokens, mask.shape[1:]), mask)
 
+    @torch.no_grad()
+    def vital_signs(self, volume: Tensor) -> dict[str, float]:
+        """Whether class tokens have collapsed, see :class:`~studykit.metrics.collapse.CollapseSigns`.
+
+        Of the middle of each crop, clean; nothing without a class loss, or of fewer than three crops.
+        """
+        if self.class_head is None or len(volume) < 3:
+            return {}
+        side = self.view[0] * self.patch_size
+        first = (self.crop_size - side) // 2
+        inside = slice(first, first + side)
+        view = volume[:, :, inside, inside, inside]
+        cls, other = self.model(view)[0], self.teacher["model"](view)[0]
+        told = (self.teacher["class_head"](other) - self.class_centre.value) / self.teacher_temperature
+        signs = collapse_signs(cls.float(), told, self.class_head(cls) / self.student_temperature)
+        return {f"class/{name}": value for name, value in asdict(signs).items()}
+
     @property
     def _sharp(self) -> dict[str, Any]:
-        return {
-            "student_temperature": self.student_temperature,
-            "teacher_temperature": self.teacher_temperature,
-        }
+        of_student, of_teacher = self.student_temperature, self.teacher_temperature
+        return {"student_temperature": of_student, "teacher_temperature": of_teacher}
 
     def _views(self, mask: Tensor) -> list[tuple[Views, tuple[int, int, int]]]:
         tokens = math.prod(self.view)

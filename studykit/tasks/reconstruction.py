@@ -162,6 +162,7 @@ def _validation(
         means = {name: float(errors[index].mean()) for name, index in of_subject.items()}
         by_subject = {f"error/{name}": error for name, error in means.items()}
         parts = hidden_parts(painted, crops, masks)
-        return {"error": sum(means.values()) / len(means), **by_subject, **parts}
+        error = {"error": sum(means.values()) / len(means)}
+        return error | by_subject | parts | method.vital_signs(crops)
 
     return evaluate

@@ -11,6 +11,7 @@ from two_ranks import run_ranks
 from studykit.masking import upsample_mask
 from studykit.methods import build_method
 from studykit.methods.views import Views, cut_views
+from studykit.metrics.collapse import CollapseSigns
 from studykit.metrics.compute import count_flops
 from studykit.training.records import read_records
 
@@ -155,6 +156,36 @@ def test_accumulated_parts_and_two_ranks_move_the_centres_as_one_batch(tmp_path:
             torch.testing.assert_close(state[name], expected, rtol=1e-5, atol=1e-7)
     last = read_records(tmp_path / "whole" / "metrics.jsonl")[-1]
     assert {"train/class", "train/patch", "train/paint"} <= set(last)
+
+
+def awake():
+    """A network whose class tokens depend on what it sees, as those of a fresh one hardly do."""
+    method = built(embed_dim=48)
+    with torch.no_grad():
+        for model in (method.model, method.teacher["model"]):
+            for weight in (p for p in model.parameters() if p.ndim == 2):
+                weight.mul_(10)
+    return method
+
+
+def signs_of(method):
+    signs = method.eval().vital_signs(crops(batch=8))
+    return CollapseSigns(**{name.removeprefix("class/"): value for name, value in signs.items()})
+
+
+def test_vital_signs_tell_both_ends_of_collapse():
+    assert signs_of(awake()).collapsed == ""
+    constant = awake()
+    torch.nn.init.zeros_(constant.model.encoder.patch_embedding.weight)
+    assert signs_of(constant).collapsed == "constant"
+    uniform = awake()
+    for head in (uniform.class_head, uniform.teacher["class_head"]):
+        torch.nn.init.ones_(head.prototypes)
+    assert signs_of(uniform).collapsed == "uniform"
+
+
+def test_there_are_no_signs_without_a_class_loss_or_of_two_crops():
+    assert built(class_weight=0.0).vital_signs(crops(batch=6)) == built().vital_signs(crops()) == {}
 
 
 def test_operations_are_counted_without_computing_them():
