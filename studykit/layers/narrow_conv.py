@@ -12,7 +12,11 @@ BLOCK = 16
 
 
 class NarrowConv3d(nn.Conv3d):
-    """``nn.Conv3d`` that takes its input with the channels last in memory where it gives fewer than 16."""
+    """``nn.Conv3d`` that takes its input with the channels last in memory where it gives fewer than 16.
+
+    >>> NarrowConv3d(8, 4, 3, padding=1)(torch.rand(1, 8, 4, 4, 4)).shape
+    torch.Size([1, 4, 4, 4, 4])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, D, H, W) to (B, C', D', H', W'); on CPU with channels last, if C' is below 16."""
