@@ -39,6 +39,9 @@ def remembered(
         kind: of count.
         model, arguments: all that ``count`` depends on.
         count: gives whole numbers by name.
+
+    >>> remembered("parameters", nn.Linear(2, 3), {"of": object()}, lambda: {"all": 9})  # counted each time
+    {'all': 9}
     """
     try:
         name = json.dumps([kind, code(), _of_model(model), _of_value(dict(arguments))])
@@ -55,7 +58,11 @@ def remembered(
 
 @functools.cache
 def code() -> str:
-    """Digest of this package's source and of the packages below it that decide a count."""
+    """Digest of this package's source and of the packages below it that decide a count.
+
+    >>> len(code())
+    64
+    """
     digest = hashlib.sha256()
     root = Path(home.__file__).parent
     for path in sorted(root.rglob("*.py")):
