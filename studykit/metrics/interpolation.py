@@ -31,6 +31,13 @@ def interpolate(volume: Tensor, mask: Tensor, sigma: float) -> Tensor:
 
     Raises:
         ValueError: shapes that do not fit, a sample without a visible patch, or a sigma that is not positive.
+
+    Example:
+        >>> ramp = torch.arange(6.0, dtype=torch.float64).expand(1, 1, 6, 6, 6)
+        >>> middle = torch.zeros(1, 3, 3, 3, dtype=torch.bool)
+        >>> middle[..., 1] = True
+        >>> interpolate(ramp, middle, sigma=1.0)[0, 0, 0, 0].round(decimals=1).tolist()
+        [0.0, 1.0, 1.4, 3.6, 4.0, 5.0]
     """
     if not sigma > 0:
         raise ValueError(f"sigma must be a positive number of voxels, got {sigma}.")
@@ -62,6 +69,13 @@ def best_sigma(volume: Tensor, mask: Tensor, sigmas: Sequence[float]) -> float:
 
     Raises:
         ValueError: no sigma, or see :func:`interpolate`.
+
+    Example:
+        >>> ramp = torch.arange(6.0).expand(1, 1, 6, 6, 6)
+        >>> middle = torch.zeros(1, 3, 3, 3, dtype=torch.bool)
+        >>> middle[..., 1] = True
+        >>> best_sigma(ramp, middle, [0.5, 1.0, 4.0])
+        4.0
     """
     if not sigmas:
         raise ValueError("sigmas is empty: name at least one to choose from.")
@@ -84,6 +98,14 @@ def explained_variance(painted: Tensor, original: Tensor, mask: Tensor) -> Tenso
 
     Raises:
         ValueError: shapes that do not fit.
+
+    Example:
+        >>> truth = torch.arange(8.0).view(1, 1, 2, 2, 2)
+        >>> everything = torch.ones(1, 1, 1, 1, dtype=torch.bool)
+        >>> explained_variance(truth, truth, everything).item()
+        1.0
+        >>> explained_variance(torch.full_like(truth, 3.5), truth, everything).item()
+        0.0
     """
     if painted.shape != original.shape:
         raise ValueError(
