@@ -145,6 +145,15 @@ class Rule:
             return self.place(self.least_effect)
         return self.margin if self.scale == "difference" else math.log(self.margin)
 
+    @property
+    def levels(self) -> dict[str, float]:
+        """What an interval is held against, on the metric's own scale, by what it is; none of a count."""
+        if self.kind == "effect":
+            return {"no effect": self.null, "least effect that matters": self.least_effect}
+        if self.kind == "non-inferiority":
+            return {"no effect": self.null, "margin": self.value_at(-self.bar)}
+        return {}
+
     def _check_interval(self) -> None:
         if self.direction not in DIRECTIONS:
             raise ValueError(f"direction: got {self.direction!r}; known directions: {', '.join(DIRECTIONS)}")

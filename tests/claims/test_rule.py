@@ -50,6 +50,12 @@ def test_a_ratio_of_nothing_is_infinitely_bad_and_a_negative_one_is_none():
         ratio.place(-1.0)
 
 
+def test_the_levels_that_an_interval_is_held_against():
+    assert effect().levels == {"no effect": 0.0, "least effect that matters": 0.5}
+    assert margin().levels == {"no effect": 0.0, "margin": pytest.approx(-0.1)}
+    assert Rule("identity", "residual", tolerance=1e-9).levels == {}
+
+
 def test_what_is_counted():
     assert effect(units="counted").counted and not effect().counted
     assert Rule("identity", "residual", tolerance=1e-9).counted
