@@ -45,7 +45,7 @@ def judge_record(claim: Claim, record: Record, folder: Path) -> Verdict:
     Where the tables do not hold the rule's own estimate, the one that its study concluded with is taken.
     """
     stored = record.verdict.estimate
-    found = measured(claim, folder, stored.kind if stored else "exact")
+    found = measured(claim, folder, stored.kind if stored else "reduced-scale")
     return judge(claim, found.pop(MAIN, stored), profile=record.verdict.profile, beside=found)
 
 

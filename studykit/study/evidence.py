@@ -64,7 +64,8 @@ class EvidenceFolder:
             own = ", ".join(c.key for c in claims_of_study(self.study))
             raise ValueError(f"{claim.key} belongs to {claim.study}; claims of {self.study}: {own}.")
         tables = [*self._tables, *self._write_runs(trials)]
-        beside = measured(claim, self.folder, estimate.kind if estimate else "exact", tables)
+        kind = estimate.kind if estimate else ground.profile.evidence
+        beside = measured(claim, self.folder, kind, tables)
         verdict = judge(claim, beside.pop(MAIN, estimate), profile=self.profile, beside=beside)
         facts: dict[str, Any] = self._provenance | {"runs": trials.provenance()}
         record = Record(

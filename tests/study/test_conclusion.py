@@ -57,3 +57,9 @@ def test_the_table_is_written_again_only_where_a_run_came_in(concluded):
         "decoder_dim": 24, "decoder_depth": 1, "decoder_num_heads": 2, "decoder_mlp_dim": 24}))  # fmt: skip
     study.conclude("bertswin/monotone-convergence", Estimate(0.1, 0.0, 0.2, 5, "reduced-scale"))
     assert path.stat().st_mtime_ns != before
+
+
+def test_what_is_read_from_runs_is_evidence_of_the_profiles_kind(concluded):
+    study, _runs = concluded
+    estimate = study.conclude(CLAIM, None).estimate
+    assert estimate is not None and estimate.kind == study.profile.evidence == "reduced-scale"
