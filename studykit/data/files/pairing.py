@@ -24,6 +24,8 @@ FOLDERS: Mapping[str, tuple[str, ...]] = {
 }
 """Images' folder → what their label maps' folder beside it may be called."""
 LABEL_WORDS = frozenset("dseg msk mask seg label labels gt segmentation labelmap annotation".split())
+FREESURFER_IMAGES, FREESURFER_LABELS = ("orig", "T1", "nu", "norm"), ("aparc+aseg", "aseg")
+"""Of ``SUBJECT/mri``, the first that is there."""
 LABEL_FOLDERS = frozenset("labelstr labelsts labels label masks segmentations".split())
 NOT_ANATOMY = frozenset("func dwi perf fmap pet meg eeg".split())
 OTHER_MASKS = re.compile(r"(deface|brain|head|body)_?mask$", re.IGNORECASE)
@@ -60,7 +62,12 @@ def pair(files: Sequence[Path], root: Path, cases: Mapping[Path, str]) -> Pairin
     homes = _homes(files)
     maps: dict[object, list[Path]] = defaultdict(list)
     images, reasons = [], {}
+    labels, spare, stages = _freesurfer(files)
+    reasons |= dict.fromkeys(stages, "is another stage of FreeSurfer's")
+    taken = {*labels, *labels.values(), *(path for more in spare.values() for path in more), *stages}
     for path in files:
+        if path in taken:
+            continue
         keys = _label_keys(path, root, homes)
         for key in keys:
             maps[key].append(path)
@@ -72,7 +79,6 @@ def pair(files: Sequence[Path], root: Path, cases: Mapping[Path, str]) -> Pairin
                 images.append(path)
         else:
             reasons[path] = "is a label map, and no image fits it"
-    labels, spare = {}, {}
     for path in images:
         fitting = _fitting(path, root, homes, maps, cases.get(path, stem(path)))
         labels[path], spare[path] = (fitting[0] if fitting else None), tuple(fitting[1:])
@@ -82,6 +88,24 @@ def pair(files: Sequence[Path], root: Path, cases: Mapping[Path, str]) -> Pairin
     for label in labels.values():
         reasons.pop(label, None)
     return Pairing(labels, spare, tuple(Unused(path, reason) for path, reason in sorted(reasons.items())))
+
+
+def _freesurfer(
+    files: Sequence[Path],
+) -> tuple[dict[Path, Path | None], dict[Path, tuple[Path, ...]], list[Path]]:
+    """Of ``SUBJECT/mri`` as FreeSurfer leaves it: image → label map, image → further ones, and the rest."""
+    folders: dict[Path, dict[str, Path]] = defaultdict(dict)
+    for path in files:
+        if path.parent.name == "mri" and path.suffix == ".mgz":
+            folders[path.parent][stem(path)] = path
+    labels, spare, stages = {}, {}, []
+    for own in folders.values():
+        images = [own[name] for name in FREESURFER_IMAGES if name in own]
+        maps = [own[name] for name in FREESURFER_LABELS if name in own]
+        if images and maps:
+            labels[images[0]], spare[images[0]] = maps[0], tuple(maps[1:])
+            stages += [path for path in own.values() if path != images[0] and path not in maps]
+    return labels, spare, stages
 
 
 def bare(name: str) -> str:

@@ -53,6 +53,17 @@ def test_a_layout_is_paired(tmp_path, layout):
     assert unused(tmp_path) == {} and len({s.id for s in read_folder(tmp_path)}) == 3
 
 
+def test_the_stages_of_freesurfer_are_one_image(tmp_path):
+    names = ("orig", "T1", "brain", "wm", "aseg", "aparc+aseg", "ribbon")
+    touch(tmp_path, *(f"{subject}/mri/{name}.mgz" for subject in ("bert", "ernie") for name in names))
+    assert pairs(tmp_path) == {f"{s}/mri/orig.mgz": f"{s}/mri/aparc+aseg.mgz" for s in ("bert", "ernie")}
+    assert [subject.id for subject in read_folder(tmp_path)] == ["bert", "ernie"]
+    assert (
+        unused(tmp_path)["bert/mri/wm.mgz"] == "is another stage of FreeSurfer's"
+        and len(unused(tmp_path)) == 10
+    )
+
+
 def test_several_structures_in_one_folder_are_said(tmp_path):
     touch(tmp_path, *(f"s1/{name}.nii.gz" for name in ("ct", "segmentations/liver", "segmentations/spleen")))
     assert pairs(tmp_path) == {"s1/ct.nii.gz": None}
