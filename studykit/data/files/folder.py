@@ -14,8 +14,9 @@ from pathlib import Path
 
 from studykit.data.files.dicom_series import sort_dicom
 from studykit.data.files.listing import LISTING, read_channels
+from studykit.data.files.names import channel_cases
 from studykit.data.files.pairing import pair
-from studykit.data.files.people import Told, channel_cases, name_subjects, read_told, subject_in
+from studykit.data.files.people import Told, name_subjects, read_told, subject_in
 from studykit.data.files.refs import Subject, Unused, VolumeRef
 from studykit.data.files.text import readable
 from studykit.data.files.walk import VOLUME_SUFFIXES, stem, walk

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from studykit.data.files.people import IMAGE_WORDS, MODALITY_WORDS, case_of, subject_in
+from studykit.data.files.names import IMAGE_WORDS, MODALITY_WORDS, case_of
+from studykit.data.files.people import subject_in
 from studykit.data.files.refs import Unused
 from studykit.data.files.walk import stem
 

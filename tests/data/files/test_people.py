@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from studykit.data.files.people import case_of, channel_cases, name_subjects, read_told
+from studykit.data.files.names import channel_cases
+from studykit.data.files.people import name_subjects, read_told
 from studykit.data.files.walk import stem
 
 NOBODY = read_told(Path("nowhere"))
@@ -27,6 +28,7 @@ def groups(*names, told=NOBODY):
         # BIDS, in any letters
         ["sub-01/anat/sub-01_T1w.nii", "sub-01/anat/sub-01_FLAIR.nii", "sub-02/anat/sub-02_T1w.nii"],
         ["SUB-02_ses-1_T1w.nii", "sub-02_ses-2_T1w.nii", "sub-03_ses-1_T1w.nii"],
+        ["sub-patient_001/T1.nii", "sub-patient_001/T2.nii", "sub-patient_002/T1.nii"],
         # channels, modalities, sides, sessions, runs
         ["la_003_0000.nii.gz", "la_003_0001.nii.gz", "la_004_0000.nii.gz", "la_004_0001.nii.gz"],
         ["BraTS20_Training_001_t1ce.nii", "BraTS20_Training_001_flair.nii", "BraTS20_Training_002_t1.nii"],
@@ -93,17 +95,6 @@ def test_one_id_in_two_spellings_is_one_subject():
     assert groups("Case_A1.nii", "case_a1_T1.nii", "case_b2.nii") == [[0, 1], [2]]
 
 
-def test_channels_count_only_where_several_cases_have_them_or_the_folder_says_so():
-    names = ["a_0000", "a_0001", "b_0000", "b_0002"]
-    assert channel_cases(["scan_0000", "scan_0001"], certain=False) == {}
-    assert channel_cases(["scan_0000", "scan_0001"], certain=True) == {
-        "scan_0000": "scan",
-        "scan_0001": "scan",
-    }
-    assert channel_cases([*names, "c_0000"], certain=False)["b_0002"] == "b"
-    assert channel_cases(["a_0000", "b_0000", "b_1999"], certain=False) == {}
-
-
 def test_a_table_says_it_outright(tmp_path):
     (tmp_path / "subjects.csv").write_text("file,subject\nx/one.nii,anna\ntwo,anna\nthree.nii,ben\n")
     told = read_told(tmp_path)
@@ -121,11 +112,3 @@ def test_participants_are_known_by_their_ids(tmp_path):
     )
     told = read_told(tmp_path)
     assert groups("K7_left_x1.nii", "K7-x2.nii", "deep/K77/x3.nii", told=told) == [[0, 1], [2]]
-
-
-@pytest.mark.parametrize(
-    ("name", "case"),
-    [("P01_ses-2_T1w", "P01"), ("scan_m12", "scan_m12"), ("T1", ""), ("image", ""), ("a b left", "a b")],
-)
-def test_the_case_of_a_name(name, case):
-    assert case_of(name) == case

@@ -1,0 +1,119 @@
+"""What the names of files and folders say of a subject: all but modality, session, side and channel."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+
+MODALITY_WORDS = frozenset(
+    "t1 t1w t1n t1c t1ce t1gd t1post t1pre t2 t2w t2f t2star t2starw flair pd pdw pdt2 ct cta cbct mr mri "
+    "mra dwi adc swi pet fdg bold space stir tse mprage mp2rage hbv cor sag ax tra defaced brain head".split()
+)
+IMAGE_WORDS = frozenset("image images img imgs imaging volume vol scan nii nifti data orig raw".split())
+FOLDER_WORDS = MODALITY_WORDS | IMAGE_WORDS | frozenset(
+    "anat imagestr imagests rawdata dicom dcm nrrd mha train training val valid validation test testing "
+    "scans volumes dataset unprocessed resources files mris cts".split()
+)  # fmt: skip
+
+_SIDES = {"left", "right", "lh", "rh", "l", "r", "ed", "es", "3d", "4d"}
+_ENTITY = (
+    r"(?:ses|session|visit|tp|timepoint|run|acq|ce|rec|dir|echo|part|chunk|space|res|desc|mod)(?:-\w+|\d+)"
+)
+_ALWAYS = re.compile(
+    rf"[_\-. ]+({_ENTITY}|(?:ses|session|visit|timepoint)[_ ]\d+|"
+    rf"{'|'.join(sorted(MODALITY_WORDS | _SIDES))}|"
+    r"baseline|followup|follow-up|bl|fu\d*|pre|post|preop|postop|(?:19|20)\d\d-?\d\d-?\d\d)$",
+    re.IGNORECASE,
+)
+"""Ends of a name that never tell subjects apart."""
+_AFTER_NUMBER = re.compile(
+    r"[_\-. ]+((?:scan|series|study|exam|rep|repeat|frame|phase|echo|time|[tvmdwyes])[_\-]?\d+|\d{1,2})$",
+    re.IGNORECASE,
+)
+"""Ends that do not where what stands before is a number already: ``p001_m12``, ``patient3_2``."""
+_MIDDLE = re.compile(rf"[_\-. ]+({_ENTITY}|{'|'.join(sorted(MODALITY_WORDS))})[_\-. ][^\d]*$", re.IGNORECASE)
+"""A modality or a session after a number, and only words after it: ``100307_T1w_acpc_restore``."""
+_GROUP = re.compile(
+    r"(?:site|cent(?:er|re)|hospital|scanner|group|cohort|fold|batch|part|split|set)[-_ ]?\w*", re.IGNORECASE
+)
+"""Folders of many subjects."""
+_SEPARATOR = re.compile(r"[_\-. ]+")
+_CHANNEL = re.compile(r"_(\d{4})$")
+MOST_CHANNELS = 20
+
+
+def case_of(name: str) -> str:
+    """A file's stem without what tells apart the images of one subject; empty where nothing else is left.
+
+    >>> case_of("P01_ses-2_T1w"), case_of("p001_m12_flair"), case_of("scan_m12"), case_of("T1")
+    ('P01', 'p001', 'scan_m12', '')
+    """
+    while True:
+        match = _ALWAYS.search(name) or _MIDDLE.search(name)
+        if match and match.re is _MIDDLE and not re.search(r"\d", name[: match.start()]):
+            match = None
+        if match is None:
+            after = _AFTER_NUMBER.search(name)
+            match = after if after and not after[1].isdigit() and has_number(name[: after.start()]) else None
+        if match is None or match.start() == 0:
+            return "" if name.lower() in MODALITY_WORDS | IMAGE_WORDS else name
+        name = name[: match.start()]
+
+
+def channel_cases(names: Iterable[str], *, certain: bool) -> dict[str, str]:
+    """Stem → stem without ``_0000`` where the last four digits count channels, as in nnU-Net.
+
+    They do where several names have the channels 0, 1, … and none has many, or where it is ``certain`` that
+    the folder is one of nnU-Net's.
+    """
+    channels = defaultdict(set)
+    for name in names:
+        if match := _CHANNEL.search(name):
+            channels[name[: match.start()]].add(int(match[1]))
+    counted = [case for case, own in channels.items() if sorted(own) == list(range(len(own)))]
+    few = all(max(own) < MOST_CHANNELS for own in channels.values())
+    if not certain and (len(counted) < 2 or not few):
+        return {}
+    return {f"{case}_{number:04d}": case for case, own in channels.items() for number in own}
+
+
+def without_repeat(case: str) -> str:
+    """A case without a last small number that may count images, ``p1`` of ``p1_2``; empty else."""
+    match = _AFTER_NUMBER.search(case)
+    counts = match and match[1].isdigit() and has_number(case[: match.start()]) and not says_nothing(case)
+    return case[: match.start()] if counts else ""
+
+
+def has_number(name: str) -> bool:
+    """Whether the last word of a name has a digit: it may be a subject's own."""
+    return bool(re.search(r"\d", _SEPARATOR.split(name)[-1]))
+
+
+def says_nothing(case: str) -> bool:
+    """Whether a case has but words for images, and small numbers after them: ``T2_2``, ``flair_scan1``."""
+    if _ALWAYS.fullmatch(f"_{case}"):
+        return True
+    words = [word.lower() for word in _SEPARATOR.split(case) if word]
+    known = MODALITY_WORDS | IMAGE_WORDS
+    return not words or (
+        words[0] in known and all(w in known or _AFTER_NUMBER.fullmatch(f"_{w}") for w in words[1:])
+    )
+
+
+def starts_as_image(case: str) -> bool:
+    """Whether the first word is one for images, such as ``scan``, and none for a modality."""
+    return _SEPARATOR.split(case)[0].lower() in IMAGE_WORDS
+
+
+def is_session(name: str) -> bool:
+    """Whether a whole name is rather a session's or a count's than a subject's: ``v1``, ``scan2``, ``3``."""
+    return bool(_AFTER_NUMBER.fullmatch(f"_{name}")) and not re.fullmatch(r"s[_\-]?\d+", name.lower())
+
+
+def is_numbered(folder: str) -> bool:
+    """Whether a folder's name has a digit and is none of a group's, such as a site's."""
+    return bool(re.search(r"\d", folder)) and not _GROUP.fullmatch(folder)
+
+
+def tells(folder: str) -> bool:
+    """Whether a folder's name can be a subject's: no session, no date, no word for images."""
+    return folder.lower() not in FOLDER_WORDS and not _ALWAYS.fullmatch(f"_{folder}")
