@@ -13,78 +13,74 @@ from torch import Tensor, nn
 from studykit.losses.ranks import rows_of_all_ranks, sum_over_ranks
 
 
-def soft_cross_entropy(
-    student: Tensor,
-    teacher: Tensor,
-    centre: Tensor | float = 0.0,
-    *,
-    student_temperature: float = 0.1,
-    teacher_temperature: Tensor | float = 0.04,
-) -> Tensor:
-    """Cross-entropy of the student's logits to the teacher's sharpened, centred ones: (..., K) to (...).
+def sharpened(teacher: Tensor, centre: Tensor | float, temperature: Tensor | float) -> Tensor:
+    """What a teacher says, as probabilities without gradient: softmax of (logits - centre) / temperature.
 
-    No gradient reaches the teacher. Where both say the same without a centre and at one temperature, it is
-    the teacher's entropy, its least value.
+    >>> sharpened(torch.tensor([2.0, 2.0]), 1.0, 0.04)
+    tensor([0.5000, 0.5000])
 
-    >>> logits = torch.zeros(4)
-    >>> round(float(soft_cross_entropy(logits, logits)), 4)  # ln 4
+    Args:
+        teacher: (..., K) logits of K prototypes.
+        centre: (K,), subtracted from them.
+        temperature: below the student's.
+    """
+    return ((teacher.detach().float() - centre) / temperature).softmax(dim=-1)
+
+
+def soft_cross_entropy(student: Tensor, target: Tensor, temperature: float = 0.1) -> Tensor:
+    """Cross-entropy of a student's logits to probabilities, (..., K) to (...).
+
+    Where both say the same it is their entropy, its least value.
+
+    >>> round(float(soft_cross_entropy(torch.zeros(4), torch.full((4,), 0.25))), 4)  # ln 4
     1.3863
 
     Args:
-        student, teacher: (..., K) logits of K prototypes.
-        centre: (K,), subtracted from the teacher's.
-        student_temperature, teacher_temperature: divide the logits; the teacher's is the smaller.
+        student: (..., K) logits.
+        target: (..., K), from :func:`sharpened`.
+        temperature: divides the logits.
     """
-    target = ((teacher.detach().float() - centre) / teacher_temperature).softmax(dim=-1)
-    return -(target * (student.float() / student_temperature).log_softmax(dim=-1)).sum(dim=-1)
+    return -(target * (student.float() / temperature).log_softmax(dim=-1)).sum(dim=-1)
 
 
-def class_token_loss(
-    student: Tensor, teacher: Tensor, centre: Tensor | float = 0.0, **temperatures: Tensor | float
-) -> Tensor:
+def class_token_loss(student: Tensor, target: Tensor, temperature: float = 0.1) -> Tensor:
     """Mean over pairs of a student's and a teacher's view that are not the same one.
 
-    >>> views = torch.rand(3, 2, 8)
-    >>> class_token_loss(views, views[:2]).shape
+    >>> class_token_loss(torch.rand(3, 2, 8), torch.rand(2, 2, 8).softmax(-1)).shape
     torch.Size([])
 
     Args:
         student: (S, B, K), logits of S views of B samples; the first V are the teacher's views.
-        teacher: (V, B, K).
-        centre, temperatures: see :func:`soft_cross_entropy`.
+        target: (V, B, K), from :func:`sharpened`.
+        temperature: divides the logits.
 
     Raises:
         ValueError: one view of each side, which makes no pair.
     """
-    views, others = len(student), len(teacher)
+    views, others = len(student), len(target)
     if views == others == 1:
         raise ValueError("one view of the student and the same one of the teacher: there is no pair of views")
-    pairs = soft_cross_entropy(student[:, None], teacher[None], centre, **temperatures).mean(dim=-1)
+    said = (student.float() / temperature).log_softmax(dim=-1)
+    pairs = -(said[:, None] * target).sum(dim=-1).mean(dim=-1)
     apart = 1 - torch.eye(views, others, device=pairs.device)
     return (pairs * apart).sum() / (views * others - min(views, others))
 
 
-def patch_token_loss(
-    student: Tensor,
-    teacher: Tensor,
-    counted: Tensor,
-    centre: Tensor | float = 0.0,
-    **temperatures: Tensor | float,
-) -> Tensor:
+def patch_token_loss(student: Tensor, target: Tensor, counted: Tensor, temperature: float = 0.1) -> Tensor:
     """Mean over the tokens of a sample that count, then over the samples that have any.
 
     >>> tokens = torch.rand(2, 5, 8)
-    >>> patch_token_loss(tokens, tokens, torch.zeros(2, 5, dtype=torch.bool))
+    >>> patch_token_loss(tokens, tokens.softmax(-1), torch.zeros(2, 5, dtype=torch.bool))
     tensor(0.)
 
     Args:
-        student, teacher: (B, T, K) logits, token by token of one place.
-        counted: bool (B, T).
-        centre, temperatures: see :func:`soft_cross_entropy`.
+        student, target: (..., T, K) logits and probabilities, token by token of one place.
+        counted: bool (..., T).
+        temperature: divides the logits.
     """
-    of_token = soft_cross_entropy(student, teacher, centre, **temperatures)
-    count = counted.sum(dim=1)
-    of_sample = torch.where(counted, of_token, 0.0).sum(dim=1) / count.clamp(min=1)
+    of_token = soft_cross_entropy(student, target, temperature)
+    count = counted.sum(dim=-1)
+    of_sample = torch.where(counted, of_token, 0.0).sum(dim=-1) / count.clamp(min=1)
     return of_sample.sum() / (count > 0).sum().clamp(min=1)
 
 

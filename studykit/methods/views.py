@@ -120,20 +120,26 @@ def cells(views: Views, view: Sequence[int], grid: Sequence[int]) -> Tensor:
     return ((d * grid[1] + h) * grid[2] + w).flatten(2)
 
 
-def same_place(mine: Tensor, theirs: Tensor, cells_of_crop: int) -> tuple[Tensor, Tensor]:
-    """For each token of one view, the token of another view at the same place.
+def meet(values: Tensor, theirs: Tensor, mine: Tensor, cells_of_crop: int) -> tuple[Tensor, Tensor]:
+    """For each token of some views, the mean of what other views hold at the same place of the crop.
 
     Args:
-        mine, theirs: int64 (B, T) and (B, S), from :func:`cells`.
+        values: (V, B, T, K), of the other views.
+        theirs, mine: int64 (B, V, T) and (B, W, S), from :func:`cells`.
         cells_of_crop: patches of the crop.
 
     Returns:
-        int64 (B, T), 0 where there is none, and bool (B, T), where there is one.
+        (W, B, S, K), 0 where no other view has been, and bool (W, B, S), where one has.
     """
-    where = torch.full((len(theirs), cells_of_crop), -1, dtype=torch.long, device=theirs.device)
-    order = torch.arange(theirs.shape[1], device=theirs.device).expand_as(theirs)
-    found = where.scatter(1, theirs, order).gather(1, mine)
-    return found.clamp(min=0), found >= 0
+    at, to = (places.flatten(1) for places in (theirs, mine))
+    flat = values.transpose(0, 1).flatten(1, 2)
+    ground = flat.new_zeros(len(at), cells_of_crop, flat.shape[-1])
+    ground = ground.scatter_add(1, at[..., None].expand_as(flat), flat)
+    count = flat.new_zeros(len(at), cells_of_crop).scatter_add(1, at, torch.ones_like(at, dtype=flat.dtype))
+    mean = ground / count.clamp(min=1)[..., None]
+    found = mean.gather(1, to[..., None].expand(-1, -1, flat.shape[-1]))
+    met = count.gather(1, to) > 0
+    return tuple(x.unflatten(1, mine.shape[1:]).transpose(0, 1) for x in (found, met))
 
 
 def corrupt(seen: Tensor, kinds: Tensor, view: Sequence[int], noise: Tensor, other: Tensor) -> Tensor:

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from studykit.layers.linear import Linear
 from studykit.layers.patches import unpatchify
-from studykit.losses.distillation import Centre, class_token_loss, patch_token_loss
+from studykit.losses.distillation import Centre, class_token_loss, patch_token_loss, sharpened
 from studykit.masking import mask_on, move_to, num_masked, random_patch_mask
 from studykit.methods.hidden_patches import painted
 from studykit.methods.masked_modelling import MaskedModelling
-from studykit.methods.views import CLEAN, Views, cells, corrupt, cut_views, draw_views, same_place
+from studykit.methods.views import CLEAN, Views, cells, corrupt, cut_views, draw_views, meet
 from studykit.metrics.collapse import collapse_signs
 from studykit.models import build_model
 from studykit.models.prototype_head import PrototypeHead
@@ -189,10 +189,8 @@ class Volta(MaskedModelling):
         seen = [self._student(x, *group) for x, group in zip(clean, groups, strict=True)]
         terms = {}
         if self.class_head is not None:
-            said = torch.cat([self.class_head(cls) for cls, _, _ in seen])
-            loss = class_token_loss(
-                said.unflatten(0, (-1, len(volume))), told["class"], self.class_centre.value, **self._sharp
-            )
+            said = torch.cat([self.class_head(cls) for cls, _, _ in seen]).unflatten(0, (-1, len(volume)))
+            loss = class_token_loss(said, told["class"], self.student_temperature)
             terms["class"] = self.class_weight * loss
         if self.patch_head is not None:
             terms["patch"] = self.patch_weight * self._aligned(seen, told["patch"], groups)
@@ -231,11 +229,6 @@ class Volta(MaskedModelling):
         signs = collapse_signs(cls.float(), told, self.class_head(cls) / self.student_temperature)
         return {f"class/{name}": value for name, value in asdict(signs).items()}
 
-    @property
-    def _sharp(self) -> dict[str, Any]:
-        of_student, of_teacher = self.student_temperature, self.teacher_temperature
-        return {"student_temperature": of_student, "teacher_temperature": of_teacher}
-
     def _views(self, mask: Tensor) -> list[tuple[Views, tuple[int, int, int]]]:
         tokens = math.prod(self.view)
         first, rest = mask.split([GLOBALS * (6 + tokens), mask.shape[1] - GLOBALS * (6 + tokens)], dim=1)
@@ -246,15 +239,16 @@ class Volta(MaskedModelling):
 
     @torch.no_grad()
     def _told(self, clean: Tensor, batch: int) -> dict[str, Tensor]:
-        """The teacher's logits of clean global views, (V, B, K) and (V, B, T, K)."""
+        """What the teacher says of clean global views, probabilities (V, B, K) and (V, B, T, K)."""
         cls, tokens = self.teacher["model"](clean)
         told = {}
         for name, x, centre in (("class", cls, self.class_centre), ("patch", tokens, self.patch_centre)):
             if centre is not None:
                 logits = self.teacher[f"{name}_head"](x)
+                said = sharpened(logits, centre.value, self.teacher_temperature)
+                told[name] = said.unflatten(0, (-1, batch))
                 if self.training:
                     centre.see(logits)
-                told[name] = logits.unflatten(0, (-1, batch))
         return told
 
     def _student(
@@ -272,20 +266,14 @@ class Volta(MaskedModelling):
         return torch.randn(like.shape, generator=torch.Generator().manual_seed(0)).to(like)
 
     def _aligned(self, seen: list, told: Tensor, groups: list) -> Tensor:
-        """Patch loss, meant over pairs of a student's and a teacher's view."""
-        theirs = cells(*groups[0], self.grid)
-        losses = []
+        """Patch loss, meant over views: each token against what the teacher says of its place."""
+        theirs, losses, views_of = cells(*groups[0], self.grid), [], []
         for (_, tokens, _), (views, view) in zip(seen, groups, strict=True):
             said = self.patch_head(tokens).unflatten(0, (views.corners.shape[1], -1))
-            mine = cells(views, view, self.grid)
-            for v, logits in enumerate(said):
-                for t, answer in enumerate(told):
-                    place, counted = same_place(mine[:, v], theirs[:, t], math.prod(self.grid))
-                    answer = answer.gather(1, place[..., None].expand(-1, -1, answer.shape[-1]))
-                    losses.append(
-                        patch_token_loss(logits, answer, counted, self.patch_centre.value, **self._sharp)
-                    )
-        return torch.stack(losses).mean()
+            target, met = meet(told, theirs, cells(views, view, self.grid), math.prod(self.grid))
+            losses.append(patch_token_loss(said, target, met, self.student_temperature) * len(said))
+            views_of.append(len(said))
+        return torch.stack(losses).sum() / sum(views_of)
 
     def _painting_error(self, seen: tuple, clean: Tensor, group: tuple) -> Tensor:
         """Mean absolute error of the replaced voxels of all views of one size."""

@@ -13,7 +13,7 @@ from studykit.methods.views import (
     corrupt,
     cut_views,
     draw_views,
-    same_place,
+    meet,
 )
 
 GRID, VIEW, PATCH, BATCH, COUNT = (5, 4, 6), (3, 2, 4), 4, 3, 4
@@ -70,16 +70,20 @@ def test_tokens_of_one_place_hold_the_same_voxels_under_every_flip():
     patches = patchify(cut_views(x, views, VIEW, PATCH), PATCH).unflatten(0, (COUNT, BATCH))
     values = patches.flatten(3).sort(dim=3).values
     places = cells(views, VIEW, GRID)
-    met = 0
-    for mine in range(COUNT):
-        for theirs in range(COUNT):
-            place, there = same_place(places[:, mine], places[:, theirs], 5 * 4 * 6)
-            for b, t in there.nonzero().tolist():
-                assert torch.equal(values[mine, b, t], values[theirs, b, place[b, t]])
-            overlap = [len(set(p[mine].tolist()) & set(p[theirs].tolist())) for p in places]
-            assert there.sum(1).tolist() == overlap
-            met += sum(overlap) * (mine != theirs)
-    assert met > 0
+    (others, some), total = (places[:, :2], places[:, 2:]), 5 * 4 * 6
+    found, met = meet(values[:2], others, some, total)
+    assert found.shape == (2, BATCH, 24, values.shape[-1])
+    assert torch.equal(found[met], values[2:][met]) and found[~met].eq(0).all()
+    overlap = [[len(set(v.tolist()) & set(other.flatten().tolist())) for v in own] for own, other in
+               zip(some, others, strict=True)]  # fmt: skip
+    assert met.sum(2).T.tolist() == overlap and 0 < met.float().mean() < 1
+
+
+def test_where_several_views_meet_their_mean_is_told():
+    theirs, mine = torch.tensor([[[0, 1], [1, 2]]]), torch.tensor([[[1, 2, 3]]])
+    values = torch.tensor([[[[1.0], [2.0]]], [[[4.0], [8.0]]]])
+    found, met = meet(values, theirs, mine, 4)
+    assert found.flatten().tolist() == [3.0, 8.0, 0.0] and met.flatten().tolist() == [True, True, False]
 
 
 def test_corruption_changes_what_it_names_and_nothing_else():
