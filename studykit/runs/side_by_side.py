@@ -36,14 +36,27 @@ TAIL_LINES = 20
 log = logging.getLogger(__name__)
 
 
+def small_ones(runs: Sequence[Run]) -> list[Run]:
+    """Those that train on one thread, and do not start from one of the others.
+
+    Args:
+        runs: each after the one that it starts from.
+    """
+    apart: set[str] = set()
+    for run in runs:
+        if not on_one_thread(run.config) or run.config.get("start", {}).get("run") in apart:
+            apart.add(run.key)
+    return [run for run in runs if run.key not in apart]
+
+
 def workers_that_pay(runs: Sequence[Run], operations: Sequence[float]) -> int:
-    """How many of these runs to make at a time: 1 where workers would take longer to start than they win.
+    """How many of these small runs to make at a time: 1 where workers take longer to start than they win.
 
     Args:
         operations: that each of them takes.
     """
     workers = min(most_workers(), len(runs))
-    if workers < 2 or not all(on_one_thread(run.config) for run in runs):
+    if workers < 2:
         return 1
     won = sum(operations) / OPERATIONS_A_SECOND * (1 - 1 / workers)
     return workers if won > START_SECONDS else 1

@@ -22,7 +22,7 @@ from studykit.runs.effort import (
 )
 from studykit.runs.plan import DryRun, needs, write_plan
 from studykit.runs.run_table import TUNING, rows_of
-from studykit.runs.side_by_side import work_side_by_side, workers_that_pay
+from studykit.runs.side_by_side import small_ones, work_side_by_side, workers_that_pay
 from studykit.runs.store import FINAL, Run, RunStore, derive_seed
 from studykit.runs.threads import most_workers
 from studykit.runs.training_run import run_config, work
@@ -187,13 +187,14 @@ class Trials:
                 write_plan(trials.plan())
             raise DryRun("nothing was trained: this is a dry run")
         if self._at_once(todo) > 1:
-            work_side_by_side(todo, most_workers())
+            work_side_by_side(small_ones(todo), most_workers())
         return [self._execute(run) for run in runs]
 
     def _at_once(self, todo: Sequence[Run]) -> int:
-        """How many of these runs are worked on at a time, see :func:`workers_that_pay`."""
+        """How many of the small ones among these runs are made at a time, see :func:`workers_that_pay`."""
         if self.nproc > 1 or len(todo) < 2:
             return 1
+        todo = small_ones(todo)
         operations = [self._operations_of(run.config) * run.config["training"]["steps"] for run in todo]
         return workers_that_pay(todo, operations)
 
@@ -217,7 +218,8 @@ class Trials:
         rows = []
         for name, own in todo.items():
             steps = sum(run.config["training"]["steps"] for run in own)
-            minutes = steps * seconds_a_step(own[0].config, self.nproc) / 60 / at_once if own else 0.0
+            minutes = steps * seconds_a_step(own[0].config, self.nproc) / 60 if own else 0.0
+            minutes /= at_once if small_ones(own) else 1
             operations = self.operations_a_step(name) / 1e9
             rows.append({"arm": name, "steps to do": steps, "GFLOP a step": operations, "minutes": minutes})
         return pd.DataFrame(rows)

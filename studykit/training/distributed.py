@@ -157,7 +157,12 @@ def launch(arguments: Sequence[str], nproc: int, *, log: Path) -> bool:
         raise ValueError(f"nproc is {nproc}, it must be at least 1")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={nproc}"]
     threads = str(max(1, (os.cpu_count() or 1) // nproc))
-    environment = {"OMP_NUM_THREADS": threads, **os.environ, LAUNCHER: str(os.getpid())}
+    environment = {
+        "OMP_NUM_THREADS": threads,
+        "OMP_WAIT_POLICY": "passive",
+        **os.environ,
+        LAUNCHER: str(os.getpid()),
+    }
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "ab") as output, stop_on_signal(insist=False) as stop:
         start = output.tell()

@@ -14,7 +14,7 @@ from tiny_study import BERTSWIN, MAE
 
 from studykit.runs import side_by_side
 from studykit.runs.now import notes
-from studykit.runs.side_by_side import work_side_by_side, workers_that_pay
+from studykit.runs.side_by_side import small_ones, work_side_by_side, workers_that_pay
 from studykit.runs.threads import made_with
 from studykit.runs.weights import last_weights
 from studykit.study import trials
@@ -167,12 +167,19 @@ def test_a_study_takes_workers_where_they_pay(tiny, elsewhere, monkeypatch):
     assert all(same_bits(*pair) for pair in zip(ends[0.0][1], ends[1e9][1], strict=True))
 
 
-def test_workers_do_not_pay_for_little_or_for_large_networks(tiny, monkeypatch):
+def test_workers_do_not_pay_for_little_or_for_one(tiny, monkeypatch):
     monkeypatch.setattr(side_by_side, "most_workers", lambda: 2)
     runs = planned(tiny())[:2]
     assert workers_that_pay(runs, [1e12, 1e12]) == 2 and workers_that_pay(runs, [1e9, 1e9]) == 1
-    runs[0].config["data"]["crop_size"] = 224
-    assert workers_that_pay(runs, [1e15, 1e15]) == 1
+    assert workers_that_pay(runs[:1], [1e15]) == 1
+
+
+def test_large_networks_and_what_starts_from_them_are_apart(tiny):
+    study = tiny(seeds=[0])
+    large, small, other = planned(study)[0], *planned(tiny(seeds=[1]))
+    large.config["data"]["crop_size"] = 224
+    small.config["start"] = {"run": large.key, "parts": []}
+    assert small_ones([large, small, other]) == [other]
 
 
 def test_a_run_goes_on_at_the_threads_of_its_checkpoint(tiny, monkeypatch):
