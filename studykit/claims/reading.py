@@ -111,7 +111,7 @@ def read_estimate(reading: Reading, folder: Path, kind: str) -> Estimate | None:
         folder = folder.parent.parent / reading.study / folder.name
     rows = _rows(folder / reading.table)
     first, second = _picked(rows, reading.where), _picked(rows, reading.over)
-    if not first or (reading.over and not second):
+    if not first or (reading.over and not second) or _lacks_numbers(reading, [*first, *second]):
         return None
     if reading.how == "repetitions":
         return _from_repetitions(reading, first, second, kind, unit)
@@ -210,6 +210,12 @@ def _mean(reading: Reading, values: Iterable[float]) -> float:
 
 def _count(reading: Reading, row: Row) -> int:
     return int(float(row.get(reading.n, reading.n if reading.n.isdigit() else "1")))
+
+
+def _lacks_numbers(reading: Reading, rows: Sequence[Row]) -> bool:
+    """Whether a cell that the reading needs is empty, as the interval of too few repetitions is."""
+    needed = _ends(reading) if reading.how == "interval" else (reading.value, reading.against)
+    return any(row.get(key) == "" for row in rows for key in needed if key)
 
 
 def _ends(reading: Reading) -> tuple[str, str, str]:

@@ -158,3 +158,9 @@ def test_what_is_rewritten_is_read_anew(table):
     table([{"arm": "a", "v": 3.0, "low": 2.5, "high": 4.0, "n": 5}])
     os.utime(folder / "t.csv", ns=(1, 1))
     assert read(folder).value == 3.0
+
+
+def test_a_row_whose_interval_is_empty_leaves_nothing(table):
+    folder = table([{"arm": "a", "v": 1.5, "low": "", "high": "", "n": 1}])
+    assert read(folder) is None
+    assert read(folder, how="mean").value == 1.5
