@@ -12,10 +12,11 @@ study: $(READY) volumes
 	$(BIN)/studykit run --profile $(PROFILE) --jobs cores
 
 test: $(READY) volumes unit
+	$(BIN)/python -m pytest tests -q -m notebook
 	$(BIN)/python -m pytest --nbval notebooks -q -p no:cacheprovider
 
 unit: $(READY) volumes
-	$(BIN)/python -m pytest tests -q
+	$(BIN)/python -m pytest tests -q -m "not notebook"
 
 volumes: $(READY)
 	$(BIN)/studykit data fetch

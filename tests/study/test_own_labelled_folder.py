@@ -3,6 +3,7 @@
 import json
 
 import pandas as pd
+import pytest
 from tiny_labelled import CLASSES, STUDY, write_labelled_heads
 
 from studykit.home import evidence_dir
@@ -11,6 +12,7 @@ from studykit.notebooks import run_notebook
 NOTEBOOK = "09_nnformer_data_efficiency"
 
 
+@pytest.mark.notebook
 def test_it_runs_on_own_data_and_tests_on_its_held_out_subjects_alone(results, tmp_path):
     folder = write_labelled_heads(tmp_path / "Task99_Tiny", count=12)
     execution = run_notebook(NOTEBOOK, {"data": f"folder:{folder}", "seeds": [0]})
