@@ -112,6 +112,7 @@ class Volta(MaskedModelling):
         self.class_head = PrototypeHead(width, head_dim, prototypes) if class_weight else None
         self.patch_head = PrototypeHead(width, head_dim, prototypes) if patch_weight else None
         self.paint_head = Linear(width, p**3) if paint_weight else None
+        self.paints = bool(paint_weight)
         heads = {"class_head": self.class_head, "patch_head": self.patch_head}
         student = {"model": self.model} | {name: head for name, head in heads.items() if head is not None}
         self.teacher = nn.ModuleDict(copy.deepcopy(student)).requires_grad_(False)
