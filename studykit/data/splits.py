@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -96,6 +96,45 @@ def nested_subsets(ids: Iterable[str], fractions: Iterable[float], seed: int) ->
     """
     ranked = sorted(set(ids), key=lambda entry: text_sha256(f"{seed}:subset:{entry}"))
     return {fraction: tuple(sorted(ranked[: _part_of(fraction, len(ranked))])) for fraction in fractions}
+
+
+def stratified_folds(
+    strata: Mapping[str, tuple[str, ...]], folds: int, *, seed: int
+) -> tuple[tuple[str, ...], ...]:
+    """Subjects in test folds of equal mixture: disjoint, and together all of them.
+
+    The subjects of each stratum are dealt in turn, in the order of the hash of seed and id, each stratum
+    going on where the last one ended: folds differ by at most one subject of a stratum and one in total. As in
+    :func:`split_subjects` the same subjects give the same folds in any order, on any machine.
+
+    Args:
+        strata: subject → its classes, one of each trait that every fold has to have all classes of, such as
+            ``("male", "healthy")``.
+
+    Raises:
+        ValueError: fewer than 2 folds, no subjects, different numbers of traits, a trait with one class only,
+            or a fold that would have one class only.
+    """
+    if folds < 2 or not strata or len({len(classes) for classes in strata.values()}) != 1:
+        raise ValueError(
+            f"folds need at least 2 of them and subjects with as many traits each; got {folds} folds of "
+            f"{len(strata)} subjects"
+        )
+    ranked = sorted(strata, key=lambda entry: (strata[entry], text_sha256(f"{seed}:fold:{entry}")))
+    parts = tuple(tuple(sorted(ranked[start::folds])) for start in range(folds))
+    for trait, classes in enumerate(zip(*strata.values(), strict=True)):
+        known = sorted(set(classes))
+        if len(known) < 2:
+            raise ValueError(f"all {len(strata)} subjects are {known[0]!r}: one class only")
+        for number, part in enumerate(parts, start=1):
+            present = {strata[entry][trait] for entry in part}
+            if lacking := [word for word in known if word not in present]:
+                raise ValueError(
+                    f"fold {number} of {folds} has none of {', '.join(lacking)}: "
+                    f"{', '.join(f'{classes.count(word)} are {word}' for word in known)} of {len(strata)} "
+                    "subjects; take fewer folds or more subjects"
+                )
+    return parts
 
 
 def refuse_overlap(pretraining: Iterable[str], test: Iterable[str]) -> None:
