@@ -63,6 +63,7 @@ NNFORMER = {
     "stem_stride": 2,
 }  # fmt: skip
 WAVE_UNET = {"model": "wave-unet", "widths": [8, 16, 16], "depth": 1, "head_dim": 8}
+VIT = {"patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 2}
 RESIDUAL = {"model": "residual-unet", "widths": [8, 8, 16]}
 FURTHER: dict[str, tuple[str, dict[str, Any]]] = {
     "supervised, nnformer": ("supervised", {**LABELLED, **NNFORMER}),
@@ -88,6 +89,16 @@ FURTHER: dict[str, tuple[str, dict[str, Any]]] = {
                   "img_size": 12, "crop_size": 16, "local_views": 2, "prototypes": 16, "head_dim": 8},
     ),
     "detection": ("detection", WAVE_UNET),
+    "supervised, unetr": ("supervised", {**LABELLED, **VIT, "model": "unetr", "feature_size": 4}),
+    "classification, vit": ("classification", {**LABELLED, **VIT, "model": "vit-classifier"}),
+    "classification, vit, frozen, mean": (
+        "classification", {**LABELLED, **VIT, "model": "vit-classifier", "frozen": True, "pool": "mean",
+                           "label_smoothing": 0.1},
+    ),
+    "classification, swin": (
+        "classification", {**LABELLED, "model": "swin-classifier", "embed_dim": 8, "depths": [2, 1],
+                           "num_heads": [1, 2], "window_size": 2},
+    ),
 }  # fmt: skip
 Case = tuple[dict[str, int], dict[str, Any]]
 

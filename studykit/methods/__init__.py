@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from studykit.losses import LOSSES
+from studykit.methods.classification import Classifier
 from studykit.methods.detection import Detector
 from studykit.methods.masked_reconstruction import BertsWin, MaskedAutoencoder
 from studykit.methods.masked_volume import MaskedVolume
@@ -26,6 +27,7 @@ METHODS: dict[str, type[Method]] = {
     "mim": Mim,
     "volta": Volta,
     "detection": Detector,
+    "classification": Classifier,
 }
 
 

@@ -8,8 +8,11 @@ from studykit.models.bertswin import BertsWinNet
 from studykit.models.mae_vit import MaskedAutoencoderViT
 from studykit.models.nnformer import NnFormer
 from studykit.models.residual_unet import ResidualUNet
+from studykit.models.swin_classifier import SwinClassifier
 from studykit.models.unet import UNet
+from studykit.models.unetr import UNETR
 from studykit.models.vit import VisionTransformer
+from studykit.models.vit_classifier import VitClassifier
 from studykit.models.wave_unet import WaveUNet
 from studykit.models.waveformer import WaveFormer
 from studykit.registry import build
@@ -18,6 +21,9 @@ MODELS: dict[str, type[nn.Module]] = {
     "mae-vit": MaskedAutoencoderViT,
     "bertswin": BertsWinNet,
     "vit": VisionTransformer,
+    "vit-classifier": VitClassifier,
+    "swin-classifier": SwinClassifier,
+    "unetr": UNETR,
     "nnformer": NnFormer,
     "unet": UNet,
     "residual-unet": ResidualUNet,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from studykit.layers.linear import Linear
-from studykit.layers.patches import patchify
+from studykit.layers.patches import patchify, take_tokens
 from studykit.layers.positions import sincos_positions
 from studykit.layers.transformer import TransformerBlock
 
@@ -92,13 +92,42 @@ class Encoder(nn.Module):
         self.apply(_init)
         nn.init.trunc_normal_(self.cls_token, std=0.02)
 
-    def forward(self, volume: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, D, H, W), sides multiples of a patch, to (B, embed_dim) and (B, T, embed_dim)."""
-        tokens = self.patch_embedding(patchify(volume, self.patch_size).flatten(2))
-        tokens = tokens + self._positions(tuple(n // self.patch_size for n in volume.shape[2:]))
-        cls = self.cls_token.to(tokens.dtype).expand(len(tokens), -1, -1)
-        tokens = self.norm(self.blocks(torch.cat([cls, tokens], dim=1)))
+    def forward(self, volume: Tensor, visible: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Class token and patch tokens, behind the norm: (B, embed_dim) and (B, T, embed_dim).
+
+        Args:
+            volume: (B, C, D, H, W), sides multiples of a patch.
+            visible: int64 (B, K), raster index of the patches that are read; the others do not exist then,
+                and T is K.
+        """
+        tokens = self.norm(self.blocks(self._embedded(volume, visible)))
         return tokens[:, 0], tokens[:, 1:]
+
+    def tokens_after(self, volume: Tensor, blocks: Sequence[int]) -> list[Tensor]:
+        """Patch tokens as some of the blocks leave them, and last those behind the norm.
+
+        Args:
+            volume: (B, C, D, H, W), sides multiples of a patch.
+            blocks: how many blocks have been passed, ascending.
+
+        Returns:
+            (B, T, embed_dim) each, one more than ``blocks``.
+        """
+        tokens, found = self._embedded(volume), []
+        for passed, block in enumerate(self.blocks, start=1):
+            tokens = block(tokens)
+            found += [tokens[:, 1:]] * list(blocks).count(passed)
+        return [*found, self.norm(tokens)[:, 1:]]
+
+    def _embedded(self, volume: Tensor, visible: Tensor | None = None) -> Tensor:
+        """Tokens before the first block, the class token first."""
+        patches = patchify(volume, self.patch_size).flatten(2)
+        positions = self._positions(tuple(n // self.patch_size for n in volume.shape[2:]))
+        if visible is not None:
+            patches, positions = take_tokens(patches, visible), positions[visible]
+        tokens = self.patch_embedding(patches) + positions
+        cls = self.cls_token.to(tokens.dtype).expand(len(tokens), -1, -1)
+        return torch.cat([cls, tokens], dim=1)
 
     def _positions(self, grid: tuple[int, int, int]) -> Tensor:
         if grid == self.grid:

@@ -36,6 +36,7 @@ CASES = {
         "local_views": 2, "prototypes": 16, "head_dim": 8,
     },
     "detection": RESIDUAL,
+    "classification": {"img_size": 16, "patch_size": 4, "embed_dim": 24, "depth": 1, "num_heads": 2},
 }  # fmt: skip
 RECONSTRUCTING = [n for n in CASES if issubclass(METHODS[n.partition(",")[0]], MaskedModelling)]
 
