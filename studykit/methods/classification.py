@@ -1,4 +1,4 @@
-"""Classification of whole crops from labels of their subjects: an encoder and a classifier, or the latter only.
+"""Classification of whole crops by labels of their subjects: an encoder with a classifier, or that alone.
 
 Its batches have the image in channel 0 and the number of the subject's class in channel 1, the same in every
 voxel.
