@@ -89,6 +89,10 @@ FURTHER: dict[str, tuple[str, dict[str, Any]]] = {
                   "img_size": 12, "crop_size": 16, "local_views": 2, "prototypes": 16, "head_dim": 8},
     ),
     "detection": ("detection", WAVE_UNET),
+    "mae, vit-autoencoder": (
+        "mae", {**VIT, "model": "vit-autoencoder", "decoder_dim": 12, "decoder_depth": 1,
+                "decoder_num_heads": 2},
+    ),
     "supervised, unetr": ("supervised", {**LABELLED, **VIT, "model": "unetr", "feature_size": 4}),
     "classification, vit": ("classification", {**LABELLED, **VIT, "model": "vit-classifier"}),
     "classification, vit, frozen, mean": (

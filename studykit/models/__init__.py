@@ -12,6 +12,7 @@ from studykit.models.swin_classifier import SwinClassifier
 from studykit.models.unet import UNet
 from studykit.models.unetr import UNETR
 from studykit.models.vit import VisionTransformer
+from studykit.models.vit_autoencoder import VitAutoencoder
 from studykit.models.vit_classifier import VitClassifier
 from studykit.models.wave_unet import WaveUNet
 from studykit.models.waveformer import WaveFormer
@@ -21,6 +22,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "mae-vit": MaskedAutoencoderViT,
     "bertswin": BertsWinNet,
     "vit": VisionTransformer,
+    "vit-autoencoder": VitAutoencoder,
     "vit-classifier": VitClassifier,
     "swin-classifier": SwinClassifier,
     "unetr": UNETR,

@@ -11,6 +11,7 @@ from studykit.layers.linear import Linear
 from studykit.layers.patch_merging import PatchMerging
 from studykit.layers.patches import patchify
 from studykit.layers.window_attention import SwinBlock, Windows
+from studykit.models.vit import init_linear
 
 
 class SwinClassifier(nn.Module):
@@ -69,8 +70,7 @@ class SwinClassifier(nn.Module):
             mlp_ratio,
         )
         self.head = Linear(self.embed_dim, num_classes)
-        nn.init.trunc_normal_(self.head.weight, std=0.02)
-        nn.init.zeros_(self.head.bias)
+        init_linear(self.head)
 
     def encode(self, volume: Tensor) -> Tensor:
         """Tokens of the last stage: (B, C, D, H, W) to (B, T, embed_dim)."""
@@ -116,7 +116,7 @@ class Encoder(nn.Module):
             blocks = (SwinBlock(width, heads, pair[block % 2], mlp_ratio) for block in range(depth))
             self.stages.append(nn.Sequential(*blocks))
         self.norm = nn.LayerNorm(width)
-        self.apply(_init)
+        self.apply(init_linear)
 
     def forward(self, volume: Tensor) -> Tensor:
         """(B, C, D, H, W) of the size that it was built for to (B, T, C of the last stage)."""
@@ -125,10 +125,3 @@ class Encoder(nn.Module):
         for index, stage in enumerate(self.stages):
             x = stage(self.mergings[index - 1](x) if index else x)
         return self.norm(x).flatten(1, 3)
-
-
-def _init(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

@@ -3,10 +3,10 @@
 Its encoder has the names and shapes of the pre-trained one, so that weights go from any method to it.
 """
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from studykit.layers.linear import Linear
-from studykit.models.vit import VisionTransformer
+from studykit.models.vit import VisionTransformer, init_linear
 
 POOLS = ("cls", "mean")
 
@@ -45,8 +45,7 @@ class VitClassifier(VisionTransformer):
             raise ValueError(f"num_classes must be two or more, got {num_classes}")
         self.pool = pool
         self.head = Linear(embed_dim, num_classes)
-        nn.init.trunc_normal_(self.head.weight, std=0.02)
-        nn.init.zeros_(self.head.bias)
+        init_linear(self.head)
 
     def forward(self, volume: Tensor) -> Tensor:
         """(B, C, D, H, W) to logits (B, num_classes)."""

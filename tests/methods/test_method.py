@@ -25,6 +25,10 @@ CASES = {
         "img_size": 16, "patch_size": 4, "embed_dim": 48, "depth": 1, "num_heads": 2, "window_size": 2,
         "decoder_widths": (16, 8, 4),
     },
+    "mae, vit-autoencoder": {
+        "model": "vit-autoencoder", "img_size": 16, "patch_size": 4, "embed_dim": 24, "depth": 1,
+        "num_heads": 2, "decoder_dim": 12, "decoder_depth": 1, "decoder_num_heads": 2,
+    },
     "supervised": {**UNET, "num_classes": 3},
     "masked-volume": {**UNET, "mask_block": 4, "loss": "l1"},
     "spark": {**RESIDUAL, "decoder_width": 8},
