@@ -88,6 +88,7 @@ FURTHER: dict[str, tuple[str, dict[str, Any]]] = {
         "volta", {"model": "vit", "patch_size": 4, "embed_dim": 24, "depth": 1, "num_heads": 2,
                   "img_size": 12, "crop_size": 16, "local_views": 2, "prototypes": 16, "head_dim": 8},
     ),
+    "simclr": ("simclr", {**VIT, "model": "vit", "img_size": 12, "crop_size": 16, "projection": 8}),
     "detection": ("detection", WAVE_UNET),
     "mae, vit-autoencoder": (
         "mae", {**VIT, "model": "vit-autoencoder", "decoder_dim": 12, "decoder_depth": 1,

@@ -13,6 +13,7 @@ from studykit.methods.masked_reconstruction import BertsWin, MaskedAutoencoder
 from studykit.methods.masked_volume import MaskedVolume
 from studykit.methods.method import Method
 from studykit.methods.mim import Mim
+from studykit.methods.simclr import SimClr
 from studykit.methods.spark import Spark
 from studykit.methods.supervised import Supervised
 from studykit.methods.volta import Volta
@@ -26,6 +27,7 @@ METHODS: dict[str, type[Method]] = {
     "spark": Spark,
     "mim": Mim,
     "volta": Volta,
+    "simclr": SimClr,
     "detection": Detector,
     "classification": Classifier,
 }

@@ -154,3 +154,10 @@ def corrupt(seen: Tensor, kinds: Tensor, view: Sequence[int], noise: Tensor, oth
         return mask_on(flags, seen.shape[2:])[:, None]
 
     return torch.where(at(SWAPPED), other, torch.where(at(NOISE), noise, seen))
+
+
+def noise_like(volumes: Tensor, *, fixed: bool) -> Tensor:
+    """Standard normal numbers, from torch's global generator, or always the same."""
+    if fixed:
+        return torch.randn(volumes.shape, generator=torch.Generator().manual_seed(0)).to(volumes)
+    return torch.randn_like(volumes)

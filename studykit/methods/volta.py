@@ -9,7 +9,6 @@ DiCoM) and ours is in ``papers/volta-3d/NOTES.md``.
 
 import copy
 import math
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -21,7 +20,7 @@ from studykit.losses.distillation import Centre, class_token_loss, patch_token_l
 from studykit.masking import mask_on, move_to, num_masked, random_patch_mask
 from studykit.methods.hidden_patches import painted
 from studykit.methods.masked_modelling import MaskedModelling
-from studykit.methods.views import CLEAN, Views, cells, corrupt, cut_views, draw_views, meet
+from studykit.methods.views import CLEAN, Views, cells, corrupt, cut_views, draw_views, meet, noise_like
 from studykit.metrics.collapse import collapse_signs
 from studykit.models import build_model
 from studykit.models.prototype_head import PrototypeHead
@@ -210,7 +209,7 @@ class Volta(MaskedModelling):
         if self.paint_head is None:
             raise ValueError("this method was built with paint_weight=0: it paints nothing")
         hidden = mask_on(mask, volume.shape[2:])[:, None]
-        tokens = self.model(torch.where(hidden, self._noise(volume), volume))[1]
+        tokens = self.model(torch.where(hidden, noise_like(volume, fixed=not self.training), volume))[1]
         return painted(volume, self._paint(tokens, mask.shape[1:]), mask)
 
     @torch.no_grad()
@@ -228,7 +227,7 @@ class Volta(MaskedModelling):
         cls, other = self.model(view)[0], self.teacher["model"](view)[0]
         told = (self.teacher["class_head"](other) - self.class_centre.value) / self.teacher_temperature
         signs = collapse_signs(cls.float(), told, self.class_head(cls) / self.student_temperature)
-        return {f"class/{name}": value for name, value in asdict(signs).items()}
+        return signs.records("class")
 
     def _views(self, mask: Tensor) -> list[tuple[Views, tuple[int, int, int]]]:
         tokens = math.prod(self.view)
@@ -257,14 +256,8 @@ class Volta(MaskedModelling):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Class tokens, patch tokens and what was replaced, of all views of one size, (V·B, ...)."""
         kinds = views.corruption.transpose(0, 1).flatten(0, 1)
-        seen = corrupt(clean, kinds, view, self._noise(clean), clean.roll(1, 0))
+        seen = corrupt(clean, kinds, view, noise_like(clean, fixed=not self.training), clean.roll(1, 0))
         return *self.model(seen), kinds
-
-    def _noise(self, like: Tensor) -> Tensor:
-        """Standard normal numbers, from torch's global generator; outside training always the same."""
-        if self.training:
-            return torch.randn_like(like)
-        return torch.randn(like.shape, generator=torch.Generator().manual_seed(0)).to(like)
 
     def _aligned(self, seen: list, told: Tensor, groups: list) -> Tensor:
         """Patch loss, meant over views: each token against what the teacher says of its place."""

@@ -168,7 +168,10 @@ def awake():
 
 def signs_of(method):
     signs = method.eval().vital_signs(crops(batch=8))
-    return CollapseSigns(**{name.removeprefix("class/"): value for name, value in signs.items()})
+    own = {name.removeprefix("class/"): v for name, v in signs.items() if name.startswith("class/")}
+    found = CollapseSigns(**own)
+    assert signs == found.records("class")
+    return found
 
 
 def test_vital_signs_tell_both_ends_of_collapse():
