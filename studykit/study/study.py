@@ -118,7 +118,7 @@ class Study:
         )
 
     def run(self, arm: Arm | str, seed: int | None = None) -> Run:
-        """Train one repetition of an arm, resume it, or find it done; one that diverged is said so.
+        """Train one repetition of an arm, resume it, or find it done; what diverged or collapsed is said so.
 
         The training that an arm starts from comes first.
 

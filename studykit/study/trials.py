@@ -205,8 +205,8 @@ class Trials:
         self.seen[run.key] = run
         if run.state == "interrupted":
             raise KeyboardInterrupt(f"{run.label} was interrupted ({run.status.message}); run again to go on")
-        if run.state == "diverged":
-            log.warning("%s diverged: %s", run.label, run.status.message)
+        if run.state in ("diverged", "collapsed"):
+            log.warning("%s %s: %s", run.label, run.state, run.status.message)
         return run
 
     # ---- what it takes, and what it took

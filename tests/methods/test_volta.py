@@ -13,6 +13,8 @@ from studykit.methods import build_method
 from studykit.methods.views import Views, cut_views
 from studykit.metrics.collapse import CollapseSigns
 from studykit.metrics.compute import count_flops
+from studykit.training import guard
+from studykit.training.loop import train
 from studykit.training.records import read_records
 
 
@@ -183,6 +185,22 @@ def test_vital_signs_tell_both_ends_of_collapse():
     for head in (uniform.class_head, uniform.teacher["class_head"]):
         torch.nn.init.ones_(head.prototypes)
     assert signs_of(uniform).collapsed == "uniform"
+
+
+@pytest.mark.parametrize("end", ["constant", "uniform"])
+def test_a_training_that_ends_collapsed_is_told_by_its_own_signs(tmp_path: Path, monkeypatch, end):
+    monkeypatch.setattr(guard, "JUDGED_FROM", 3)
+    method = awake()
+    if end == "constant":
+        torch.nn.init.zeros_(method.model.encoder.patch_embedding.weight)
+    else:
+        torch.nn.init.ones_(method.class_head.prototypes)
+        torch.nn.init.ones_(method.teacher["class_head"].prototypes)
+    held_out = crops(batch=8)
+    arguments = {"folder": tmp_path, "seed": 3, "device": "cpu"}
+    settings = config(steps=3, **STILL)
+    ended = train(method, Crops(8), settings, evaluate=lambda m: m.vital_signs(held_out), **arguments)
+    assert ended.state == "collapsed" and end in ended.message
 
 
 def test_there_are_no_signs_without_a_class_loss_or_of_two_crops():
