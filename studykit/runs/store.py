@@ -3,8 +3,7 @@
     <root>/<hash>/   config.json  status.json  metrics.jsonl  checkpoint.pt  …
     <root>/.locks/   one lock file a run, held while it is worked on; the system frees it when its holder dies
 
-A run's state is ``running``, ``interrupted``, ``done``, ``diverged``, ``collapsed`` or ``error``. Only
-``done`` is reused.
+A run's state is one of :data:`STATES`. Only ``done`` is reused.
 """
 
 import errno
@@ -216,15 +215,14 @@ class RunStore:
     def execute(self, config: Mapping[str, Any], label: str, work: Callable[[Run], Ending]) -> Run:
         """Bring the run of ``config`` to its end by ``work``, or find that it is there already.
 
-        ``done``, ``diverged`` and ``collapsed`` are given back as they are; another call would end alike,
-        until they are cleaned away. ``interrupted`` and ``error``, and ``running`` whose worker is dead, are
-        worked on again: from their checkpoint, if ``work`` left one. A run that another process works on is
-        waited for.
+        What is :data:`FINAL` is given back as it is, until it is cleaned away. ``interrupted`` and ``error``,
+        and ``running`` whose worker is dead, are worked on again: from their checkpoint, if ``work`` left
+        one. A run that another process works on is waited for.
 
         Args:
-            work: works in ``run.folder`` and returns its ending: a state ``done``, ``interrupted``,
-                ``diverged`` or ``collapsed``, and a message. What it raises makes the state ``error`` and is
-                raised again; KeyboardInterrupt makes it ``interrupted``.
+            work: works in ``run.folder`` and returns its ending: a state of :data:`ENDINGS` and a message.
+                What it raises makes the state ``error`` and is raised again; KeyboardInterrupt makes it
+                ``interrupted``.
 
         Returns:
             The run; a caller with more to do has to look whether it is ``interrupted``, and stop too.

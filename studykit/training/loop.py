@@ -42,8 +42,8 @@ Evaluate = Callable[[nn.Module], Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a training ended: ``done``, ``interrupted`` by a signal, ``diverged``, or ``collapsed``, which is at
-    its end with features that say the same of everything."""
+    """How a training ended: ``done``, ``interrupted`` by a signal, ``diverged``, or ``collapsed``, that is
+    at its end with features that say the same of everything."""
 
     state: str
     step: int
