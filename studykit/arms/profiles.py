@@ -179,7 +179,33 @@ DETECTION = {
 DETECTION["paper"] = replace(DETECTION["gpu"], name="paper", spacing_mm=0.5, crop_size=144)
 """Crops are whole fields of view."""
 
-TRANSFER = {"segmentation": SEGMENTATION, "detection": DETECTION}
+TRAITS = {
+    "smoke": replace(
+        SEGMENTATION["smoke"], spacing_mm=12.0, patch_size=4, embed_dim=24, depth=2, num_heads=2,
+        batch_size=4, train=16, val=8, test=12, label_fractions=(0.5, 1.0),
+    ),
+    "laptop": replace(
+        SEGMENTATION["laptop"], spacing_mm=4.0, crop_size=48, patch_size=8, embed_dim=96, depth=4,
+        num_heads=4, window_size=3, batch_size=8, steps=200, warmup_steps=20, eval_every=20,
+        checkpoint_every=100, snapshot_every=600, crops_per_subject=1, learning_rates=(3e-4, 1e-3),
+        tuning_steps=200, tuning_extensions=1, train=120, val=40, test=240, pretraining_steps=600,
+        label_fractions=(0.2, 1.0),
+    ),
+    "gpu": replace(
+        SEGMENTATION["gpu"], spacing_mm=2.0, crop_size=96, patch_size=8, embed_dim=384, depth=8, num_heads=6,
+        window_size=3, batch_size=32, steps=1000, warmup_steps=50, eval_every=50, checkpoint_every=200,
+        snapshot_every=8000, learning_rates=(1e-4, 3e-4), tuning_steps=1000, train=240, val=80, test=480,
+        pretraining_steps=8000, label_fractions=(0.2, 1.0),
+    ),
+}  # fmt: skip
+TRAITS["paper"] = replace(
+    TRAITS["gpu"], name="paper", spacing_mm=1.0, crop_size=192, patch_size=16, embed_dim=768, depth=12,
+    num_heads=12, batch_size=8, steps=10_000, warmup_steps=500, eval_every=500, pretraining_steps=100_000,
+    snapshot_every=100_000, tuning_steps=2_000,
+)  # fmt: skip
+"""Crops are whole fields of view of a head. The paper gives no sizes but an effective batch of 8."""
+
+TRANSFER = {"segmentation": SEGMENTATION, "detection": DETECTION, "traits": TRAITS}
 
 
 def check_profile(name: str) -> None:
@@ -203,7 +229,7 @@ def pretraining_profile(name: str, *, many_arms: bool = False) -> Profile:
 
 
 def transfer_profile(name: str, task: str) -> TransferProfile:
-    """Sizes of a study with labels of a ``task``, ``segmentation`` or ``detection``, at profile ``name``.
+    """Sizes of a study with labels at profile ``name``; ``task`` is one of :data:`TRANSFER`.
 
     Raises:
         ValueError: unknown profile; the message lists the known ones.

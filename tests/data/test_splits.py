@@ -3,7 +3,14 @@ from itertools import pairwise
 
 import pytest
 
-from studykit.data.splits import Split, nested_subsets, refuse_overlap, split_subjects, stratified_folds
+from studykit.data.splits import (
+    Split,
+    nested_subsets,
+    refuse_overlap,
+    split_subjects,
+    stratified_folds,
+    stratified_split,
+)
 
 IDS = [f"s{i}" for i in range(20)]
 
@@ -169,3 +176,29 @@ def test_a_fold_with_one_class_only_is_named():
 def test_what_cannot_be_folded_is_refused(strata, folds):
     with pytest.raises(ValueError, match=f"got {folds} folds of {len(strata)} subjects"):
         stratified_folds(strata, folds, seed=0)
+
+
+def strata(count: int = 40) -> dict[str, tuple[str, str]]:
+    return {f"s{i:02d}": (("f", "m")[i % 2], ("well", "ill")[i % 4 // 2]) for i in range(count)}
+
+
+def test_a_stratified_split_has_every_stratum_in_each_part():
+    of = strata()
+    split = stratified_split(of, seed=3, val=8, test=12)
+    parts = (split.train, split.val, split.test)
+    assert [len(part) for part in parts] == [20, 8, 12]
+    assert sorted(entry for part in parts for entry in part) == sorted(of)
+    for part in parts:
+        counts = Counter(of[entry] for entry in part)
+        assert len(counts) == 4 and max(counts.values()) - min(counts.values()) <= 1
+    assert split == stratified_split(dict(reversed(of.items())), seed=3, val=8, test=12)
+    assert split != stratified_split(of, seed=4, val=8, test=12)
+    with pytest.raises(ValueError, match="too few"):
+        stratified_split(strata(10), seed=0, val=4, test=6)
+
+
+def test_stratified_subsets_are_nested_and_have_every_stratum():
+    of = strata()
+    subsets = nested_subsets(of, (0.2, 0.5, 1.0), seed=0, strata=of)
+    assert set(subsets[0.2]) < set(subsets[0.5]) < set(subsets[1.0]) == set(of)
+    assert Counter(of[entry] for entry in subsets[0.2]) == {stratum: 2 for stratum in set(of.values())}
