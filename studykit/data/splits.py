@@ -154,8 +154,8 @@ def stratified_folds(
     """Subjects in test folds of equal mixture: disjoint, and together all of them.
 
     The subjects of each stratum are dealt in turn, in the order of the hash of seed and id, each stratum
-    going on where the last one ended: folds differ by at most one subject of a stratum and one in total. As in
-    :func:`split_subjects` the same subjects give the same folds in any order, on any machine.
+    going on where the last one ended: folds differ by at most one subject of a stratum and one in total. As
+    in :func:`split_subjects` the same subjects give the same folds in any order, on any machine.
 
     Args:
         strata: subject → its classes, one of each trait that every fold has to have all classes of, such as

@@ -1,4 +1,4 @@
-"""What a source says of its subjects beside their images: sex, disease, and in cohorts whose scanner it was."""
+"""What a source says of its subjects beside their images: sex, disease, and in cohorts who scanned them."""
 
 from pathlib import Path
 
@@ -14,8 +14,8 @@ def open_traits(source: str, *, cache: str | Path | None = None) -> Traits:
     Ids are those of the volumes that :func:`studykit.data.sources.prepared_source` gives.
 
     Args:
-        source: ``cohort:people/SCANNER:N``, ``cohort:people-unseen/SCANNER:N``, or a ``folder:PATH`` with one of
-            the tables of :mod:`studykit.data.files.traits`.
+        source: ``cohort:people/SCANNER:N``, ``cohort:people-unseen/SCANNER:N``, or a ``folder:PATH`` with
+            one of the tables of :mod:`studykit.data.files.traits`.
         cache: default :func:`studykit.home.data_dir`.
 
     Raises:

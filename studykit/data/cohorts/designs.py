@@ -50,8 +50,8 @@ class Design:
     Attributes:
         templates: label maps its subjects descend from, see :data:`.templates.TEMPLATES`.
         structures: what is labelled, 1 for the first.
-        field_mm: sides of the field of view along X, Y, Z, centred on the structures; its voxels follow from
-            the spacing.
+        field_mm: sides of the field of view along X, Y, Z, centred on the structures or on those of
+            ``centre``; its voxels follow from the spacing.
         scanners: see :data:`studykit.data.cohorts.scanners.SCANNERS`.
         traits: what its subjects differ in on purpose; without any all are of one group.
         size_deviation: standard deviation of the logarithm of a head's volume, None for the anatomy's own,
@@ -65,6 +65,7 @@ class Design:
     scanners: tuple[str, ...]
     traits: tuple[DesignTrait, ...] = ()
     size_deviation: float | None = None
+    centre: tuple[str, ...] = ()
 
     def shape(self, spacing_mm: float) -> tuple[int, int, int]:
         """Voxels along X, Y, Z at a spacing: 144 mm are 48 of 3 mm, 72 of 2 mm, 144 of 1 mm."""
@@ -88,6 +89,7 @@ _PEOPLE = Design(
         ),
     ),
     size_deviation=0.07,
+    centre=("cortex", "cerebellar cortex"),
 )
 
 DESIGNS: Mapping[str, Design] = MappingProxyType(
@@ -175,6 +177,7 @@ def cohort_settings(source: str, spacing_mm: float) -> "CohortSettings":
         scanners=name.scanners,
         groups=design_groups(name.design),
         structures=name.design.structures,
+        centre=name.design.centre,
         spacing_mm=spacing_mm,
         shape=name.design.shape(spacing_mm),
         variation=None if own is None else replace(VARIATIONS["head"], size=own),

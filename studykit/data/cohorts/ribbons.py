@@ -1,11 +1,12 @@
 """A whole head around a label map that has the cortex and the deep grey matter alone.
 
 The map says where cortex, hippocampus, amygdala, thalamus, caudate, putamen and pallidum of a person are.
-All else is ours, by geometry, and nobody's anatomy: white matter fills what the cortex encloses; the lateral
-ventricles are the room medial to the caudate nearest to it, so much of it that they have :data:`VENTRICLE_ML`
-in everybody; cerebellum and brain stem are ellipsoids at a plausible place; fluid, skull, fat and skin are
-shells of equal thickness, without face or neck. There is no third ventricle and no callosum across the midline.
-Deep narrow sulci count as white matter where the cortex of both banks leaves a gap.
+All else is ours, by geometry, and nobody's anatomy: white matter fills what the cortex encloses; the
+lateral ventricles are the room medial to the caudate nearest to it, so much of it that they have
+:data:`VENTRICLE_ML` in everybody; cerebellum and brain stem are ellipsoids at a plausible place; fluid,
+skull, fat and skin are shells of equal thickness, without face or neck. There is no third ventricle and no
+callosum across the midline. Deep narrow sulci count as white matter where the cortex of both banks leaves a
+gap.
 """
 
 from collections.abc import Sequence

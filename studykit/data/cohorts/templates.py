@@ -35,8 +35,8 @@ MARGIN_MM = 4.0
 MNI_SHRINK = 0.93
 """MNI space is larger than the heads it stands for: this brings its 1.85 litres inside the skull to 1.5."""
 DONOR_SHRINK = (0.954, 1.0, 0.868, 0.868, 0.868, 0.868)
-"""Two donors' maps are in a space of their own and four on the grid of MNI space: this brings each one's cerebrum,
-gaps included, to 1.05 litres, so that a head's size says nothing of its template."""
+"""Two donors' maps are in a space of their own and four on the grid of MNI space: this brings each one's
+cerebrum, gaps included, to 1.05 litres, so that a head's size says nothing of its template."""
 
 
 @dataclass(frozen=True)

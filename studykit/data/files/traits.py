@@ -1,9 +1,10 @@
 """What tables say of a folder's subjects: sex, and disease against healthy.
 
-Known tables, the first that lies in the folder: ``participants.tsv`` (BIDS), ``traits.csv`` (one's own, with a
-column ``subject``), ``IXI.csv`` or ``IXI.xls`` (IXI), ``oasis_cross-sectional.csv`` (OASIS-1). Sex is a column
-``sex``, ``gender``, ``M/F`` or ``SEX_ID (1=m,2=f)``; disease one of ``diagnosis``, ``dx``, ``group``, or
-``CDR``, where 0 is healthy and more is not. Mild cognitive impairment is neither and is left out.
+Known tables, the first that lies in the folder: ``participants.tsv`` (BIDS), ``traits.csv`` (one's own,
+with a column ``subject``), ``IXI.csv`` or ``IXI.xls`` (IXI), ``oasis_cross-sectional.csv`` (OASIS-1). Sex is
+a column ``sex``, ``gender``, ``M/F`` or ``SEX_ID (1=m,2=f)``; disease one of ``diagnosis``, ``dx``,
+``group``, or ``CDR``, where 0 is healthy and more is not. Mild cognitive impairment is neither and is left
+out.
 """
 
 import csv
@@ -150,7 +151,7 @@ def _column(columns: Sequence[str], names: Sequence[str]) -> str | None:
 
 
 def _table_id(text: str, column: str) -> str:
-    """A table's id as file names have it: ``IXI002`` of IXI's 2, ``OAS1_0001`` of OASIS's ``OAS1_0001_MR1``."""
+    """A table's id as file names have it: ``IXI002`` of 2, ``OAS1_0001`` of ``OAS1_0001_MR1``."""
     text = text.strip()
     if column.casefold() == "ixi_id" and re.fullmatch(r"\d+(\.0)?", text):
         return f"IXI{int(float(text)):03d}"
@@ -185,8 +186,9 @@ def _words(trait: str, column: str, texts: Sequence[str], table: Path) -> dict[s
         known[strange[0]] = "disease"
     elif strange:
         raise ValueError(
-            f"{table}: unknown words in {column}: {_some(strange)}; healthy are {_some(sorted(_HEALTHY), 20)}; "
-            f"ill are {_some(sorted(_DISEASE), 20)}; left out are {_some(sorted(_NEITHER), 20)}"
+            f"{table}: unknown words in {column}: {_some(strange)}; healthy are "
+            f"{_some(sorted(_HEALTHY), 20)}; ill are {_some(sorted(_DISEASE), 20)}; left out are "
+            f"{_some(sorted(_NEITHER), 20)}"
         )
     return words | {text: known[text] for text in rest}
 
@@ -197,8 +199,8 @@ def _sexes(column: str, texts: Sequence[str], table: Path) -> dict[str, str]:
     known = {text: word for words in _SEX_WORDS.values() for text, word in words.items()}
     if strange := [text for text in texts if text not in known]:
         raise ValueError(
-            f"{table}: unknown words in {column}: {_some(strange)}; known: M and F, male and female, or 1 (male) "
-            "and 2 (female)"
+            f"{table}: unknown words in {column}: {_some(strange)}; known: M and F, male and female, "
+            "or 1 (male) and 2 (female)"
         )
     if len(used) > 1:
         mixed = " beside ".join(_some(found) for found in used.values())

@@ -1,4 +1,4 @@
-"""A head built around a toy ribbon: what the map says stays, what it encloses is filled, and holes are sealed."""
+"""A head around a toy ribbon: what the map says stays, what it encloses is filled, holes are sealed."""
 
 import numpy as np
 import pytest

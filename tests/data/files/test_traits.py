@@ -94,24 +94,25 @@ def test_ones_own_table_and_ones_own_word_beside_controls(table):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (("participant_id|sex", "sub-01|M", "sub-02|F"), r"participants\.tsv lacks 1 of 3 subjects: sub-03$"),
-        (("participant_id|age", "sub-01|4", "sub-02|5", "sub-03|6"), r"no column of a trait .*it has participant_id, age"),
-        (("name|sex", "sub-01|M"), "no column of ids, such as participant_id; it has name, sex"),
-        (("participant_id|sex", "sub-01|M", "sub-02|2", "sub-03|F"), "two encodings of sex: m, f beside 2"),
-        (("participant_id|sex", "sub-01|male", "sub-02|F", "sub-03|M"), "two encodings of sex: f, m beside male"),
-        (("participant_id|sex", "sub-01|0", "sub-02|1", "sub-03|1"), "unknown words in sex: 0; known: M and F"),
-        (("participant_id|dx", "sub-01|A", "sub-02|B", "sub-03|A"), "unknown words in dx: a, b; healthy are cn"),
-        (("participant_id|cdr", "sub-01|0", "sub-02|mild", "sub-03|1"), "CDR is a number from 0 to 3, got mild"),
-        (
-            ("participant_id|sex", "sub-01|M", "sub-01|F", "sub-02|F", "sub-03|M"),
-            "has sub-01 twice, with different sex: M, F",
-        ),
-        (("participant_id|sex",), "no column of ids"),
+        ("sex / sub-01|M / sub-02|F", r"participants\.tsv lacks 1 of 3 subjects: sub-03$"),
+        ("age / sub-01|4 / sub-02|5 / sub-03|6", r"no column of a trait .*it has participant_id, age"),
+        ("sex / sub-01|M / sub-02|2 / sub-03|F", "two encodings of sex: m, f beside 2"),
+        ("sex / sub-01|male / sub-02|F / sub-03|M", "two encodings of sex: f, m beside male"),
+        ("sex / sub-01|0 / sub-02|1 / sub-03|1", "unknown words in sex: 0; known: M and F"),
+        ("dx / sub-01|A / sub-02|B / sub-03|A", "unknown words in dx: a, b; healthy are cn"),
+        ("cdr / sub-01|0 / sub-02|mild / sub-03|1", "CDR is a number from 0 to 3, got mild"),
+        ("sex / sub-01|M / sub-01|F / sub-02|F / sub-03|M", "has sub-01 twice, with different sex: M, F"),
+        ("sex", "no column of ids"),
     ],
 )  # fmt: skip
 def test_a_table_that_does_not_fit_is_refused(table, rows, message):
     with pytest.raises(ValueError, match=message):
-        folder_traits(table("participants.tsv", *rows), SUBJECTS)
+        folder_traits(table("participants.tsv", *f"participant_id|{rows}".split(" / ")), SUBJECTS)
+
+
+def test_a_table_without_ids_is_refused(table):
+    with pytest.raises(ValueError, match="no column of ids, such as participant_id; it has name, sex"):
+        folder_traits(table("participants.tsv", "name|sex", "sub-01|M"), SUBJECTS)
 
 
 def test_a_folder_without_a_table_says_what_was_looked_for(tmp_path):
