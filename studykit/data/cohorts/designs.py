@@ -79,13 +79,14 @@ _PEOPLE = Design(
     # Whole heads: 48 voxels of 4 mm, 64 of 3 mm.
     field_mm=(192.0, 192.0, 192.0),
     scanners=("site-a", "site-b", "site-c"),
-    # Larger than between real people, so that little data can show them; see `.ceiling` for what they allow.
+    # The sexes differ by more than real ones do, so that little data can show it; `.ceiling` says what both
+    # effects allow.
     traits=(
-        DesignTrait("sex", ("male", "female"), size=0.83),
+        DesignTrait("sex", ("male", "female"), size=0.81),
         DesignTrait(
             "disease",
             ("healthy", "disease"),
-            structures=(("hippocampus", 0.86), ("lateral ventricle", 1.45)),
+            structures=(("hippocampus", 0.84), ("lateral ventricle", 1.45)),
         ),
     ),
     size_deviation=0.07,
