@@ -13,7 +13,7 @@ from studykit.layers.linear import Linear
 from studykit.losses.contrastive import nt_xent
 from studykit.masking import move_to
 from studykit.methods.masked_modelling import MaskedModelling
-from studykit.methods.views import Views, corrupt, cut_views, draw_views, noise_like
+from studykit.methods.views import Views, corrupt, cut_patches, draw_views, replaced
 from studykit.metrics.collapse import feature_signs
 from studykit.models import build_model
 
@@ -67,7 +67,7 @@ class SimClr(MaskedModelling):
             )
         self.grid, self.view = (self.crop_size // p,) * 3, self.model.grid
         self.hidden, self.temperature = hidden, temperature
-        draw_views(self.grid, self.view, VIEWS, **self._drawing(1, torch.Generator()))
+        self.replaced = replaced(self.view, hidden, 0.0)
         width = self.model.embed_dim
         self.projector = nn.Sequential(Linear(width, width), nn.GELU(), Linear(width, projection))
 
@@ -80,7 +80,8 @@ class SimClr(MaskedModelling):
     ) -> Tensor:
         """Where views lie, how they are turned and what becomes noise, see
         :class:`~studykit.methods.views.Views`, then thousandths for :func:`tinted`: int64 (b, K)."""
-        views = draw_views(self.grid, self.view, VIEWS, **self._drawing(batch_size, generator))
+        options = {"hidden": self.hidden, "swapped": 0.0, "batch": batch_size, "generator": generator}
+        views = draw_views(self.grid, self.view, VIEWS, **options)
         tints = torch.randint(1000, (batch_size, VIEWS * NUMBERS), generator=generator)
         return move_to(torch.cat([views.pack(), tints], dim=1)[rows], volumes)
 
@@ -104,7 +105,7 @@ class SimClr(MaskedModelling):
                 f"views are cut from crops of {self.crop_size}³ voxels, got {tuple(volume.shape[2:])}: set "
                 "crop_size to that of the data"
             )
-        cls, _ = self.model(self._views(volume, mask))
+        cls, _ = self.model.read(self._views(volume, mask), self.view)
         first, second = self.projector(cls).unflatten(0, (VIEWS, -1))
         return {"contrast": nt_xent(first, second, self.temperature, gather=self.training)}
 
@@ -129,31 +130,28 @@ class SimClr(MaskedModelling):
         inside = slice(first, first + side)
         return feature_signs(self.model(volume[:, :, inside, inside, inside])[0].float()).records("class")
 
-    def _drawing(self, batch: int, generator: torch.Generator) -> dict[str, Any]:
-        return {"hidden": self.hidden, "swapped": 0.0, "batch": batch, "generator": generator}
-
     def _views(self, volume: Tensor, mask: Tensor) -> Tensor:
-        """Both views of all crops, changed: (2·B, 1, d, h, w), those of one view together."""
+        """Both views of all crops, changed: patches (2·B, T, p³), those of one view together."""
         tints = mask[:, -VIEWS * NUMBERS :].unflatten(1, (VIEWS, NUMBERS)).transpose(0, 1).flatten(0, 1)
         views = Views.unpack(mask[:, : -VIEWS * NUMBERS], math.prod(self.view))
-        seen = tinted(cut_views(volume, views, self.view, self.patch_size), tints / 1000)
+        seen = tinted(cut_patches(volume, views, self.view, self.patch_size), tints / 1000)
         kinds = views.corruption.transpose(0, 1).flatten(0, 1)
-        return corrupt(seen, kinds, self.view, noise_like(seen, fixed=not self.training), seen)
+        return corrupt(seen, kinds, self.replaced, fixed=not self.training)[0]
 
 
 def tinted(volumes: Tensor, numbers: Tensor) -> Tensor:
     """Volumes of other intensities: bent on their own range, then their contrast and their mean changed.
 
     Args:
-        volumes: (N, C, D, H, W), standardised.
+        volumes: (N, ...), standardised.
         numbers: (N, 3) in [0, 1): where in :data:`GAIN`, :data:`SHIFT` and :data:`CURVE`; in the middle of
             all three nothing changes.
     """
     gain, shift, curve = (
-        low + (high - low) * number.to(volumes.dtype).view(-1, 1, 1, 1, 1)
+        low + (high - low) * number.to(volumes.dtype).view(-1, *(1,) * (volumes.ndim - 1))
         for (low, high), number in zip((GAIN, SHIFT, CURVE), numbers.unbind(1), strict=True)
     )
-    axes = (1, 2, 3, 4)
+    axes = tuple(range(1, volumes.ndim))
     low = volumes.amin(axes, keepdim=True)
     span = (volumes.amax(axes, keepdim=True) - low).clamp(min=1e-6)
     bent = ((volumes - low) / span) ** 2**curve * span + low

@@ -62,6 +62,10 @@ class VisionTransformer(nn.Module):
         """Class token and patch tokens of (B, C, D, H, W): (B, embed_dim) and (B, T, embed_dim)."""
         return self.encoder(volume)
 
+    def read(self, patches: Tensor, grid: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+        """The same of a volume that is cut already: patches (B, T, C·p³) in raster order on a grid."""
+        return self.encoder.read(patches, grid)
+
 
 class Encoder(nn.Module):
     """Patches embedded linearly, a class token before them, transformer blocks, a norm.
@@ -100,7 +104,13 @@ class Encoder(nn.Module):
             visible: int64 (B, K), raster index of the patches that are read; the others do not exist then,
                 and T is K.
         """
-        tokens = self.norm(self.blocks(self._embedded(volume, visible)))
+        return self.read(*self._cut(volume), visible)
+
+    def read(
+        self, patches: Tensor, grid: tuple[int, int, int], visible: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """As :meth:`forward`, of patches (B, T, C·p³) in raster order on a grid."""
+        tokens = self.norm(self.blocks(self._embedded(patches, grid, visible)))
         return tokens[:, 0], tokens[:, 1:]
 
     def tokens_after(self, volume: Tensor, blocks: Sequence[int]) -> list[Tensor]:
@@ -113,16 +123,19 @@ class Encoder(nn.Module):
         Returns:
             (B, T, embed_dim) each, one more than ``blocks``.
         """
-        tokens, found = self._embedded(volume), []
+        tokens, found = self._embedded(*self._cut(volume)), []
         for passed, block in enumerate(self.blocks, start=1):
             tokens = block(tokens)
             found += [tokens[:, 1:]] * list(blocks).count(passed)
         return [*found, self.norm(tokens)[:, 1:]]
 
-    def _embedded(self, volume: Tensor, visible: Tensor | None = None) -> Tensor:
+    def _cut(self, volume: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
+        grid = tuple(n // self.patch_size for n in volume.shape[2:])
+        return patchify(volume, self.patch_size).flatten(2), grid
+
+    def _embedded(self, patches: Tensor, grid: tuple[int, int, int], visible: Tensor | None = None) -> Tensor:
         """Tokens before the first block, the class token first."""
-        patches = patchify(volume, self.patch_size).flatten(2)
-        positions = self._positions(tuple(n // self.patch_size for n in volume.shape[2:]))
+        positions = self._positions(grid)
         if visible is not None:
             patches, positions = take_tokens(patches, visible), positions[visible]
         tokens = self.patch_embedding(patches) + positions
