@@ -24,12 +24,12 @@ AT_MOST = 1.15
 MASK_RATIO = 0.75
 NOTES = (
     "A training step without its optimizer ({precision}, eager). Ours: VolTA, two global and four local "
-    "views a crop, 1,024 prototypes. Peer: its parts alone, the teacher's networks forward on the global views and "
-    "the student's forward and backward on all, heads and the painting of replaced patches among them, on "
-    "views that are cut already. Peak memory: the most that torch's allocator holds at once, parameters "
-    "included, counted in a process of its own; allowed is that of a step of the masked autoencoder of the "
-    "same transformer (ratio 0.75) times the ratio of tokens, those that student and teacher read over those "
-    "that the autoencoder's encoder reads."
+    "views a crop, 1,024 prototypes. Peer: its parts alone, the teacher's networks forward on the global "
+    "views and the student's forward and backward on all, heads and the painting of replaced patches among "
+    "them, on views that are cut already. Peak memory: the most that torch's allocator holds at once, "
+    "parameters included, counted in a process of its own; allowed is that of a step of the masked "
+    "autoencoder of the same transformer (ratio 0.75) times the ratio of tokens, those that student and "
+    "teacher read over those that the autoencoder's encoder reads."
 )
 
 
