@@ -42,6 +42,7 @@ class SimClr(MaskedModelling):
     """
 
     version = 1
+    least_batch = 2
     architecture = "vit"
     paints = False
     terms = ("contrast",)
@@ -95,7 +96,7 @@ class SimClr(MaskedModelling):
         Raises:
             ValueError: a batch of 1, or crops of another size.
         """
-        if len(volume) < 2:
+        if len(volume) < self.least_batch:
             raise ValueError(
                 "SimCLR contrasts the crops of a batch with each other: it takes two at least at once, got "
                 "1. Use a larger batch_size, or fewer parts or processes that share it"

@@ -231,6 +231,26 @@ class Volta(MaskedModelling):
         signs = collapse_signs(cls.float(), told, self.class_head(cls) / self.student_temperature)
         return signs.records("class")
 
+    @torch.no_grad()
+    def shown(self, volume: Tensor, mask: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """What a teacher and a student see of crops, global views first, then local ones, as voxels.
+
+        Returns:
+            clean views and views with replaced patches, each (V, B, 1, D, H, W).
+        """
+        p, found = self.patch_size, []
+        for views, view in self._views(mask):
+            clean = cut_patches(volume, views, view, p)
+            seen, _ = corrupt(clean, self._kinds(views), self.replaced[view], fixed=True)
+            pictures = (unpatchify(x.unflatten(2, (1, p, p, p)), view) for x in (clean, seen))
+            found.append(tuple(x.unflatten(0, (-1, len(volume))) for x in pictures))
+        return found
+
+    @staticmethod
+    def _kinds(views: Views) -> Tensor:
+        """What is shown of each token of all views, (V·B, T)."""
+        return views.corruption.transpose(0, 1).flatten(0, 1)
+
     def _views(self, mask: Tensor) -> list[tuple[Views, tuple[int, int, int]]]:
         tokens = math.prod(self.view)
         first, rest = mask.split([GLOBALS * (6 + tokens), mask.shape[1] - GLOBALS * (6 + tokens)], dim=1)
@@ -257,8 +277,7 @@ class Volta(MaskedModelling):
         self, clean: Tensor, views: Views, view: tuple[int, int, int]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Class tokens, patch tokens and which were replaced, of all views of one size, (V·B, ...)."""
-        kinds = views.corruption.transpose(0, 1).flatten(0, 1)
-        seen, hidden = corrupt(clean, kinds, self.replaced[view], fixed=not self.training)
+        seen, hidden = corrupt(clean, self._kinds(views), self.replaced[view], fixed=not self.training)
         return *self.model.read(seen, view), hidden
 
     def _aligned(self, seen: list, told: Tensor, groups: list) -> Tensor:

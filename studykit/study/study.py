@@ -156,7 +156,7 @@ class Study:
         return self.trials.expect(arms)
 
     def power(self) -> pd.DataFrame:
-        """What this design can see, by the evidence at hand (at ``smoke``, which is none, by ``laptop``'s)."""
+        """What this design can see, by the evidence at hand (at ``smoke`` by that of ``laptop``)."""
         from studykit.report.design import power_frame
 
         profile = "laptop" if self.profile.name == "smoke" else self.profile.name

@@ -49,6 +49,8 @@ STEM_MM, STEM_AT_MM = (12.0, 12.0, 30.0), (-9.0, -32.0)
 _MEDIAL = (2, 9, 15, 22, 25, 35, 36, 37, 38, 39, 40)
 """Left ids of the cingulate's four parts, the parahippocampal cortex and the deep grey matter."""
 
+_STEPS = (slice(1, None), slice(None, -1))
+
 Mask = NDArray[np.bool_]
 
 
@@ -76,10 +78,10 @@ def ribbon_head(labels: NDArray[np.int32], voxel_mm: float) -> NDArray[np.uint8]
     cerebellum, core, stem = _hindbrain(labels, hull, voxel_mm)
     brain = hull | cerebellum | stem
     skull = np.cumsum([FLUID_MM + BONE_MM, FAT_MM, SKIN_MM])
-    depth = _distance(_closed(brain, BASE_MM, voxel_mm), voxel_mm)
+    depth = _smooth_depth(brain, BASE_MM, voxel_mm)
     for tissue, reach in reversed(list(zip(("bone", "fat", "muscle"), skull, strict=True))):
         regions[depth <= reach] = index["", tissue]
-    regions[_distance(_closed(brain, HULL_MM, voxel_mm), voxel_mm) <= FLUID_MM] = index["", "fluid"]
+    regions[_smooth_depth(brain, HULL_MM, voxel_mm) <= FLUID_MM] = index["", "fluid"]
     regions[cerebellum] = index["cerebellar cortex", "grey matter"]
     regions[core] = index["cerebellar white matter", "white matter"]
     regions[stem] = index["brain stem", "white matter"]
@@ -117,8 +119,8 @@ def _inside(labels: NDArray[np.int32], voxel_mm: float) -> tuple[Mask, Mask]:
     outside = number == number[0, 0, 0]
     inside, free = (~sealed & ~outside & hull) | core, ~(brain | core)
     for _ in range(round(WIDENED_MM / voxel_mm)):
-        outside |= ndimage.binary_dilation(outside) & free & ~inside
-        inside |= ndimage.binary_dilation(inside) & free & ~outside
+        outside |= _grown(outside) & free & ~inside
+        inside |= _grown(inside) & free & ~outside
     return inside & hull & ~brain, hull
 
 
@@ -158,6 +160,27 @@ def _middle(labels: NDArray[np.int32]) -> float:
     """Voxel of the mid-sagittal plane along X: halfway between the two sides' medial structures."""
     sides = (np.argwhere(np.isin(labels, np.array(_MEDIAL) + side))[:, 0].mean() for side in (0, RIGHT))
     return float(sum(sides)) / 2
+
+
+def _grown(mask: Mask) -> Mask:
+    """With the voxels that share a face with it."""
+    grown = mask.copy()
+    for axis in range(3):
+        ahead, behind = (tuple(part if a == axis else slice(None) for a in range(3)) for part in _STEPS)
+        grown[ahead] |= mask[behind]
+        grown[behind] |= mask[ahead]
+    return grown
+
+
+def _smooth_depth(mask: Mask, radius: float, voxel_mm: float) -> NDArray[np.float32]:
+    """Distance in mm from a mask whose gaps up to twice the radius are filled, on every second voxel."""
+    from scipy import ndimage
+
+    even = np.pad(mask, [(0, side % 2) for side in mask.shape])
+    halved = even.reshape(*(n for side in even.shape for n in (side // 2, 2))).any(axis=(1, 3, 5))
+    depth = _distance(_closed(halved, radius, 2 * voxel_mm), 2 * voxel_mm)
+    fine = ndimage.zoom(depth, 2, order=1, grid_mode=True, mode="nearest")
+    return fine[tuple(slice(0, side) for side in mask.shape)]
 
 
 def _distance(mask: Mask, voxel_mm: float) -> NDArray[np.float32]:
