@@ -94,7 +94,7 @@ def test_ones_own_table_and_ones_own_word_beside_controls(table):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("sex / sub-01|M / sub-02|F", r"participants\.tsv lacks 1 of 3 subjects: sub-03$"),
+        ("sex / sub-01|M / sub-02|F", r"participants\.tsv lacks 1 of 3 subjects: sub-03; add a row"),
         ("age / sub-01|4 / sub-02|5 / sub-03|6", r"no column of a trait .*it has participant_id, age"),
         ("sex / sub-01|M / sub-02|2 / sub-03|F", "two encodings of sex: m, f beside 2"),
         ("sex / sub-01|male / sub-02|F / sub-03|M", "two encodings of sex: f, m beside male"),
