@@ -86,7 +86,7 @@ _PEOPLE = Design(
         DesignTrait(
             "disease",
             ("healthy", "disease"),
-            structures=(("hippocampus", 0.84), ("lateral ventricle", 1.45)),
+            structures=(("hippocampus", 0.88), ("lateral ventricle", 1.68)),
         ),
     ),
     size_deviation=0.07,

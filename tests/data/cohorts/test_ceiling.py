@@ -59,7 +59,7 @@ def test_the_ceiling_is_what_the_best_score_reaches_among_drawn_subjects(plans, 
 
 def test_one_volume_alone_is_worse_than_all_that_a_trait_acts_on(plans, volumes):
     alone = auroc([-own["hippocampus"] for own in volumes], positives(plans, "disease"))
-    assert 0.8 < alone < trait_ceiling(PEOPLE, "disease") - 0.02
+    assert 0.75 < alone < trait_ceiling(PEOPLE, "disease") - 0.02
 
 
 def test_no_effect_is_a_coin():
