@@ -108,8 +108,8 @@ def folder_traits(root: Path, subjects: Iterable[str]) -> Traits:
     ids = [_plain(_table_id(row[key], key)) for row in rows]
     if absent := [subject for plain, subject in place.items() if plain not in set(ids)]:
         raise ValueError(
-            f"{table} lacks {len(absent)} of {len(subjects)} subjects: {_some(absent)}; add a row for each, with "
-            "n/a where nothing is known"
+            f"{table} lacks {len(absent)} of {len(subjects)} subjects: {_some(absent)}; add a row for "
+            "each, with n/a where nothing is known"
         )
     for trait, column in chosen.items():
         if column is None:
