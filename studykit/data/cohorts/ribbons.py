@@ -18,7 +18,7 @@ from studykit.data.cohorts.regions import REGIONS
 from studykit.data.cohorts.structures import SCHEMES
 from studykit.data.volumes.foreground import bounding_box
 
-RIBBON_VERSION = 1
+RIBBON_VERSION = 2
 """Raised when the same label map gives other voxels than before."""
 
 SCHEME = "desikan-killiany"
