@@ -132,6 +132,11 @@ class TransferProfile(Profile):
         """Subjects of the three parts together."""
         return self.train + self.val + self.test
 
+    @property
+    def view_size(self) -> int:
+        """Voxels an axis of a view: two thirds of a crop, in whole patches, two at least."""
+        return self.patch_size * max(2 * self.grid[0] // 3, 2)
+
 
 SEGMENTATION = {
     "smoke": TransferProfile(
@@ -182,13 +187,13 @@ DETECTION["paper"] = replace(DETECTION["gpu"], name="paper", spacing_mm=0.5, cro
 TRAITS = {
     "smoke": replace(
         SEGMENTATION["smoke"], spacing_mm=12.0, patch_size=4, embed_dim=24, depth=2, num_heads=2,
-        batch_size=4, train=16, val=8, test=12, label_fractions=(0.5, 1.0),
+        batch_size=4, train=8, val=4, test=8, label_fractions=(0.5, 1.0),
     ),
     "laptop": replace(
-        SEGMENTATION["laptop"], spacing_mm=4.0, crop_size=48, patch_size=8, embed_dim=96, depth=4,
-        num_heads=4, window_size=3, batch_size=8, steps=200, warmup_steps=20, eval_every=20,
-        checkpoint_every=100, snapshot_every=600, crops_per_subject=1, learning_rates=(3e-4, 1e-3),
-        tuning_steps=200, tuning_extensions=1, train=120, val=40, test=240, pretraining_steps=600,
+        SEGMENTATION["laptop"], spacing_mm=4.0, crop_size=48, patch_size=8, embed_dim=72, depth=4,
+        num_heads=4, window_size=3, batch_size=8, steps=120, warmup_steps=12, eval_every=15,
+        checkpoint_every=120, snapshot_every=300, crops_per_subject=1, learning_rates=(1e-3, 3e-3),
+        tuning_steps=120, tuning_extensions=0, train=120, val=40, test=160, pretraining_steps=300,
         label_fractions=(0.2, 1.0),
     ),
     "gpu": replace(

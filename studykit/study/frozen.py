@@ -71,5 +71,5 @@ def _images(ground: TraitsGround, volumes: Sequence) -> Any:
 
 def _key(ground: TraitsGround) -> list[Any]:
     truth = [fingerprint(ground.data, ground.traits, trait) for trait in ground.traits.names]
-    subsets = {f"{share:g}": subjects for share, subjects in ground.label_subsets.items()}
+    subsets = {f"{share:g}": list(subjects) for share, subjects in ground.label_subsets.items()}
     return [VERSION, truth, sources_to_test(ground), list(ground.split.val), list(ground.split.test), subsets]

@@ -167,19 +167,22 @@ class TraitsGround(LabelledGround):
         }
 
     def recipe_of(self, arm: Arm, *, tuning: bool) -> Recipe:
-        """See :meth:`LabelledGround.recipe_of`; a classification by the arm's trait.
+        """See :meth:`LabelledGround.recipe_of`; whole fields by the arm's trait, views where it segments.
 
         Raises:
             ValueError: an unknown trait; the message lists the known ones.
         """
         if task_of(arm.method) != "classification":
-            return super().recipe_of(arm, tuning=tuning)
+            recipe = super().recipe_of(arm, tuning=tuning)
+            whole = task_of(arm.method) != "segmentation"
+            return recipe if whole else replace(recipe, crop_size=self.profile.view_size)
         if arm.trait not in self.traits.names:
             known = ", ".join(self.traits.names)
             raise ValueError(f"{arm.name}: unknown trait {arm.trait!r}; {self.source} has {known}")
+        images = prepared_source(self.source, self.profile.spacing_mm)
         return classification.Recipe(
             source=self.source,
-            fingerprint=classification.fingerprint(self.data, self.traits, arm.trait),
+            fingerprint=classification.fingerprint(images, self.traits, arm.trait),
             spacing_mm=self.profile.spacing_mm,
             crop_size=self.profile.crop_size,
             train=self.traits.having(arm.trait, arm.subjects or self.split.train),
