@@ -20,6 +20,7 @@ from studykit.tasks.classification import fingerprint, images_of
 VERSION = 1
 """Raised when a probe of the same weights gives other scores than before."""
 VALIDATION = "validation"
+COLUMNS = ("test", "trait", "features", "labels", "subject", "score", "label")
 
 
 def frozen_scores(run: Run, ground: TraitsGround) -> pd.DataFrame:
@@ -30,7 +31,8 @@ def frozen_scores(run: Run, ground: TraitsGround) -> pd.DataFrame:
         ``score`` (probability of the trait's second class) and ``label``.
     """
     path = run.folder / "frozen.json"
-    return kept_rows(path, _key(ground), lambda: probe_rows(trained_method(run), ground))
+    rows = kept_rows(path, _key(ground), lambda: probe_rows(trained_method(run), ground))
+    return rows[list(COLUMNS)]
 
 
 def probe_rows(method: nn.Module, ground: TraitsGround) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from tiny_labelled import CLASSES, tiny_transfer_profile, write_labelled_heads
 
@@ -95,7 +96,7 @@ def test_frozen_probes_are_of_every_test_trait_share_and_feature_and_are_kept(st
     truth = dict(zip(study.split.test, study.traits.numbers("disease", study.split.test), strict=True))
     assert (own["label"] == own["subject"].map(truth)).all()
     monkeypatch.setattr(frozen, "probe_rows", None)
-    assert frozen.frozen_scores(run, study.ground).equals(rows)
+    pd.testing.assert_frame_equal(frozen.frozen_scores(run, study.ground), rows)
 
 
 def test_a_probe_finds_what_a_feature_holds_and_only_the_training_side_is_fitted():
