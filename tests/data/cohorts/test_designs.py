@@ -1,11 +1,15 @@
 """Names of cohorts: what they stand for, and which are refused."""
 
+import itertools
+
+import numpy as np
 import pytest
 
 from studykit.data.cohorts.designs import DESIGNS, cohort_settings, read_cohort_name
 from studykit.data.cohorts.scanners import SCANNERS
+from studykit.data.cohorts.structures import VERTEBRAE
 from studykit.data.cohorts.subjects import draw_subjects
-from studykit.data.sources import check_source_name
+from studykit.data.sources import check_source_name, prepared_source
 
 
 def test_a_name_has_a_design_a_scanner_and_a_number():
@@ -20,6 +24,31 @@ def test_every_design_is_one_that_cohorts_can_be_drawn_from(design):
         settings = cohort_settings(f"cohort:{design.name}/{scanner}:2", 3.0)
         assert settings.labelled == design.structures and settings.shape == design.shape(3.0)
         assert {plan.template for plan in draw_subjects(settings)} == set(design.templates)
+
+
+def test_the_vertebrae_of_a_spine_are_two_classes_in_turn():
+    spines, each = DESIGNS["spines"], DESIGNS["vertebrae"]
+    assert spines.classes == ("odd vertebrae", "even vertebrae", "sacrum", "spinal cord")
+    assert each.classes == each.structures == spines.structures and spines.field_mm == each.field_mm
+    odd, even = (dict(spines.united)[name] for name in spines.classes[:2])
+    assert {"T2", "T12", "L2", "L4"} <= set(odd) and {"T1", "L1", "L5"} <= set(even)
+    levels = [name for name in VERTEBRAE if name in spines.structures]
+    assert all((one in odd) != (two in odd) for one, two in itertools.pairwise(levels))
+    settings = cohort_settings("cohort:spines/ct:1", 3.0)
+    assert tuple(settings.classes) == spines.classes and settings.classes["sacrum"] == ("sacrum",)
+
+
+@pytest.mark.network
+def test_the_people_of_spines_and_vertebrae_are_the_same():
+    spines, each = (prepared_source(f"cohort:{name}/ct:2", 6.0) for name in ("spines", "vertebrae"))
+    levels, classes = DESIGNS["vertebrae"].classes, DESIGNS["spines"].classes
+    parity = dict(DESIGNS["spines"].united)
+    for whole, single in zip(spines.volumes, each.volumes, strict=True):
+        assert whole.subject == single.subject and np.array_equal(whole.array, single.array)
+        for name in classes[:2]:
+            own = [1 + levels.index(level) for level in parity[name]]
+            mask = whole.labels == 1 + classes.index(name)
+            assert mask.any() and np.array_equal(mask, np.isin(single.labels, own))
 
 
 def test_the_field_of_view_of_heads_is_the_same_at_every_spacing():
