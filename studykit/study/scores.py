@@ -20,6 +20,8 @@ from studykit.tasks import detection, segmentation
 HELD_OUT = "held out"
 SCORES = "scores"
 COLUMNS = {"subject": str, "class": str, "dice": float, "hd95": float, "surface_dice": float}
+LATER = {"iou": float, "accuracy": float, "asd": float}
+"""Columns that scores of earlier runs, which stay as they are, do not have."""
 
 
 def sources_to_test(ground: LabelledGround) -> dict[str, str]:
@@ -50,14 +52,16 @@ def volumes_to_test(ground: LabelledGround, which: str = HELD_OUT) -> Labelled:
 
 
 def segmentation_scores(run: Run, which: str, data: Prepared) -> pd.DataFrame:
-    """Dice, HD95 in mm and surface Dice of each volume and class, by the run's best weights."""
+    """Scores of each volume and class by the run's best weights, see :func:`segmentation.test_rows`."""
     key = [data.fingerprint, [volume.subject for volume in data.volumes], segmentation.Recipe.version]
     path, recipe = run.folder / f"{SCORES}-{which.replace(' ', '-')}.json", run.config["data"]
 
     def work_out() -> list[dict[str, Any]]:
         return segmentation.test_rows(best_method(run), data.volumes, segmentation.Recipe(**recipe))
 
-    return _kept_rows(path, key, work_out)[list(COLUMNS)].astype(COLUMNS)
+    kept = _kept_rows(path, key, work_out)
+    columns = COLUMNS | {name: kind for name, kind in LATER.items() if name in kept}
+    return kept[list(columns)].astype(columns)
 
 
 def detection_scores(run: Run, data: Prepared, test: Sequence[str], truth: Sequence[Any]) -> pd.DataFrame:

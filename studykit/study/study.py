@@ -247,7 +247,7 @@ class Study:
         return scores.volumes_to_test(self.labels, which)
 
     def test_scores(self, run: Run, which: str = scores.HELD_OUT) -> pd.DataFrame:
-        """Dice, HD95 in mm and surface Dice of each test volume and class, by the run's best weights."""
+        """Scores of each test volume and class by the run's best weights; distances are in mm."""
         return scores.segmentation_scores(run, which, self.test_volumes(which).prepared)
 
     def training_scores(self, run: Run) -> pd.DataFrame:

@@ -90,8 +90,8 @@ DESIGNS: Mapping[str, Design] = MappingProxyType(
                 field_mm=(384.0, 288.0, 240.0),
                 scanners=("ct", "ct-low-dose", "t1", "t2-thick", "any-contrast"),
             ),
-            # About the middle of each trunk's spine: L1 to the sacrum in one, T4 to T10 in the other. What lies
-            # above T1 is outside every field of view, and would move its middle.
+            # About the middle of each trunk's spine: L2 to the sacrum in one, T5 to T10 in the other. What
+            # lies above T1 is outside every field of view, and would move its middle.
             Design(
                 "spines",
                 united=tuple(
