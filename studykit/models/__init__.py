@@ -8,6 +8,7 @@ from studykit.models.bertswin import BertsWinNet
 from studykit.models.mae_vit import MaskedAutoencoderViT
 from studykit.models.nnformer import NnFormer
 from studykit.models.residual_unet import ResidualUNet
+from studykit.models.swin_unetr import SwinUnetr
 from studykit.models.unet import UNet
 from studykit.models.vit import VisionTransformer
 from studykit.models.wave_unet import WaveUNet
@@ -20,6 +21,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "vit": VisionTransformer,
     "nnformer": NnFormer,
     "unet": UNet,
+    "swin-unetr": SwinUnetr,
     "residual-unet": ResidualUNet,
     "waveformer": WaveFormer,
     "wave-unet": WaveUNet,

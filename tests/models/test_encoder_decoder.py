@@ -10,6 +10,7 @@ SIZES = {
     "nnformer": {"embed_dim": 12, "num_heads": (1, 1, 1, 1), "window_size": (2, 2, 2, 1)},
     "unet": {"channels": (4, 6, 8)},
     "residual-unet": {"widths": (4, 6), "stem_stride": 2},
+    "swin-unetr": {"feature_size": 6, "depths": (1, 1), "num_heads": (1, 2), "window_size": 3},
     "waveformer": {"widths": (16, 16), "depth": 1},
     "wave-unet": {"widths": (16, 16), "levels": (1, 0), "depth": 1},
 }
