@@ -30,6 +30,9 @@ ANGIO = "angio:"
 REAL_HEADS = "real-heads"
 """Real people's heads with the structures of the design ``heads``, see :mod:`.real_heads`."""
 
+REAL_SPINES = "real-spines"
+"""Two real CTs' spines with the classes of the design ``spines``, see :mod:`.real_spines`."""
+
 
 @dataclass(frozen=True)
 class Design:
