@@ -1,4 +1,4 @@
-"""Real people cut and labelled as a cohort's subjects are: a model that is trained on it is tested on them."""
+"""Real people cut and labelled as a cohort's subjects are: a model trained on it is tested on them."""
 
 import json
 from collections.abc import Sequence

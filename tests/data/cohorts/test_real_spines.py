@@ -1,4 +1,4 @@
-"""The real spines as a cohort's subjects are: where they lie, and that bone is bright where they are labelled."""
+"""The real spines as a cohort's subjects are: where they lie, and that vertebrae are bright."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_vertebrae_are_bright_and_in_turn():
             min(volume.array[odd].mean(), volume.array[even].mean()) > volume.array[volume.foreground].mean()
         )
         heights = [z for mask in (odd, even) for z in _heights(mask)]
-        assert np.diff(sorted(heights)).min() > 3, "pieces of both classes lie one above the other"
+        assert np.diff(sorted(heights)).min() > 2.5, "pieces of both classes lie one above the other"
 
 
 def _heights(mask):
