@@ -179,7 +179,25 @@ DETECTION = {
 DETECTION["paper"] = replace(DETECTION["gpu"], name="paper", spacing_mm=0.5, crop_size=144)
 """Crops are whole fields of view."""
 
-TRANSFER = {"segmentation": SEGMENTATION, "detection": DETECTION}
+SPINES = {
+    "smoke": replace(SEGMENTATION["smoke"], num_heads=3, label_fractions=(1.0,)),
+    "laptop": replace(
+        SEGMENTATION["laptop"], embed_dim=12, num_heads=3, batch_size=2, steps=300, warmup_steps=30,
+        eval_every=50, checkpoint_every=100, snapshot_every=300, tuning_steps=150, tuning_extensions=1,
+        label_fractions=(1.0,),
+    ),
+    "gpu": replace(
+        SEGMENTATION["gpu"], embed_dim=24, window_size=7, steps=2000, warmup_steps=100, eval_every=200,
+        tuning_steps=500, label_fractions=(1.0,),
+    ),
+    "paper": replace(
+        SEGMENTATION["paper"], crop_size=96, embed_dim=48, window_size=7, label_fractions=(1.0,),
+    ),
+}  # fmt: skip
+"""A field of view is 96 mm wide. ``embed_dim`` and ``num_heads`` are those of SwinUNETR's first stage,
+``depth`` the blocks of each of its stages."""
+
+TRANSFER = {"segmentation": SEGMENTATION, "detection": DETECTION, "spines": SPINES}
 
 
 def check_profile(name: str) -> None:
@@ -203,7 +221,7 @@ def pretraining_profile(name: str, *, many_arms: bool = False) -> Profile:
 
 
 def transfer_profile(name: str, task: str) -> TransferProfile:
-    """Sizes of a study with labels of a ``task``, ``segmentation`` or ``detection``, at profile ``name``.
+    """Sizes of a study with labels at profile ``name``, by its ``task`` or another key of :data:`TRANSFER`.
 
     Raises:
         ValueError: unknown profile; the message lists the known ones.

@@ -17,7 +17,13 @@ from studykit.runs.store import derive_seed
 from studykit.study import open_study, studies
 
 MANY = ("bertswin-ablations", "mvc-components", "gradient-conductor")
-LABELLED = ("nnformer-data-efficiency", "waveformer-efficiency", "spark-sparsity", "mim-masking")
+LABELLED = (
+    "nnformer-data-efficiency",
+    "waveformer-efficiency",
+    "spark-sparsity",
+    "mim-masking",
+    "spine-ablation",
+)
 
 
 def test_a_study_without_a_setup_of_its_own_has_the_common_one():
