@@ -6,16 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
 
 from studykit import atomic
 from studykit.data.labelled import Labelled, open_labelled
 from studykit.data.splits import refuse_overlap
-from studykit.data.volumes.cache import Prepared
+from studykit.data.volumes.cache import Prepared, PreparedVolume
+from studykit.data.volumes.tensors import volume_tensor
 from studykit.runs.store import Run
 from studykit.runs.weights import best_method
 from studykit.study.labelled_ground import LabelledGround
 from studykit.tasks import detection, segmentation
+from studykit.tasks.sliding_window import segment_volume
 
 HELD_OUT = "held out"
 SCORES = "scores"
@@ -53,15 +58,45 @@ def volumes_to_test(ground: LabelledGround, which: str = HELD_OUT) -> Labelled:
 
 def segmentation_scores(run: Run, which: str, data: Prepared) -> pd.DataFrame:
     """Scores of each volume and class by the run's best weights, see :func:`segmentation.test_rows`."""
-    key = [data.fingerprint, [volume.subject for volume in data.volumes], segmentation.Recipe.version]
-    path, recipe = run.folder / f"{SCORES}-{which.replace(' ', '-')}.json", run.config["data"]
+    recipe = run.config["data"]
 
     def work_out() -> list[dict[str, Any]]:
         return segmentation.test_rows(best_method(run), data.volumes, segmentation.Recipe(**recipe))
 
-    kept = _kept_rows(path, key, work_out)
+    kept = _kept_rows(_path(run, which), _key(data), work_out)
     columns = COLUMNS | {name: kind for name, kind in LATER.items() if name in kept}
     return kept[list(columns)].astype(columns)
+
+
+def own_scores(
+    run: Run,
+    which: str,
+    data: Prepared,
+    measure: Callable[[PreparedVolume, NDArray[np.integer]], list[dict[str, Any]]],
+    change: Callable[[Tensor, PreparedVolume], Tensor] | None = None,
+) -> pd.DataFrame:
+    """What a measure says of the classes that the run's best weights find in each volume.
+
+    Args:
+        which: name of this test, kept with the run under it; another measure or change needs another name.
+        measure: of a volume and the classes (D, H, W) found in it: rows.
+        change: of each image (1, D, H, W) before it is segmented, such as noise.
+
+    Returns:
+        the rows, each with its ``subject``.
+    """
+    recipe = segmentation.Recipe(**run.config["data"])
+
+    def work_out() -> list[dict[str, Any]]:
+        method, rows = best_method(run), []
+        for volume in data.volumes:
+            image = volume_tensor(volume, constant_background=recipe.constant_background)
+            image = image if change is None else change(image, volume)
+            found = segment_volume(method, image, recipe.crop_size).numpy()
+            rows += [{"subject": volume.subject} | row for row in measure(volume, found)]
+        return rows
+
+    return _kept_rows(_path(run, which), [which, *_key(data)], work_out)
 
 
 def detection_scores(run: Run, data: Prepared, test: Sequence[str], truth: Sequence[Any]) -> pd.DataFrame:
@@ -79,6 +114,14 @@ def detection_scores(run: Run, data: Prepared, test: Sequence[str], truth: Seque
 def mean_dice(scores: pd.DataFrame) -> float:
     """Mean over the classes of a subject, then over subjects; NaN scores are left out."""
     return float(scores.groupby("subject")["dice"].mean().mean())
+
+
+def _path(run: Run, which: str) -> Path:
+    return run.folder / f"{SCORES}-{which.replace(' ', '-')}.json"
+
+
+def _key(data: Prepared) -> list[Any]:
+    return [data.fingerprint, [volume.subject for volume in data.volumes], segmentation.Recipe.version]
 
 
 def _kept_rows(path: Path, key: Sequence[Any], work_out: Callable[[], list[dict[str, Any]]]) -> pd.DataFrame:

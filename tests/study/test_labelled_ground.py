@@ -111,6 +111,22 @@ def test_scores_are_worked_out_once(study, monkeypatch):
     assert study.mean_dice([run]) == [pytest.approx(means.mean(), nan_ok=True)]
 
 
+def test_a_measure_of_ones_own_sees_what_the_best_weights_find(study, monkeypatch):
+    run = study.run(two_arms(study)[0], 0)
+    data = study.test_volumes().prepared
+
+    def share(volume, found):
+        assert found.shape == volume.labels.shape[::-1]
+        return [{"class": "any", "share": float((found > 0).mean())}]
+
+    first = scores.own_scores(run, "shares", data, share)
+    assert list(first["subject"]) == [volume.subject for volume in data.volumes]
+    blank = scores.own_scores(run, "shares, blank", data, share, lambda image, _: torch.zeros_like(image))
+    assert not blank["share"].equals(first["share"])
+    monkeypatch.setattr(scores, "best_method", None)
+    assert scores.own_scores(run, "shares", data, share).equals(first), "worked out once"
+
+
 def test_own_data_is_tested_on_its_own_test_subjects_alone(study):
     assert list(study.test_sources()) == ["held out"]
     with pytest.raises(ValueError, match=r"Unknown test 'another scanner'\. Known: held out"):
