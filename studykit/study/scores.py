@@ -83,7 +83,7 @@ def own_scores(
         change: of each image (1, D, H, W) before it is segmented, such as noise.
 
     Returns:
-        the rows, each with its ``subject``.
+        the rows, each with its ``subject``; columns by their names.
     """
     recipe = segmentation.Recipe(**run.config["data"])
 
@@ -96,7 +96,7 @@ def own_scores(
             rows += [{"subject": volume.subject} | row for row in measure(volume, found)]
         return rows
 
-    return _kept_rows(_path(run, which), [which, *_key(data)], work_out)
+    return _kept_rows(_path(run, which), [which, *_key(data)], work_out).sort_index(axis=1)
 
 
 def detection_scores(run: Run, data: Prepared, test: Sequence[str], truth: Sequence[Any]) -> pd.DataFrame:
