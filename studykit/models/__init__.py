@@ -5,11 +5,13 @@ from typing import Any
 from torch import nn
 
 from studykit.models.bertswin import BertsWinNet
+from studykit.models.cnn3d import Cnn3d
 from studykit.models.mae_vit import MaskedAutoencoderViT
 from studykit.models.nnformer import NnFormer
 from studykit.models.residual_unet import ResidualUNet
 from studykit.models.swin_unetr import SwinUnetr
 from studykit.models.unet import UNet
+from studykit.models.unet_transformer import UNetTransformer
 from studykit.models.vit import VisionTransformer
 from studykit.models.wave_unet import WaveUNet
 from studykit.models.waveformer import WaveFormer
@@ -22,6 +24,8 @@ MODELS: dict[str, type[nn.Module]] = {
     "nnformer": NnFormer,
     "unet": UNet,
     "swin-unetr": SwinUnetr,
+    "unet-transformer": UNetTransformer,
+    "cnn3d": Cnn3d,
     "residual-unet": ResidualUNet,
     "waveformer": WaveFormer,
     "wave-unet": WaveUNet,
