@@ -3,7 +3,9 @@
 import torch
 import torch.nn.functional as F
 from scipy.stats import spearmanr
-from torch import Tensor
+from torch import Tensor, nn
+
+from studykit.models.attention_maps import attention_maps
 
 
 def edge_strength(image: Tensor, grid: tuple[int, int, int]) -> Tensor:
@@ -28,6 +30,12 @@ def edge_correlation(received: Tensor, image: Tensor) -> float:
     of_tokens = received.mean(dim=0)
     edges = edge_strength(image, tuple(of_tokens.shape))
     return float(spearmanr(of_tokens.flatten().numpy(), edges.flatten().numpy()).statistic)
+
+
+def edge_row(model: nn.Module, crop: Tensor) -> dict[str, float]:
+    """Correlation at a model's first window attention and the mean over all, for a crop (1, 1, D, H, W)."""
+    found = [edge_correlation(maps.received[0], crop) for maps in attention_maps(model, crop)]
+    return {"first layer": found[0], "all layers": sum(found) / len(found)}
 
 
 def central_crop(image: Tensor, size: int) -> Tensor:
