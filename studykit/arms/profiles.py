@@ -182,9 +182,9 @@ DETECTION["paper"] = replace(DETECTION["gpu"], name="paper", spacing_mm=0.5, cro
 SPINES = {
     "smoke": replace(SEGMENTATION["smoke"], num_heads=3, label_fractions=(1.0,)),
     "laptop": replace(
-        SEGMENTATION["laptop"], embed_dim=12, num_heads=3, batch_size=2, steps=300, warmup_steps=30,
-        eval_every=50, checkpoint_every=100, snapshot_every=300, tuning_steps=150, tuning_extensions=1,
-        label_fractions=(1.0,),
+        SEGMENTATION["laptop"], spacing_mm=4.0, crop_size=24, embed_dim=12, num_heads=3, steps=300,
+        warmup_steps=30, eval_every=50, checkpoint_every=100, snapshot_every=300, tuning_steps=150,
+        tuning_extensions=1, label_fractions=(1.0,),
     ),
     "gpu": replace(
         SEGMENTATION["gpu"], embed_dim=24, window_size=7, steps=2000, warmup_steps=100, eval_every=200,

@@ -66,8 +66,10 @@ def small_structures(rows: pd.DataFrame) -> pd.DataFrame:
 def whole_structures(
     volumes: Sequence[PreparedVolume], truths: dict[str, NDArray[np.integer]]
 ) -> pd.DataFrame:
-    """Which vertebrae the field of view of each subject holds whole, and whether counting the pieces of its
-    own two classes finds all that it holds of at least a millilitre."""
+    """Vertebrae that each subject's field of view holds whole; how many it holds at all, and pieces counted.
+
+    The pieces are those of its own two classes: where both numbers agree, counting finds every vertebra.
+    """
     names, rows = dict(enumerate(DESIGNS["vertebrae"].classes, start=1)), []
     for volume in volumes:
         truth, ml = truths[volume.subject], voxel_ml(volume)

@@ -33,7 +33,7 @@ def test_the_truth_itself_scores_full_and_its_pieces_are_its_vertebrae():
         assert np.all(rows["ml"] >= 1)
     table = whole_structures(volumes, truths)
     assert (table["pieces counted"] == table["vertebrae in view"]).all()
-    assert table["whole vertebrae"].str.contains("L3|T7").all()
+    assert table["whole vertebrae"].str.contains("L4|T7").all()
 
 
 def test_the_smallest_third_is_of_each_subject():
