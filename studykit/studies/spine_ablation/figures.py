@@ -21,6 +21,8 @@ def banded_lines(
 ) -> Figure:
     """Lines through means, with 95 % t intervals over seeds as bars; one panel a measure.
 
+    Where x is a name the means stand alone, as no line leads from one name to the next.
+
     Args:
         panels: measure with its unit → arm → x, a number or a name → one value a seed.
         x_label: name of the axis.
@@ -48,7 +50,11 @@ def banded_lines(
         axis.set(xlabel=x_label, ylabel=measure)
         if log:
             axis.set(xscale="log", yscale="log")
-            plain_log_ticks(axis.xaxis)
+            plain_log_ticks(axis.yaxis)
+            axis.set_xticks(list(places), [f"{x:g}" for x in places])
+            axis.minorticks_off()
+        else:
+            axis.set_ylim(_limits(own))
         if any(isinstance(x, str) for x in places):
             axis.set_xticks(list(places.values()), list(places))
     handles = [plt.Line2D([], [], label=arm, **look) for arm, look in looks.items()]
@@ -57,6 +63,17 @@ def banded_lines(
     fig.legend(handles=handles, loc="outside lower center", ncols=min(len(arms), 3), **legend)
     fig.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
     return fig
+
+
+def _limits(own: Mapping[str, Line]) -> tuple[float, float]:
+    """All values and intervals, but no interval more than twice the values' spread beyond them."""
+    values = [value for line in own.values() for seeds in line.values() for value in seeds]
+    spread = max(np.ptp(values), 0.02 * max(map(abs, values)))
+    means = [mean_interval(seeds) for line in own.values() for seeds in line.values()]
+    ends = [end for mean in means for end in (mean.low, mean.high) if np.isfinite(end)]
+    low = max(min([*values, *ends]), min(values) - 2 * spread)
+    high = min(max([*values, *ends]), max(values) + 2 * spread)
+    return low - 0.05 * (high - low), high + 0.05 * (high - low)
 
 
 def _places(own: Mapping[str, Line]) -> dict[float | str, float]:
@@ -81,12 +98,13 @@ def _line(
     for x, mean in zip(at, means, strict=True):
         if np.isfinite(mean.low):
             axis.plot([x, x], [mean.low, mean.high], color=look["color"], linewidth=1.0, alpha=0.7)
-    axis.plot(at, [mean.value for mean in means], **look)
+    joined = look if all(isinstance(x, int | float) for x in line) else {**look, "linestyle": "none"}
+    axis.plot(at, [mean.value for mean in means], **joined)
 
 
 @styled
 def sagittal_maps(rows: Mapping[str, Mapping[str, ArrayLike]], title: str) -> Figure:
-    """Middle sagittal slices of maps of one crop, side by side, each with the range of its greys.
+    """Middle sagittal slices of maps of one crop, front on the left, each with the range of its greys.
 
     Args:
         rows: crop's name → map's name → (D, H, W), D upwards and H to the front; grids may differ.
@@ -109,7 +127,7 @@ def sagittal_maps(rows: Mapping[str, Mapping[str, ArrayLike]], title: str) -> Fi
     for line, (crop, maps) in zip(axes, rows.items(), strict=True):
         for axis, (name, values) in zip(line, maps.items(), strict=True):
             values = np.asarray(values)
-            shown = values[:, :, values.shape[2] // 2]
+            shown = values[:, ::-1, values.shape[2] // 2]
             low, high = np.quantile(values, [0.01, 0.99])
             axis.imshow(
                 shown, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), origin="lower", extent=(0, 1, 0, 1)
@@ -117,6 +135,6 @@ def sagittal_maps(rows: Mapping[str, Mapping[str, ArrayLike]], title: str) -> Fi
             axis.set(xticks=[], yticks=[], xlabel=f"{low:.2g} to {high:.2g}")
             axis.set_title(name, fontsize=8)
             axis.xaxis.label.set_fontsize(7.5)
-        line[0].set_ylabel(crop, fontsize=8)
+        line[0].set_ylabel(crop, fontsize=7)
     fig.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
     return fig

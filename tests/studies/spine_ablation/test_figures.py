@@ -16,8 +16,15 @@ def test_lines_have_a_panel_a_measure_and_bars_over_seeds():
     assert dice.get_ylabel() == "Dice" and dice.get_xlabel() == "noise"
     lines = [line.get_ydata() for line in dice.lines]
     assert any(np.allclose(y, [0.75, 0.55]) for y in lines) and any(np.allclose(y, [0.8, 0.7]) for y in lines)
+    assert distance.lines[-1].get_linestyle() == "None", "names are not joined"
     assert [tick.get_text() for tick in distance.get_xticklabels()] == ["L5", "L4"]
     assert "n = 2 seeds" in fig.legends[0].get_title().get_text()
+
+
+def test_a_wide_interval_does_not_flatten_the_values():
+    fig = banded_lines({"Dice": {"plain": {0.0: [0.5, 0.6], 1.0: [0.55, 0.6]}}}, "noise", "A title")
+    low, high = fig.axes[0].get_ylim()
+    assert 0.25 < low < 0.5 and 0.6 < high < 0.85
 
 
 def test_counted_numbers_have_no_bars_and_may_be_logarithmic():
@@ -29,7 +36,7 @@ def test_maps_stand_side_by_side_with_their_ranges():
     maps = {"image": np.arange(64.0).reshape(4, 4, 4), "attention": np.ones((2, 2, 2))}
     fig = sagittal_maps({"ann": maps, "bob": maps}, "A title")
     assert len(fig.axes) == 4 and fig.axes[0].get_ylabel() == "ann"
-    assert np.array_equal(fig.axes[0].images[0].get_array(), maps["image"][:, :, 2])
+    assert np.array_equal(fig.axes[0].images[0].get_array(), maps["image"][:, ::-1, 2]), "the front is left"
     assert fig.axes[1].get_xlabel() == "1 to 1"
 
 
