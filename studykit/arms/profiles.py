@@ -180,7 +180,9 @@ DETECTION["paper"] = replace(DETECTION["gpu"], name="paper", spacing_mm=0.5, cro
 """Crops are whole fields of view."""
 
 SPINES = {
-    "smoke": replace(SEGMENTATION["smoke"], num_heads=3, eval_every=4, label_fractions=(1.0,)),
+    "smoke": replace(
+        SEGMENTATION["smoke"], num_heads=3, steps=2, tuning_steps=1, label_fractions=(1.0,),
+    ),
     "laptop": replace(
         SEGMENTATION["laptop"], spacing_mm=4.0, crop_size=24, embed_dim=12, num_heads=3, steps=300,
         warmup_steps=30, eval_every=50, checkpoint_every=100, snapshot_every=300, tuning_steps=150,
