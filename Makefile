@@ -15,8 +15,9 @@ test: $(READY) volumes unit
 	$(BIN)/python -m pytest tests -q -m notebook
 	$(BIN)/python -m pytest --nbval notebooks -q -p no:cacheprovider
 
+# The files of tests side by side, each file's one after another.
 unit: $(READY) volumes
-	$(BIN)/python -m pytest tests -q -m "not notebook"
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest tests -q -m "not notebook" -n auto --maxprocesses 4 --dist loadfile
 
 volumes: $(READY)
 	$(BIN)/studykit data fetch

@@ -155,7 +155,7 @@ def pretrain(plan: PretrainingPlan, folder: str | Path, *, nproc: int = 1) -> Pr
     Raises:
         ValueError: options that the method or the backbone does not take, or too few subjects.
         KeyboardInterrupt: a signal stopped it; the same call goes on from its last checkpoint.
-        RuntimeError: it diverged; the message says at which step.
+        RuntimeError: it diverged, or its features collapsed; the message says which.
     """
     recipe = plan.recipe()
     init, order = (derive_seed("pretraining", word, plan.seed) for word in ("weights", "order"))

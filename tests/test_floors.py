@@ -24,7 +24,7 @@ FLOORS = (
 """Rooms of the package from the top floor down."""
 
 DATA_FLOORS = (
-    "labelled check",
+    "labelled check traits",
     "sources splits",
     "kinds crops",
     "angiography",

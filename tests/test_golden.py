@@ -66,6 +66,7 @@ WAVE_UNET = {"model": "wave-unet", "widths": [8, 16, 16], "depth": 1, "head_dim"
 SWIN_UNETR = {
     "model": "swin-unetr", "feature_size": 6, "depths": [2, 1], "num_heads": [1, 2], "window_size": 3,
 }  # fmt: skip
+VIT = {"patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 2}
 RESIDUAL = {"model": "residual-unet", "widths": [8, 8, 16]}
 FURTHER: dict[str, tuple[str, dict[str, Any]]] = {
     "supervised, nnformer": ("supervised", {**LABELLED, **NNFORMER}),
@@ -100,7 +101,22 @@ FURTHER: dict[str, tuple[str, dict[str, Any]]] = {
         "volta", {"model": "vit", "patch_size": 4, "embed_dim": 24, "depth": 1, "num_heads": 2,
                   "img_size": 12, "crop_size": 16, "local_views": 2, "prototypes": 16, "head_dim": 8},
     ),
+    "simclr": ("simclr", {**VIT, "model": "vit", "img_size": 12, "crop_size": 16, "projection": 8}),
     "detection": ("detection", WAVE_UNET),
+    "mae, vit-autoencoder": (
+        "mae", {**VIT, "model": "vit-autoencoder", "decoder_dim": 12, "decoder_depth": 1,
+                "decoder_num_heads": 2},
+    ),
+    "supervised, unetr": ("supervised", {**LABELLED, **VIT, "model": "unetr", "feature_size": 4}),
+    "classification, vit": ("classification", {**LABELLED, **VIT, "model": "vit-classifier"}),
+    "classification, vit, frozen, mean": (
+        "classification", {**LABELLED, **VIT, "model": "vit-classifier", "frozen": True, "pool": "mean",
+                           "label_smoothing": 0.1},
+    ),
+    "classification, swin": (
+        "classification", {**LABELLED, "model": "swin-classifier", "embed_dim": 8, "depths": [2, 1],
+                           "num_heads": [1, 2], "window_size": 2},
+    ),
 }  # fmt: skip
 Case = tuple[dict[str, int], dict[str, Any]]
 

@@ -21,6 +21,7 @@ class Arm:
         starts_from: name of the arm whose trained weights it takes over, empty for none.
         parts: of the model, which it takes over.
         subjects: that it trains on, empty for all of the study's training subjects.
+        trait: of the subjects, which a classification tells apart.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Arm:
     starts_from: str = ""
     parts: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
+    trait: str = ""
 
     def at_rate(self, learning_rate: float) -> "Arm":
         """The arm at another peak learning rate."""

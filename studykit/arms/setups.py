@@ -11,7 +11,8 @@ class Setup:
     """The ground that a study's arms share.
 
     Attributes:
-        source: volumes it is judged on; ``{n}`` stands for the number of the profile's subjects.
+        source: volumes it is judged on; ``{n}`` stands for the number of the profile's subjects, ``{test}``
+            for that of its test subjects.
         intensity: see :class:`studykit.data.volumes.volumes.VolumeSettings`.
         constant_background: see :class:`studykit.tasks.reconstruction.Recipe`.
         hold_out: subjects of ``source`` that no arm trains on, as something is measured on them at the end.
@@ -41,7 +42,9 @@ class Setup:
 
 
 def _counted(source: str, profile: Profile) -> str:
-    return source.format(n=profile.subjects) if isinstance(profile, TransferProfile) else source
+    if not isinstance(profile, TransferProfile):
+        return source
+    return source.format(n=profile.subjects, test=profile.test)
 
 
 _SETUPS = {
@@ -75,6 +78,16 @@ _SETUPS = {
         ),
     ),
     "mim-masking": Setup(source="angio:mra:{n}", labels="detection"),
+    # Two scanners to learn from; a third, and anatomies that nothing descends from, to test on alone.
+    "volta-transfer": Setup(
+        source="cohort:people/site-a+site-b:{n}",
+        constant_background=True,
+        labels="traits",
+        tests=(
+            ("scanner never seen", "cohort:people/site-c:{n}"),
+            ("anatomies never seen", "cohort:people-unseen/site-a+site-b:{test}"),
+        ),
+    ),
 }
 
 

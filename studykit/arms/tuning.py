@@ -61,7 +61,7 @@ def tuned(arm: Arm, runs: Sequence[Run]) -> tuple[Arm, pd.DataFrame]:
 
     Of rates whose runs ended alike, within :data:`ALIKE` of the lowest error, the smallest is taken: one
     tuning run cannot tell them apart, and a training is the more stable the smaller its rate. A run that
-    diverged counts as an infinite error; where all did, the first rate is taken.
+    diverged or collapsed counts as an infinite error; where all did, the first rate is taken.
     """
     rows = [
         {

@@ -16,7 +16,8 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     verb = data.add_parser("list", help="what each source holds, its size and licence")
     verb.set_defaults(action=list_sources)
-    verb = data.add_parser("fetch", help="download sources, the samples unless some are named")
+    words = "download sources, the samples and the cohorts' label maps unless some are named"
+    verb = data.add_parser("fetch", help=words)
     verb.add_argument("source", nargs="*")
     verb.set_defaults(action=fetch)
     verb = data.add_parser("check", help="read every volume of a source, and say what is wrong with it")
@@ -36,9 +37,9 @@ def list_sources(options: argparse.Namespace) -> int:
 
 
 def fetch(options: argparse.Namespace) -> int:
-    from studykit.data.sources import fetch_source, sample_sources
+    from studykit.data.sources import default_sources, fetch_source
 
-    for name in options.source or sample_sources():
+    for name in options.source or default_sources():
         print(f"{name}: {fetch_source(name)}", flush=True)
     return 0
 

@@ -12,7 +12,7 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     verb = parts.add_parser("list", help="state, steps and folder of every run")
     verb.set_defaults(action=list_runs)
     verb = parts.add_parser("clean", help="remove runs by state")
-    verb.add_argument("state", nargs="+", help="interrupted, done, diverged or error")
+    verb.add_argument("state", nargs="+", help="interrupted, done, diverged, collapsed or error")
     verb.set_defaults(action=clean)
 
 

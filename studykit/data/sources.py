@@ -32,6 +32,11 @@ def sample_sources() -> tuple[str, ...]:
     return tuple(line.name for kind in kinds() if kind.origin == "sample" for line in kind.lines())
 
 
+def default_sources() -> tuple[str, ...]:
+    """What ``studykit data fetch`` brings: the samples, and label maps that only cohorts are drawn from."""
+    return (*sample_sources(), "cohort:people/site-a:1")
+
+
 def kind_of(name: str) -> SourceKind:
     """The kind that a source's name belongs to.
 

@@ -2,9 +2,10 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from studykit import atomic
 from studykit.data.files.digests import text_sha256
@@ -77,6 +78,45 @@ def split_subjects(
     return Split(*(tuple(sorted(part)) for part in parts))
 
 
+def stratified_split(strata: Mapping[str, Any], *, seed: int, val: int, test: int) -> Split:
+    """As :func:`split_subjects`, with every stratum in each part by its share, as near as whole people allow.
+
+    Args:
+        strata: subject id → its stratum, such as its class.
+        val, test: number of subjects.
+
+    Raises:
+        ValueError: fewer subjects than the parts need.
+    """
+    if len(strata) < val + test + 1:
+        raise ValueError(
+            f"{len(strata)} subjects are too few: {val} to validate, {test} to test, at least 1 to train"
+        )
+    order = interleaved(strata, seed)
+    parts = order[test + val :], order[test : test + val], order[:test]
+    return Split(*(tuple(sorted(part)) for part in parts))
+
+
+def interleaved(strata: Mapping[str, Any], seed: int) -> list[str]:
+    """Subject ids in an order whose every beginning has the strata by their shares, as near as it can.
+
+    Within a stratum they are ranked as in :func:`split_subjects`.
+
+    >>> order = interleaved({"a": 0, "b": 0, "c": 1, "d": 1}, seed=0)
+    >>> sorted({"a": 0, "b": 0, "c": 1, "d": 1}[name] for name in order[:2])
+    [0, 1]
+    """
+    of: dict[Any, list[str]] = {}
+    for entry in sorted(strata, key=lambda entry: text_sha256(f"{seed}:{entry}")):
+        of.setdefault(strata[entry], []).append(entry)
+    placed = [
+        ((place + 0.5) / len(own), str(stratum), entry)
+        for stratum, own in of.items()
+        for place, entry in enumerate(own)
+    ]
+    return [entry for *_, entry in sorted(placed)]
+
+
 def _count(share: int | float, total: int, name: str) -> int:
     if isinstance(share, int) and share >= 0:
         return share
@@ -85,8 +125,15 @@ def _count(share: int | float, total: int, name: str) -> int:
     return max(1, round(share * total)) if share > 0 else 0
 
 
-def nested_subsets(ids: Iterable[str], fractions: Iterable[float], seed: int) -> dict[float, tuple[str, ...]]:
+def nested_subsets(
+    ids: Iterable[str],
+    fractions: Iterable[float],
+    seed: int,
+    strata: Mapping[str, Any] | None = None,
+) -> dict[float, tuple[str, ...]]:
     """Fraction → its subjects, so that each smaller subset lies in each larger one.
+
+    With ``strata``, subject id → its stratum, each has the strata by their shares, see :func:`interleaved`.
 
     A fraction f of n subjects has f · n of them, halves rounded up. As in :func:`split_subjects` the same ids
     give the same subsets in any order, on any machine.
@@ -94,8 +141,50 @@ def nested_subsets(ids: Iterable[str], fractions: Iterable[float], seed: int) ->
     Raises:
         ValueError: no subjects, a fraction outside 0 to 1, or one so small that no subject is left.
     """
-    ranked = sorted(set(ids), key=lambda entry: text_sha256(f"{seed}:subset:{entry}"))
+    if strata is None:
+        ranked = sorted(set(ids), key=lambda entry: text_sha256(f"{seed}:subset:{entry}"))
+    else:
+        ranked = interleaved({entry: strata[entry] for entry in ids}, seed)
     return {fraction: tuple(sorted(ranked[: _part_of(fraction, len(ranked))])) for fraction in fractions}
+
+
+def stratified_folds(
+    strata: Mapping[str, tuple[str, ...]], folds: int, *, seed: int
+) -> tuple[tuple[str, ...], ...]:
+    """Subjects in test folds of equal mixture: disjoint, and together all of them.
+
+    The subjects of each stratum are dealt in turn, in the order of the hash of seed and id, each stratum
+    going on where the last one ended: folds differ by at most one subject of a stratum and one in total. As
+    in :func:`split_subjects` the same subjects give the same folds in any order, on any machine.
+
+    Args:
+        strata: subject → its classes, one of each trait that every fold has to have all classes of, such as
+            ``("male", "healthy")``.
+
+    Raises:
+        ValueError: fewer than 2 folds, no subjects, different numbers of traits, a trait with one class only,
+            or a fold that would have one class only.
+    """
+    if folds < 2 or not strata or len({len(classes) for classes in strata.values()}) != 1:
+        raise ValueError(
+            f"folds need at least 2 of them and subjects with as many traits each; got {folds} folds of "
+            f"{len(strata)} subjects"
+        )
+    ranked = sorted(strata, key=lambda entry: (strata[entry], text_sha256(f"{seed}:fold:{entry}")))
+    parts = tuple(tuple(sorted(ranked[start::folds])) for start in range(folds))
+    for trait, classes in enumerate(zip(*strata.values(), strict=True)):
+        known = sorted(set(classes))
+        if len(known) < 2:
+            raise ValueError(f"all {len(strata)} subjects are {known[0]!r}: one class only")
+        for number, part in enumerate(parts, start=1):
+            present = {strata[entry][trait] for entry in part}
+            if lacking := [word for word in known if word not in present]:
+                raise ValueError(
+                    f"fold {number} of {folds} has none of {', '.join(lacking)}: "
+                    f"{', '.join(f'{classes.count(word)} are {word}' for word in known)} of {len(strata)} "
+                    "subjects; take fewer folds or more subjects"
+                )
+    return parts
 
 
 def refuse_overlap(pretraining: Iterable[str], test: Iterable[str]) -> None:

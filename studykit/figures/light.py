@@ -17,7 +17,7 @@ WIDEST = 1200
 """Pixels across that a screen has for a picture in a page; a wider one is shrunk."""
 
 PALETTES = {128: 3.0, 256: 60.0}
-"""Colours of a palette, and the mean squared error (of 255) that is let pass: 43 dB, and 30 dB where colours crowd."""
+"""Colours of a palette, and the mean squared error (of 255) let pass: 43 dB; 30 dB where colours crowd."""
 
 FAR = 80
 """No pixel may be further off: a small mark of a colour of its own would be lost."""

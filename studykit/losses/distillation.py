@@ -1,16 +1,15 @@
 """A student that is to say of one view what its teacher says of another: class token, patch tokens, features.
 
 Self-distillation without labels: DINO (Caron et al. 2021) for class tokens over pairs of views, iBOT (Zhou
-et al. 2022) for patch tokens at one place; the lineage of VolTA-3D (arXiv 2605.16775). Beside it NT-Xent
-(SimCLR, Chen et al. 2020), which contrasts views without a teacher, and KoLeo (Sablayrolles et al. 2019),
-which spreads features out. All of it in float32, whatever the autocast.
+et al. 2022) for patch tokens at one place; the lineage of VolTA-3D (arXiv 2605.16775). Beside it KoLeo
+(Sablayrolles et al. 2019), which spreads features out. All of it in float32, whatever the autocast.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from studykit.losses.ranks import rows_of_all_ranks, sum_over_ranks
+from studykit.losses.ranks import sum_over_ranks
 
 
 def sharpened(teacher: Tensor, centre: Tensor | float, temperature: Tensor | float) -> Tensor:
@@ -122,31 +121,6 @@ class Centre(nn.Module):
         moved = self.momentum * self.value + (1 - self.momentum) * mean
         self.value.copy_(torch.where(count > 0, moved, self.value))
         self.seen.zero_()
-
-
-def nt_xent(first: Tensor, second: Tensor, temperature: float = 0.5, *, gather: bool = False) -> Tensor:
-    """Cross-entropy of finding a row's other view among all rows but itself, by cosine.
-
-    >>> rows = torch.eye(4)
-    >>> nt_xent(rows, rows) < nt_xent(rows, rows.roll(1, 0))
-    tensor(True)
-
-    Args:
-        first, second: (N, D), two views of N samples.
-        temperature: divides the cosines.
-        gather: take rows of all ranks, each of which brings the same N; for training only, as all ranks have
-            to take part.
-    """
-    views = [F.normalize(rows.float(), dim=-1) for rows in (first, second)]
-    keys, start = zip(*(rows_of_all_ranks(rows) if gather else (rows, 0) for rows in views), strict=True)
-    every, own = torch.cat(keys), torch.arange(len(first), device=first.device) + start[0]
-    losses = []
-    for view, rows in enumerate(views):
-        logits = (rows @ every.T / temperature).float()
-        itself = own + view * len(keys[0])
-        logits = logits.scatter(1, itself[:, None], -torch.inf)
-        losses.append(F.cross_entropy(logits, own + (1 - view) * len(keys[0])))
-    return torch.stack(losses).mean()
 
 
 def koleo(features: Tensor, eps: float = 1e-8) -> Tensor:

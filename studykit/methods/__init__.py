@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from studykit.losses import LOSSES
+from studykit.methods.classification import Classifier
 from studykit.methods.detection import Detector
 from studykit.methods.masked_reconstruction import BertsWin, MaskedAutoencoder
 from studykit.methods.masked_volume import MaskedVolume
 from studykit.methods.method import Method
 from studykit.methods.mim import Mim
+from studykit.methods.simclr import SimClr
 from studykit.methods.spark import Spark
 from studykit.methods.supervised import Supervised
 from studykit.methods.volta import Volta
@@ -25,7 +27,9 @@ METHODS: dict[str, type[Method]] = {
     "spark": Spark,
     "mim": Mim,
     "volta": Volta,
+    "simclr": SimClr,
     "detection": Detector,
+    "classification": Classifier,
 }
 
 

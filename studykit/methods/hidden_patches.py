@@ -6,10 +6,9 @@ Targets standardised patch by patch are those of He et al. (2022, section 4, "Re
 import torch
 from torch import Tensor
 
-from studykit.layers.patches import patchify, take_tokens
+from studykit.layers.patches import cut, join, patchify, take_tokens
 from studykit.losses.patch_loss import PatchLoss
 from studykit.masking import mask_on
-from studykit.methods.tiling import cut, join
 
 EPSILON = 1e-6
 """Added to a patch's variance, so that a constant patch is no trouble."""

@@ -14,9 +14,12 @@ class MaskedModelling(Method):
 
     Attributes:
         grid: patches of a crop along D, H, W.
+        paints: whether it does; one that does not is validated by its own loss, and :meth:`reconstruct`
+            raises ValueError.
     """
 
     task: ClassVar[str] = "reconstruction"
+    paints: bool = True
     grid: tuple[int, int, int]
 
     @abstractmethod

@@ -21,6 +21,7 @@ class MaskedReconstruction(PatchMasked):
     A subclass names its ``architecture``, whose ``forward(volume, mask, num_visible)`` predicts every patch.
 
     Args:
+        model: name of another architecture that does.
         mask_ratio: share of patches hidden.
         loss: name of a loss on masked patches; one that ``needs_context`` also gets the volume, as it came,
             and the places of the hidden patches.
@@ -35,6 +36,7 @@ class MaskedReconstruction(PatchMasked):
 
     def __init__(
         self,
+        model: str | None = None,
         mask_ratio: float = 0.75,
         loss: str = "l2",
         loss_options: Mapping[str, Any] | None = None,
@@ -43,7 +45,7 @@ class MaskedReconstruction(PatchMasked):
         **model_options: Any,
     ) -> None:
         super().__init__()
-        self.model = build_model(self.architecture, **model_options)
+        self.model = build_model(model or self.architecture, **model_options)
         self.loss = build_loss(loss, **(loss_options or {}))
         self.mask_ratio = mask_ratio
         self.normalise_target = normalise_target
@@ -104,7 +106,11 @@ class BertsWin(MaskedReconstruction):
 
 
 class MaskedAutoencoder(MaskedReconstruction):
-    """:class:`~studykit.models.mae_vit.MaskedAutoencoderViT` under masked reconstruction."""
+    """:class:`~studykit.models.mae_vit.MaskedAutoencoderViT` under masked reconstruction.
+
+    With ``model="vit-autoencoder"`` the same network with its encoder as a part of its own, whose weights go
+    over to whatever else is built on :class:`~studykit.models.vit.VisionTransformer`.
+    """
 
     version = 1
     architecture = "mae-vit"

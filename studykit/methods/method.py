@@ -28,6 +28,7 @@ class Method(nn.Module, ABC):
         takes_loss: whether its option ``loss`` is a name of :data:`studykit.losses.LOSSES`.
         batch_channels: channels of a training batch: 1, the image; 2, the image and what the task puts beside
             it, such as the class of each voxel.
+        least_batch: samples that :meth:`forward` takes at least, 2 where they are held against each other.
         model: the network; what is transferred from one method to another goes by its names in it.
     """
 
@@ -36,6 +37,7 @@ class Method(nn.Module, ABC):
     architecture: ClassVar[str]
     takes_loss: ClassVar[bool] = False
     batch_channels: int = 1
+    least_batch: ClassVar[int] = 1
     model: nn.Module
 
     @classmethod

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from studykit.layers.patches import patchify, split_mask
+from studykit.layers.patches import cut, join, patchify, split_mask
 from studykit.losses import build_loss
 from studykit.losses.alignment import CrossLevelAlignment
 from studykit.losses.nested import block_mean_error
@@ -23,7 +23,6 @@ from studykit.methods.encoder_painting import EncoderPainting
 from studykit.methods.hidden_patches import hidden_terms, painted
 from studykit.methods.mim_masks import MASKINGS, NestedMasks
 from studykit.methods.mim_views import ThreeLevelMasks, features_at_children, three_level_views
-from studykit.methods.tiling import cut, join
 from studykit.models import build_model
 from studykit.registry import build, check_known
 

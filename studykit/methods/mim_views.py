@@ -19,9 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from studykit.layers.patches import split_mask, take_tokens
+from studykit.layers.patches import cut, split_mask, take_tokens
 from studykit.masking import hide_count, hide_first, num_masked, patch_noise, upsample_mask
-from studykit.methods.tiling import cut
 
 OCTANTS = (2, 2, 2)
 

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from studykit.layers.patches import cut
 from studykit.masking import num_masked
 from studykit.methods.encoder_painting import EncoderPainting
 from studykit.methods.hidden_patches import painted, standardised
 from studykit.methods.patch_masked import PatchMasked
-from studykit.methods.tiling import cut
 from studykit.models import build_model
 
 FILLS = ("zero", "mask-token")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from studykit.masking import hide_count, mask_on, num_masked, patch_noise
+from studykit.masking import hide_count, num_masked, patch_noise
 
 CLEAN, NOISE, SWAPPED = 0, 1, 2
 """What a student sees of a patch: itself, noise, or the same patch of another crop."""
@@ -78,28 +78,43 @@ def draw_views(
     free = torch.tensor([g - v + 1 for v, g in zip(view, grid, strict=True)])
     corners = (torch.rand(batch, count, 3, generator=generator) * free).long().minimum(free - 1)
     flips = torch.rand(batch, count, 3, generator=generator) < 0.5
-    total = num_masked(view, hidden)
+    noisy, taken = replaced(view, hidden, swapped)
     groups = patch_noise([-(-n // GROUP) for n in view], batch * count, generator)
     for axis, n in enumerate(view, start=1):
         groups = groups.repeat_interleave(GROUP, axis).narrow(axis, 0, n)
     fine = patch_noise(view, batch * count, generator)
-    replaced = hide_count(groups + 1e-4 * fine, total)
-    taken = hide_count(fine + ~replaced, round(swapped * total))
-    kinds = replaced.long() * NOISE + taken.long() * (SWAPPED - NOISE)
+    chosen = hide_count(groups + 1e-4 * fine, noisy + taken)
+    kinds = chosen.long() * NOISE + hide_count(fine + ~chosen, taken).long() * (SWAPPED - NOISE)
     return Views(corners, flips, kinds.flatten(1).unflatten(0, (batch, count)))
 
 
-def cut_views(volume: Tensor, views: Views, view: Sequence[int], patch_size: int) -> Tensor:
-    """Voxels of the views: (B, C, D, H, W) to (V·B, C, d·p, h·p, w·p), all samples of a view together."""
-    axes = []
-    for axis, n in enumerate(view):
-        steps = torch.arange(n * patch_size, device=volume.device)
-        places = torch.where(views.flips[..., axis, None], steps.flip(0), steps)
-        axes.append((views.corners[..., axis, None] * patch_size + places).transpose(0, 1).flatten(0, 1))
-    d, h, w = axes
-    rows = torch.arange(len(volume), device=volume.device).repeat(views.corners.shape[1])[:, None, None, None]
-    found = volume.movedim(1, -1)[rows, d[:, :, None, None], h[:, None, :, None], w[:, None, None, :]]
-    return found.movedim(-1, 1)
+def cut_patches(volume: Tensor, views: Views, view: Sequence[int], patch_size: int) -> Tensor:
+    """The views' voxels, patch by patch: (B, C, D, H, W) to (V·B, T, C·p³), all samples of a view together.
+
+    As :func:`~studykit.layers.patches.patchify` cuts each view, but copied once, by runs of p voxels along W.
+    """
+    p, (batch, channels, *size) = patch_size, volume.shape
+    across = size[2] // p
+    corners, flips = (part.transpose(0, 1).flatten(0, 1) for part in (views.corners, views.flips))
+    d, h = (
+        _turned(corners[:, axis] * p, view[axis] * p, flips[:, axis]).view(-1, view[axis], p)
+        for axis in (0, 1)
+    )
+    w = _turned(corners[:, 2], view[2], flips[:, 2])
+    sample = torch.arange(batch, device=volume.device).repeat(len(corners) // batch) * channels
+    image = sample[:, None] + torch.arange(channels, device=volume.device)
+    planes = image[:, None, :, None] * size[0] + d[:, :, None, :]
+    lines = planes[:, :, None, :, :, None] * size[1] + h[:, None, :, None, None, :]
+    runs = lines[:, :, :, None] * across + w[:, None, None, :, None, None, None]
+    found = volume.reshape(-1, p).index_select(0, runs.flatten()).view(len(corners), -1, p)
+    found = torch.where(flips[:, 2, None, None], found.flip(-1), found)
+    return found.view(len(corners), view[0] * view[1] * view[2], -1)
+
+
+def _turned(first: Tensor, count: int, flipped: Tensor) -> Tensor:
+    """Places first, first + 1, …, or the other way round: int64 (N) and bool (N) to (N, count)."""
+    steps = torch.arange(count, device=first.device)
+    return first[:, None] + torch.where(flipped[:, None], steps.flip(0), steps)
 
 
 def cells(views: Views, view: Sequence[int], grid: Sequence[int]) -> Tensor:
@@ -120,37 +135,76 @@ def cells(views: Views, view: Sequence[int], grid: Sequence[int]) -> Tensor:
     return ((d * grid[1] + h) * grid[2] + w).flatten(2)
 
 
-def meet(values: Tensor, theirs: Tensor, mine: Tensor, cells_of_crop: int) -> tuple[Tensor, Tensor]:
-    """For each token of some views, the mean of what other views hold at the same place of the crop.
+class Told(NamedTuple):
+    """What views hold at each patch of their crops.
+
+    Attributes:
+        mean: (B·cells, K), mean over the views that have been there, 0 where none has.
+        count: (B·cells), how many.
+        cells: patches of a crop.
+    """
+
+    mean: Tensor
+    count: Tensor
+    cells: int
+
+    @classmethod
+    def by(cls, values: Tensor, places: Tensor, cells: int) -> "Told":
+        """By views (V, B, T, K) at places (B, V, T) from :func:`cells`, of crops of ``cells`` patches."""
+        rows = cls._rows(places, cells)
+        count = values.new_zeros(len(places) * cells).index_add_(0, rows, values.new_ones(len(rows)))
+        mean = values.new_zeros(len(count), values.shape[-1]).index_add_(0, rows, values.flatten(0, 2))
+        return cls(mean.div_(count.clamp(min=1)[:, None]), count, cells)
+
+    def at(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """At places (B, W, S) of other views: (W, B, S, K), and bool (W, B, S), where something was told."""
+        rows, shape = self._rows(places, self.cells), places.transpose(0, 1).shape
+        return self.mean.index_select(0, rows).view(*shape, -1), (self.count[rows] > 0).view(shape)
+
+    @staticmethod
+    def _rows(places: Tensor, cells: int) -> Tensor:
+        first = torch.arange(len(places), device=places.device) * cells
+        return (places + first[:, None, None]).transpose(0, 1).flatten()
+
+
+def replaced(view: Sequence[int], hidden: float, swapped: float) -> tuple[int, int]:
+    """How many patches of a view become noise, and how many are swapped.
+
+    >>> replaced((4, 4, 4), 0.5, 0.25)
+    (24, 8)
+    """
+    total = num_masked(view, hidden)
+    taken = round(swapped * total)
+    return total - taken, taken
+
+
+def corrupt(patches: Tensor, kinds: Tensor, counts: tuple[int, int], *, fixed: bool) -> tuple[Tensor, Tensor]:
+    """Replace patches by noise, or by the same patch of the sample before.
 
     Args:
-        values: (V, B, T, K), of the other views.
-        theirs, mine: int64 (B, V, T) and (B, W, S), from :func:`cells`.
-        cells_of_crop: patches of the crop.
+        patches: (N, T, L).
+        kinds: int64 (N, T), from :class:`Views`.
+        counts: from :func:`replaced`: how many of each sample are of which kind.
+        fixed: always the same noise, instead of torch's global generator.
 
     Returns:
-        (W, B, S, K), 0 where no other view has been, and bool (W, B, S), where one has.
+        (N, T, L), and int64 (N, M), which tokens of each were replaced, the swapped ones last.
     """
-    at, to = (places.flatten(1) for places in (theirs, mine))
-    flat = values.transpose(0, 1).flatten(1, 2)
-    ground = flat.new_zeros(len(at), cells_of_crop, flat.shape[-1])
-    ground = ground.scatter_add(1, at[..., None].expand_as(flat), flat)
-    count = flat.new_zeros(len(at), cells_of_crop).scatter_add(1, at, torch.ones_like(at, dtype=flat.dtype))
-    mean = ground / count.clamp(min=1)[..., None]
-    found = mean.gather(1, to[..., None].expand(-1, -1, flat.shape[-1]))
-    met = count.gather(1, to) > 0
-    return tuple(x.unflatten(1, mine.shape[1:]).transpose(0, 1) for x in (found, met))
+    samples, tokens, length = patches.shape
+    noisy, taken = counts
+    which = kinds.argsort(dim=1, stable=True)[:, tokens - noisy - taken :]
+    rows = which + torch.arange(samples, device=which.device)[:, None] * tokens
+    flat = patches.flatten(0, 1)
+    noise = noise_like(flat.new_empty(samples * noisy, length), fixed=fixed)
+    seen = flat.index_copy(0, rows[:, :noisy].flatten(), noise)
+    if taken:
+        swapped = rows[:, noisy:].flatten()
+        seen.index_copy_(0, swapped, flat.index_select(0, (swapped - tokens) % len(flat)))
+    return seen.view_as(patches), which
 
 
-def corrupt(seen: Tensor, kinds: Tensor, view: Sequence[int], noise: Tensor, other: Tensor) -> Tensor:
-    """Replace patches of (B, C, D, H, W) by noise, or by the same patch of another crop, of one shape each.
-
-    Args:
-        kinds: int64 (B, T), from :class:`Views`.
-    """
-
-    def at(kind: int) -> Tensor:
-        flags = (kinds == kind).unflatten(1, tuple(view))
-        return mask_on(flags, seen.shape[2:])[:, None]
-
-    return torch.where(at(SWAPPED), other, torch.where(at(NOISE), noise, seen))
+def noise_like(volumes: Tensor, *, fixed: bool) -> Tensor:
+    """Standard normal numbers, from torch's global generator, or always the same."""
+    if fixed:
+        return torch.randn(volumes.shape, generator=torch.Generator().manual_seed(0)).to(volumes)
+    return torch.randn_like(volumes)

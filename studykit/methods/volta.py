@@ -9,19 +9,19 @@ DiCoM) and ours is in ``papers/volta-3d/NOTES.md``.
 
 import copy
 import math
-from dataclasses import asdict
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from studykit.layers.linear import Linear
-from studykit.layers.patches import unpatchify
+from studykit.layers.patches import take_tokens, unpatchify
 from studykit.losses.distillation import Centre, class_token_loss, patch_token_loss, sharpened
-from studykit.masking import mask_on, move_to, num_masked, random_patch_mask
+from studykit.masking import mask_on, move_to, random_patch_mask
 from studykit.methods.hidden_patches import painted
 from studykit.methods.masked_modelling import MaskedModelling
-from studykit.methods.views import CLEAN, Views, cells, corrupt, cut_views, draw_views, meet
+from studykit.methods.views import Told, Views, cells, corrupt, cut_patches, draw_views, noise_like, replaced
 from studykit.metrics.collapse import collapse_signs
 from studykit.models import build_model
 from studykit.models.prototype_head import PrototypeHead
@@ -61,7 +61,7 @@ class Volta(MaskedModelling):
             negative or all 0.
     """
 
-    version = 1
+    version = 2
     architecture = "vit"
 
     def __init__(
@@ -102,9 +102,8 @@ class Volta(MaskedModelling):
                     f"the crop ({self.crop_size})"
                 )
         self.grid, self.view, self.local = ((size // p,) * 3 for size in sizes.values())
-        for view in (self.view, self.local):
-            num_masked(view, hidden)
         self.local_views, self.hidden, self.swapped = local_views, hidden, swapped
+        self.replaced = {view: replaced(view, hidden, swapped) for view in (self.view, self.local)}
         self.class_weight, self.patch_weight, self.paint_weight = weights
         self.student_temperature, self.temperatures = student_temperature, tuple(teacher_temperature)
         self.warm_up, self.horizon, self.frozen = warm_up, horizon, frozen
@@ -112,8 +111,10 @@ class Volta(MaskedModelling):
         self.class_head = PrototypeHead(width, head_dim, prototypes) if class_weight else None
         self.patch_head = PrototypeHead(width, head_dim, prototypes) if patch_weight else None
         self.paint_head = Linear(width, p**3) if paint_weight else None
+        self.paints = bool(paint_weight)
         heads = {"class_head": self.class_head, "patch_head": self.patch_head}
-        student = {"model": self.model} | {name: head for name, head in heads.items() if head is not None}
+        aligned = {name: head for name, head in heads.items() if head is not None}
+        student = {"model": self.model} | aligned if aligned else {}
         self.teacher = nn.ModuleDict(copy.deepcopy(student)).requires_grad_(False)
         self.class_centre = Centre(prototypes, centre_momentum) if class_weight else None
         self.patch_centre = Centre(prototypes, centre_momentum) if patch_weight else None
@@ -184,8 +185,8 @@ class Volta(MaskedModelling):
                 "crop_size to that of the data"
             )
         groups = self._views(mask)
-        clean = [cut_views(volume, views, view, self.patch_size) for views, view in groups]
-        told = self._told(clean[0], len(volume))
+        clean = [cut_patches(volume, views, view, self.patch_size) for views, view in groups]
+        told = self._told(clean[0], len(volume)) if self.teacher else {}
         seen = [self._student(x, *group) for x, group in zip(clean, groups, strict=True)]
         terms = {}
         if self.class_head is not None:
@@ -195,7 +196,7 @@ class Volta(MaskedModelling):
         if self.patch_head is not None:
             terms["patch"] = self.patch_weight * self._aligned(seen, told["patch"], groups)
         if self.paint_head is not None:
-            errors = [self._painting_error(*each) for each in zip(seen, clean, groups, strict=True)]
+            errors = [self._painting_error(*each) for each in zip(seen, clean, strict=True)]
             terms["paint"] = self.paint_weight * torch.stack(errors).mean()
         return terms
 
@@ -209,8 +210,9 @@ class Volta(MaskedModelling):
         if self.paint_head is None:
             raise ValueError("this method was built with paint_weight=0: it paints nothing")
         hidden = mask_on(mask, volume.shape[2:])[:, None]
-        tokens = self.model(torch.where(hidden, self._noise(volume), volume))[1]
-        return painted(volume, self._paint(tokens, mask.shape[1:]), mask)
+        tokens = self.model(torch.where(hidden, noise_like(volume, fixed=not self.training), volume))[1]
+        patches = self.paint_head(tokens).unflatten(2, (1, *(self.patch_size,) * 3))
+        return painted(volume, unpatchify(patches, tuple(mask.shape[1:])), mask)
 
     @torch.no_grad()
     def vital_signs(self, volume: Tensor) -> dict[str, float]:
@@ -227,7 +229,27 @@ class Volta(MaskedModelling):
         cls, other = self.model(view)[0], self.teacher["model"](view)[0]
         told = (self.teacher["class_head"](other) - self.class_centre.value) / self.teacher_temperature
         signs = collapse_signs(cls.float(), told, self.class_head(cls) / self.student_temperature)
-        return {f"class/{name}": value for name, value in asdict(signs).items()}
+        return signs.records("class")
+
+    @torch.no_grad()
+    def shown(self, volume: Tensor, mask: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """What a teacher and a student see of crops, global views first, then local ones, as voxels.
+
+        Returns:
+            clean views and views with replaced patches, each (V, B, 1, D, H, W).
+        """
+        p, found = self.patch_size, []
+        for views, view in self._views(mask):
+            clean = cut_patches(volume, views, view, p)
+            seen, _ = corrupt(clean, self._kinds(views), self.replaced[view], fixed=True)
+            pictures = (unpatchify(x.unflatten(2, (1, p, p, p)), view) for x in (clean, seen))
+            found.append(tuple(x.unflatten(0, (-1, len(volume))) for x in pictures))
+        return found
+
+    @staticmethod
+    def _kinds(views: Views) -> Tensor:
+        """What is shown of each token of all views, (V·B, T)."""
+        return views.corruption.transpose(0, 1).flatten(0, 1)
 
     def _views(self, mask: Tensor) -> list[tuple[Views, tuple[int, int, int]]]:
         tokens = math.prod(self.view)
@@ -240,7 +262,7 @@ class Volta(MaskedModelling):
     @torch.no_grad()
     def _told(self, clean: Tensor, batch: int) -> dict[str, Tensor]:
         """What the teacher says of clean global views, probabilities (V, B, K) and (V, B, T, K)."""
-        cls, tokens = self.teacher["model"](clean)
+        cls, tokens = self.teacher["model"].read(clean, self.view)
         told = {}
         for name, x, centre in (("class", cls, self.class_centre), ("patch", tokens, self.patch_centre)):
             if centre is not None:
@@ -254,35 +276,23 @@ class Volta(MaskedModelling):
     def _student(
         self, clean: Tensor, views: Views, view: tuple[int, int, int]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Class tokens, patch tokens and what was replaced, of all views of one size, (V·B, ...)."""
-        kinds = views.corruption.transpose(0, 1).flatten(0, 1)
-        seen = corrupt(clean, kinds, view, self._noise(clean), clean.roll(1, 0))
-        return *self.model(seen), kinds
-
-    def _noise(self, like: Tensor) -> Tensor:
-        """Standard normal numbers, from torch's global generator; outside training always the same."""
-        if self.training:
-            return torch.randn_like(like)
-        return torch.randn(like.shape, generator=torch.Generator().manual_seed(0)).to(like)
+        """Class tokens, patch tokens and which were replaced, of all views of one size, (V·B, ...)."""
+        seen, hidden = corrupt(clean, self._kinds(views), self.replaced[view], fixed=not self.training)
+        return *self.model.read(seen, view), hidden
 
     def _aligned(self, seen: list, told: Tensor, groups: list) -> Tensor:
         """Patch loss, meant over views: each token against what the teacher says of its place."""
-        theirs, losses, views_of = cells(*groups[0], self.grid), [], []
+        places = Told.by(told, cells(*groups[0], self.grid), math.prod(self.grid))
+        losses, views_of = [], []
         for (_, tokens, _), (views, view) in zip(seen, groups, strict=True):
             said = self.patch_head(tokens).unflatten(0, (views.corners.shape[1], -1))
-            target, met = meet(told, theirs, cells(views, view, self.grid), math.prod(self.grid))
+            target, met = places.at(cells(views, view, self.grid))
             losses.append(patch_token_loss(said, target, met, self.student_temperature) * len(said))
             views_of.append(len(said))
         return torch.stack(losses).sum() / sum(views_of)
 
-    def _painting_error(self, seen: tuple, clean: Tensor, group: tuple) -> Tensor:
-        """Mean absolute error of the replaced voxels of all views of one size."""
-        _, tokens, kinds = seen
-        replaced = mask_on((kinds != CLEAN).unflatten(1, group[1]), clean.shape[2:])[:, None]
-        error = (self._paint(tokens, group[1]).float() - clean.float()).abs()
-        return (error * replaced).sum() / replaced.sum().clamp(min=1)
-
-    def _paint(self, tokens: Tensor, grid: tuple[int, int, int]) -> Tensor:
-        """Patch tokens (B, T, width) on a grid to voxels (B, 1, D, H, W)."""
-        p = self.patch_size
-        return unpatchify(self.paint_head(tokens).unflatten(2, (1, p, p, p)), tuple(grid))
+    def _painting_error(self, seen: tuple, clean: Tensor) -> Tensor:
+        """Mean absolute error of the replaced voxels of all views of one size; no others are painted."""
+        _, tokens, hidden = seen
+        painted = self.paint_head(take_tokens(tokens, hidden))
+        return F.l1_loss(painted.float(), take_tokens(clean, hidden).float())

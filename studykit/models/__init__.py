@@ -9,10 +9,14 @@ from studykit.models.cnn3d import Cnn3d
 from studykit.models.mae_vit import MaskedAutoencoderViT
 from studykit.models.nnformer import NnFormer
 from studykit.models.residual_unet import ResidualUNet
+from studykit.models.swin_classifier import SwinClassifier
 from studykit.models.swin_unetr import SwinUnetr
 from studykit.models.unet import UNet
 from studykit.models.unet_transformer import UNetTransformer
+from studykit.models.unetr import UNETR
 from studykit.models.vit import VisionTransformer
+from studykit.models.vit_autoencoder import VitAutoencoder
+from studykit.models.vit_classifier import VitClassifier
 from studykit.models.wave_unet import WaveUNet
 from studykit.models.waveformer import WaveFormer
 from studykit.registry import build
@@ -21,6 +25,10 @@ MODELS: dict[str, type[nn.Module]] = {
     "mae-vit": MaskedAutoencoderViT,
     "bertswin": BertsWinNet,
     "vit": VisionTransformer,
+    "vit-autoencoder": VitAutoencoder,
+    "vit-classifier": VitClassifier,
+    "swin-classifier": SwinClassifier,
+    "unetr": UNETR,
     "nnformer": NnFormer,
     "unet": UNet,
     "swin-unetr": SwinUnetr,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from studykit.layers.linear import Linear
-from studykit.layers.patches import patchify
+from studykit.layers.patches import patchify, take_tokens
 from studykit.layers.positions import sincos_positions
 from studykit.layers.transformer import TransformerBlock
 
@@ -62,6 +62,10 @@ class VisionTransformer(nn.Module):
         """Class token and patch tokens of (B, C, D, H, W): (B, embed_dim) and (B, T, embed_dim)."""
         return self.encoder(volume)
 
+    def read(self, patches: Tensor, grid: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+        """The same of a volume that is cut already: patches (B, T, C·p³) in raster order on a grid."""
+        return self.encoder.read(patches, grid)
+
 
 class Encoder(nn.Module):
     """Patches embedded linearly, a class token before them, transformer blocks, a norm.
@@ -89,16 +93,54 @@ class Encoder(nn.Module):
         self.blocks = nn.Sequential(*(TransformerBlock(embed_dim, num_heads, hidden) for _ in range(depth)))
         self.norm = nn.LayerNorm(embed_dim)
         self.register_buffer("positions", sincos_positions(self.grid, embed_dim), persistent=False)
-        self.apply(_init)
+        self.apply(init_linear)
         nn.init.trunc_normal_(self.cls_token, std=0.02)
 
-    def forward(self, volume: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, D, H, W), sides multiples of a patch, to (B, embed_dim) and (B, T, embed_dim)."""
-        tokens = self.patch_embedding(patchify(volume, self.patch_size).flatten(2))
-        tokens = tokens + self._positions(tuple(n // self.patch_size for n in volume.shape[2:]))
-        cls = self.cls_token.to(tokens.dtype).expand(len(tokens), -1, -1)
-        tokens = self.norm(self.blocks(torch.cat([cls, tokens], dim=1)))
+    def forward(self, volume: Tensor, visible: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Class token and patch tokens, behind the norm: (B, embed_dim) and (B, T, embed_dim).
+
+        Args:
+            volume: (B, C, D, H, W), sides multiples of a patch.
+            visible: int64 (B, K), raster index of the patches that are read; the others do not exist then,
+                and T is K.
+        """
+        return self.read(*self._cut(volume), visible)
+
+    def read(
+        self, patches: Tensor, grid: tuple[int, int, int], visible: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """As :meth:`forward`, of patches (B, T, C·p³) in raster order on a grid."""
+        tokens = self.norm(self.blocks(self._embedded(patches, grid, visible)))
         return tokens[:, 0], tokens[:, 1:]
+
+    def tokens_after(self, volume: Tensor, blocks: Sequence[int]) -> list[Tensor]:
+        """Patch tokens as some of the blocks leave them, and last those behind the norm.
+
+        Args:
+            volume: (B, C, D, H, W), sides multiples of a patch.
+            blocks: how many blocks have been passed, ascending.
+
+        Returns:
+            (B, T, embed_dim) each, one more than ``blocks``.
+        """
+        tokens, found = self._embedded(*self._cut(volume)), []
+        for passed, block in enumerate(self.blocks, start=1):
+            tokens = block(tokens)
+            found += [tokens[:, 1:]] * list(blocks).count(passed)
+        return [*found, self.norm(tokens)[:, 1:]]
+
+    def _cut(self, volume: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
+        grid = tuple(n // self.patch_size for n in volume.shape[2:])
+        return patchify(volume, self.patch_size).flatten(2), grid
+
+    def _embedded(self, patches: Tensor, grid: tuple[int, int, int], visible: Tensor | None = None) -> Tensor:
+        """Tokens before the first block, the class token first."""
+        positions = self._positions(grid)
+        if visible is not None:
+            patches, positions = take_tokens(patches, visible), positions[visible]
+        tokens = self.patch_embedding(patches) + positions
+        cls = self.cls_token.to(tokens.dtype).expand(len(tokens), -1, -1)
+        return torch.cat([cls, tokens], dim=1)
 
     def _positions(self, grid: tuple[int, int, int]) -> Tensor:
         if grid == self.grid:
@@ -106,7 +148,8 @@ class Encoder(nn.Module):
         return sincos_positions(grid, self.positions.shape[1]).to(self.positions.device)
 
 
-def _init(module: nn.Module) -> None:
+def init_linear(module: nn.Module) -> None:
+    """A linear layer as vision transformers start: weights of deviation 0.02, no bias."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:

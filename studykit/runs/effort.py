@@ -28,11 +28,16 @@ TIMED_CROPS = 4
 
 
 def operations_of_crop(config: Mapping[str, Any], *, backward: bool) -> Flops:
-    """Operations of one crop through the method of a run, forward or forward and backward."""
+    """Operations of one crop through the method of a run, forward or forward and backward.
+
+    Where crops are held against each other, of one in the smallest batch.
+    """
     method = new_method(config)
-    mask = method.draw_masks(1, torch.Generator().manual_seed(0))
-    shape = (1, method.batch_channels, *(config["data"]["crop_size"],) * 3)
-    return count_flops(method, shape, backward=backward, mask=mask)
+    count = method.least_batch
+    mask = method.draw_masks(count, torch.Generator().manual_seed(0))
+    shape = (count, method.batch_channels, *(config["data"]["crop_size"],) * 3)
+    flops = count_flops(method, shape, backward=backward, mask=mask)
+    return Flops(flops.total // count, {name: own // count for name, own in flops.by_module.items()})
 
 
 def operations_of_step(config: Mapping[str, Any]) -> int:
@@ -65,7 +70,7 @@ def seconds_a_step(config: Mapping[str, Any], nproc: int = 1) -> float:
     training = TrainingConfig.from_dict(config["training"])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     method = new_method(config).to(device)
-    count = min(training.batch_size, TIMED_CROPS)
+    count = max(min(training.batch_size, TIMED_CROPS), method.least_batch)
     crops = torch.zeros(count, method.batch_channels, *(config["data"]["crop_size"],) * 3, device=device)
     with at_threads(threads_of(config)):
         for _ in range(2):

@@ -3,7 +3,7 @@
     <root>/<hash>/   config.json  status.json  metrics.jsonl  checkpoint.pt  …
     <root>/.locks/   one lock file a run, held while it is worked on; the system frees it when its holder dies
 
-A run's state is ``running``, ``interrupted``, ``done``, ``diverged`` or ``error``. Only ``done`` is reused.
+A run's state is one of :data:`STATES`. Only ``done`` is reused.
 """
 
 import errno
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 CONFIG = "config.json"
 STATUS = "status.json"
-STATES = ("running", "interrupted", "done", "diverged", "error")
-ENDINGS = ("interrupted", "done", "diverged")
-FINAL = ("done", "diverged")
+STATES = ("running", "interrupted", "done", "diverged", "collapsed", "error")
+ENDINGS = ("interrupted", "done", "diverged", "collapsed")
+FINAL = ("done", "diverged", "collapsed")
 """States that another call would end in again."""
 
 log = logging.getLogger(__name__)
@@ -215,14 +215,14 @@ class RunStore:
     def execute(self, config: Mapping[str, Any], label: str, work: Callable[[Run], Ending]) -> Run:
         """Bring the run of ``config`` to its end by ``work``, or find that it is there already.
 
-        ``done`` and ``diverged`` are given back as they are; the latter would diverge again, until it is
-        cleaned away. ``interrupted`` and ``error``, and ``running`` whose worker is dead, are worked on
-        again: from their checkpoint, if ``work`` left one. A run that another process works on is waited for.
+        What is :data:`FINAL` is given back as it is, until it is cleaned away. ``interrupted`` and ``error``,
+        and ``running`` whose worker is dead, are worked on again: from their checkpoint, if ``work`` left
+        one. A run that another process works on is waited for.
 
         Args:
-            work: works in ``run.folder`` and returns its ending: a state ``done``, ``interrupted`` or
-                ``diverged``, and a message. What it raises makes the state ``error`` and is raised again;
-                KeyboardInterrupt makes it ``interrupted``.
+            work: works in ``run.folder`` and returns its ending: a state of :data:`ENDINGS` and a message.
+                What it raises makes the state ``error`` and is raised again; KeyboardInterrupt makes it
+                ``interrupted``.
 
         Returns:
             The run; a caller with more to do has to look whether it is ``interrupted``, and stop too.

@@ -10,10 +10,12 @@ from studykit.arms.setups import profile_of, setup_of
 from studykit.claims.paper import studies
 from studykit.data.sources import check_source_name, sample_sources
 from studykit.study.ground import Ground
-from studykit.study.labelled_ground import DetectionGround, LabelledGround
+from studykit.study.labelled_ground import DetectionGround, LabelledGround, TraitsGround
 from studykit.study.study import Study
 
-GROUNDS = {"": Ground, "segmentation": LabelledGround, "detection": DetectionGround}
+GROUNDS = {
+    "": Ground, "segmentation": LabelledGround, "detection": DetectionGround, "traits": TraitsGround,
+}  # fmt: skip
 """By the task of a study's labels."""
 
 

@@ -14,12 +14,14 @@ from torch import Tensor
 from studykit import atomic
 from studykit.data.labelled import Labelled, open_labelled
 from studykit.data.splits import refuse_overlap
+from studykit.data.traits import Traits, open_traits
 from studykit.data.volumes.cache import Prepared, PreparedVolume
 from studykit.data.volumes.tensors import volume_tensor
+from studykit.methods import task_of
 from studykit.runs.store import Run
 from studykit.runs.weights import best_method
 from studykit.study.labelled_ground import LabelledGround
-from studykit.tasks import detection, segmentation
+from studykit.tasks import classification, detection, segmentation
 from studykit.tasks.sliding_window import segment_volume
 
 HELD_OUT = "held out"
@@ -56,6 +58,15 @@ def volumes_to_test(ground: LabelledGround, which: str = HELD_OUT) -> Labelled:
     return Labelled(replace(found.prepared, volumes=own), found.classes)
 
 
+def test_scores(run: Run, which: str, ground: LabelledGround, most: int | None = None) -> pd.DataFrame:
+    """What a run's best weights make of the volumes of a test, or of the first ``most``, by its task."""
+    data = volumes_to_test(ground, which).prepared
+    data = replace(data, volumes=data.volumes[:most])
+    if task_of(run.config["method"]["name"]) == "classification":
+        return classification_scores(run, which, data, open_traits(sources_to_test(ground)[which]))
+    return segmentation_scores(run, which, data)
+
+
 def segmentation_scores(run: Run, which: str, data: Prepared) -> pd.DataFrame:
     """Scores of each volume and class by the run's best weights, see :func:`segmentation.test_rows`."""
     recipe = run.config["data"]
@@ -63,7 +74,7 @@ def segmentation_scores(run: Run, which: str, data: Prepared) -> pd.DataFrame:
     def work_out() -> list[dict[str, Any]]:
         return segmentation.test_rows(best_method(run), data.volumes, segmentation.Recipe(**recipe))
 
-    kept = _kept_rows(_path(run, which), _key(data), work_out)
+    kept = kept_rows(_path(run, which), _key(data), work_out)
     columns = COLUMNS | {name: kind for name, kind in LATER.items() if name in kept}
     return kept[list(columns)].astype(columns)
 
@@ -96,7 +107,7 @@ def own_scores(
             rows += [{"subject": volume.subject} | row for row in measure(volume, found)]
         return rows
 
-    return _kept_rows(_path(run, which), [which, *_key(data)], work_out).sort_index(axis=1)
+    return kept_rows(_path(run, which), [which, *_key(data)], work_out).sort_index(axis=1)
 
 
 def detection_scores(run: Run, data: Prepared, test: Sequence[str], truth: Sequence[Any]) -> pd.DataFrame:
@@ -107,8 +118,21 @@ def detection_scores(run: Run, data: Prepared, test: Sequence[str], truth: Seque
     def work_out() -> list[dict[str, Any]]:
         return detection.test_rows(best_method(run), data.select(test), truth)
 
-    kept = _kept_rows(path, key, work_out)
+    kept = kept_rows(path, key, work_out)
     return kept[list(detection.TEST_COLUMNS)].astype({"subject": str, "diameter_mm": float})
+
+
+def classification_scores(run: Run, which: str, data: Prepared, traits: Traits) -> pd.DataFrame:
+    """What a classification's best weights say of each volume, see :func:`classification.test_rows`."""
+    recipe = classification.Recipe(**run.config["data"])
+    truth = classification.fingerprint(data, traits, recipe.trait)
+    key = [truth, [volume.subject for volume in data.volumes], recipe.version]
+    path = run.folder / f"{SCORES}-{which.replace(' ', '-')}.json"
+
+    def work_out() -> list[dict[str, Any]]:
+        return classification.test_rows(best_method(run), data.volumes, traits, recipe)
+
+    return kept_rows(path, key, work_out)[list(classification.TEST_COLUMNS)].astype({"subject": str})
 
 
 def mean_dice(scores: pd.DataFrame) -> float:
@@ -124,7 +148,7 @@ def _key(data: Prepared) -> list[Any]:
     return [data.fingerprint, [volume.subject for volume in data.volumes], segmentation.Recipe.version]
 
 
-def _kept_rows(path: Path, key: Sequence[Any], work_out: Callable[[], list[dict[str, Any]]]) -> pd.DataFrame:
+def kept_rows(path: Path, key: Sequence[Any], work_out: Callable[[], list[dict[str, Any]]]) -> pd.DataFrame:
     """Rows that stand in a file under ``key``; else they are worked out and kept there."""
     kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if kept.get("of") != key:

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from torch import Tensor, nn
+from torch import nn
 
 from studykit import home
 from studykit.arms.arm import Arm
@@ -34,7 +34,6 @@ from studykit.study.evidence import EvidenceFolder
 from studykit.study.ground import Ground
 from studykit.study.labelled_ground import LabelledGround
 from studykit.study.trials import Trials
-from studykit.tasks.reconstruction import Recipe
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,14 +67,11 @@ class Study:
     label_subsets = property(attrgetter("labels.label_subsets"), doc="Who has labels, by share; nested.")
     arms = property(attrgetter("trials.arms"), doc="Arms by name, as they were named or tuned last.")
     folder = property(attrgetter("evidence.folder"), doc="Where its evidence goes.")
-
-    def recipe(self, held_out: Sequence[str] | None = None) -> Recipe:
-        """The data of a pre-training, scored on ``held_out`` subjects (default: the test subjects)."""
-        return self.ground.recipe(held_out)
-
-    def held_out(self, method: nn.Module) -> tuple[Tensor, Tensor, list[str]]:
-        """Fixed crops (N, 1, D, H, W), their fixed masks (N, d, h, w) and the subject of each."""
-        return self.ground.held_out(method)
+    recipe = property(attrgetter("ground.recipe"), doc="See :meth:`studykit.study.ground.Ground.recipe`.")
+    held_out = property(
+        attrgetter("ground.held_out"), doc="See :meth:`studykit.study.ground.Ground.held_out`."
+    )
+    traits = property(attrgetter("labels.traits"), doc="What each subject is, where the study has traits.")
 
     # ---- arms and runs
 
@@ -91,12 +87,12 @@ class Study:
         starts_from: str = "",
         parts: Sequence[str] = ("encoder",),
         subjects: Sequence[str] = (),
+        trait: str = "",
         **options: Any,
     ) -> Arm:
         """Name an arm, see :class:`~studykit.arms.arm.Arm`. Unless given, sizes are the profile's.
 
-        Args:
-            starts_from: an arm whose training comes first, seed by seed; ``parts`` of it are taken over.
+        ``parts`` of an arm that it ``starts_from`` are taken over; its training comes first, seed by seed.
 
         Raises:
             ValueError: unknown method, option, training setting or arm (the message lists the known ones), or
@@ -114,11 +110,12 @@ class Study:
                 starts_from,
                 tuple(parts) if starts_from else (),
                 tuple(subjects),
+                trait,
             )
         )
 
     def run(self, arm: Arm | str, seed: int | None = None) -> Run:
-        """Train one repetition of an arm, resume it, or find it done; one that diverged is said so.
+        """Train one repetition of an arm, resume it, or find it done; what diverged or collapsed is said so.
 
         The training that an arm starts from comes first.
 
@@ -128,13 +125,15 @@ class Study:
         """
         return self.trials.run(arm, seed)
 
-    def run_all(self, arms: Iterable[Arm | str] | None = None) -> dict[str, list[Run]]:
-        """Every seed of every arm, seed by seed, so that a study stopped early has whole pairs.
+    def run_all(
+        self, arms: Iterable[Arm | str] | None = None, seeds: Sequence[int] | None = None
+    ) -> dict[str, list[Run]]:
+        """Every seed (or some) of every arm, seed by seed, so that a study stopped early has whole pairs.
 
         Small trainings go side by side, one a core, where there is enough to do: the results are the same bit
         for bit, see :mod:`studykit.runs.threads`.
         """
-        return self.trials.run_all(arms)
+        return self.trials.run_all(arms, seeds)
 
     def tune(self, arm: Arm | str) -> tuple[Arm, pd.DataFrame]:
         """Choose the arm's learning rate on the tuning subjects, which neither train nor are held out.
@@ -157,10 +156,7 @@ class Study:
         return self.trials.expect(arms)
 
     def power(self) -> pd.DataFrame:
-        """What this design can see, by the evidence at hand: :func:`studykit.report.design.power_frame`.
-
-        At the smoke profile, which is never evidence, by that of the laptop profile.
-        """
+        """What this design can see, by the evidence at hand (at ``smoke`` by that of ``laptop``)."""
         from studykit.report.design import power_frame
 
         profile = "laptop" if self.profile.name == "smoke" else self.profile.name
@@ -192,12 +188,13 @@ class Study:
         operations = self.operations_a_step(arm)
         return [curve_of(run, x, operations, of) for run in runs]
 
-    def untrained(self, arm: Arm | str) -> nn.Module:
-        """The method of an arm as its first seed initialises it."""
-        return new_method(self.trials.config(self.trials.find(arm), self.seeds[0]))
+    def untrained(self, arm: Arm | str, seed: int | None = None) -> nn.Module:
+        """The method of an arm as a seed, by default the first, initialises it."""
+        seed = self.seeds[0] if seed is None else seed
+        return new_method(self.trials.config(self.trials.find(arm), seed))
 
     def method_of(self, run: Run) -> nn.Module:
-        """The method with the weights of a run's last checkpoint, see :func:`trained_method`."""
+        """The method with the weights of a run's last checkpoint."""
         return trained_method(run)
 
     # ---- labels
@@ -246,9 +243,13 @@ class Study:
         """The volumes of a test, see :func:`studykit.study.scores.volumes_to_test`."""
         return scores.volumes_to_test(self.labels, which)
 
-    def test_scores(self, run: Run, which: str = scores.HELD_OUT) -> pd.DataFrame:
-        """Scores of each test volume and class by the run's best weights; distances are in mm."""
-        return scores.segmentation_scores(run, which, self.test_volumes(which).prepared)
+    def test_scores(self, run: Run, which: str = scores.HELD_OUT, most: int | None = None) -> pd.DataFrame:
+        """What a run's best weights make of each test volume, or of the first ``most``.
+
+        Of a segmentation the scores of each class, distances in mm; of a classification ``score``, the
+        probability of the second class, and ``label``.
+        """
+        return scores.test_scores(run, which, self.labels, most)
 
     def training_scores(self, run: Run) -> pd.DataFrame:
         """As :meth:`test_scores`, of the volumes whose labels the run trained on."""

@@ -122,11 +122,13 @@ class Trials:
         """Train one repetition, resume it or find it done; the training that it starts from comes first."""
         return self._make(self._chain(self.find(arm), self.seeds[0] if seed is None else seed))[-1]
 
-    def run_all(self, arms: Iterable[Arm | str] | None = None) -> dict[str, list[Run]]:
+    def run_all(
+        self, arms: Iterable[Arm | str] | None = None, seeds: Sequence[int] | None = None
+    ) -> dict[str, list[Run]]:
         """Every seed of every arm, seed by seed, so that a study stopped early has whole pairs."""
-        chosen = self.chosen(arms)
-        self._make([run for seed in self.seeds for arm in chosen for run in self._chain(arm, seed)])
-        return {arm.name: [self.run(arm, seed) for seed in self.seeds] for arm in chosen}
+        chosen, seeds = self.chosen(arms), self.seeds if seeds is None else seeds
+        self._make([run for seed in seeds for arm in chosen for run in self._chain(arm, seed)])
+        return {arm.name: [self.run(arm, seed) for seed in seeds] for arm in chosen}
 
     def tune_all(self, arms: Iterable[Arm | str]) -> list[tuple[Arm, pd.DataFrame]]:
         """Each arm at its best rate, which it has from now on, and the error at each rate tried."""
@@ -205,8 +207,8 @@ class Trials:
         self.seen[run.key] = run
         if run.state == "interrupted":
             raise KeyboardInterrupt(f"{run.label} was interrupted ({run.status.message}); run again to go on")
-        if run.state == "diverged":
-            log.warning("%s diverged: %s", run.label, run.status.message)
+        if run.state in ("diverged", "collapsed"):
+            log.warning("%s %s: %s", run.label, run.state, run.status.message)
         return run
 
     # ---- what it takes, and what it took

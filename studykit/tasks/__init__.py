@@ -10,7 +10,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, ClassVar, Protocol
 
-TASKS = ("reconstruction", "segmentation", "detection")
+TASKS = ("reconstruction", "segmentation", "detection", "classification")
 
 
 class Recipe(Protocol):

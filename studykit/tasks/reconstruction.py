@@ -150,11 +150,17 @@ def _vesselness(volume: PreparedVolume) -> Tensor:
 def _validation(
     method: MaskedModelling, data: Prepared, recipe: Recipe, training: TrainingConfig, world: World
 ) -> Callable[[MaskedModelling], dict[str, float]]:
-    """The held-out error, that of each held-out subject, and what it is made of."""
+    """The held-out error, that of each held-out subject, and what it is made of.
+
+    Of a method that does not paint, its own loss on those crops, which says nothing about another method.
+    """
     crops, subjects = held_out_crops(data, recipe)
-    crops, masks = crops.to(world.device), held_out_masks(method, recipe, len(crops)).to(world.device)
-    of_subject = {name: [i for i, s in enumerate(subjects) if s == name] for name in sorted(set(subjects))}
+    crops = crops.to(world.device)
     part = training.batch_size // (world.size * training.accumulate)
+    if not method.paints:
+        return _own_loss(method, crops, recipe, part)
+    masks = held_out_masks(method, recipe, len(crops)).to(world.device)
+    of_subject = {name: [i for i, s in enumerate(subjects) if s == name] for name in sorted(set(subjects))}
 
     def evaluate(method: MaskedModelling) -> dict[str, float]:
         painted = paint(method, crops, masks, part)
@@ -164,5 +170,24 @@ def _validation(
         parts = hidden_parts(painted, crops, masks)
         error = {"error": sum(means.values()) / len(means)}
         return error | by_subject | parts | method.vital_signs(crops)
+
+    return evaluate
+
+
+def _own_loss(
+    method: MaskedModelling, crops: Tensor, recipe: Recipe, part: int
+) -> Callable[[MaskedModelling], dict[str, float]]:
+    """``error``, the mean loss of the crops under fixed draws, and each of its terms; whole batches alone."""
+    generator = torch.Generator().manual_seed(recipe.validation_seed + 1)
+    batches = [own for own in crops.split(part) if len(own) == part] or [crops]
+    drawn = [method.draw_masks(len(own), generator, own) for own in batches]
+
+    @torch.no_grad()
+    def evaluate(method: MaskedModelling) -> dict[str, float]:
+        of_batches = [method(*pair) for pair in zip(batches, drawn, strict=True)]
+        terms = {
+            f"loss/{name}": float(torch.stack([t[name] for t in of_batches]).mean()) for name in of_batches[0]
+        }
+        return {"error": sum(terms.values())} | terms | method.vital_signs(crops)
 
     return evaluate

@@ -53,6 +53,8 @@ class TrainingConfig:
     """Largest trust ratio of sign momentum."""
     keep_best: bool = False
     """Whether the weights of the smallest validation ``error`` so far are kept, beside the last ones."""
+    weight_decay_end: float | None = None
+    """What the weight decay goes to along half a cosine over all steps, None for one that stays."""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainingConfig":
@@ -75,7 +77,7 @@ class TrainingConfig:
 
         Settings that came later are left out at their default, so that trainings from before keep theirs.
         """
-        later = {"optimizer": "adamw", "trust_clip": 10.0, "keep_best": False}
+        later = {"optimizer": "adamw", "trust_clip": 10.0, "keep_best": False, "weight_decay_end": None}
         return {k: v for k, v in asdict(self).items() if k not in later or v != later[k]}
 
     def __post_init__(self) -> None:
@@ -95,6 +97,12 @@ class TrainingConfig:
         self._demand(self.lr > 0, "lr", "above 0")
         self._demand(0 <= self.min_lr <= self.lr, "min_lr", f"between 0 and lr = {self.lr}")
         self._demand(self.weight_decay >= 0, "weight_decay", "at least 0")
+        end = self.weight_decay_end
+        self._demand(
+            end is None or (end > 0 and self.weight_decay > 0),
+            "weight_decay_end",
+            "None, or above 0 where weight_decay is above 0, too",
+        )
         self._demand(
             len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
             "betas",

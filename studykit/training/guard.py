@@ -1,12 +1,34 @@
-"""What stops a training early: seen alike by every rank, and read without waiting for the device."""
+"""What stops a training early: seen alike by every rank, and read without waiting for the device.
+
+And what is said of one that came to its end with features that have collapsed.
+"""
 
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from studykit.training.distributed import World
+
+COLLAPSED = "val/collapsed/"
+"""Records of this name are 1 where a validation saw that end of collapse, else 0."""
+JUDGED_FROM = 100
+"""Optimizer steps below which no training is said to have collapsed: a network says much the same of all
+samples before it has learnt anything."""
+
+
+def collapsed_to(record: Mapping[str, Any]) -> str:
+    """To which end features have collapsed by the record after the last step, empty for none.
+
+    >>> collapsed_to({"step": 200, "val/collapsed/constant": 1.0, "val/collapsed/uniform": 0.0})
+    'constant'
+    """
+    if record["step"] < JUDGED_FROM:
+        return ""
+    ends = (name.removeprefix(COLLAPSED) for name in record if name.startswith(COLLAPSED) and record[name])
+    return next(ends, "")
 
 
 class Stop(NamedTuple):

@@ -29,7 +29,7 @@ from studykit.training.checkpoint import (
 )
 from studykit.training.config import TrainingConfig
 from studykit.training.distributed import SINGLE, World
-from studykit.training.guard import Guard
+from studykit.training.guard import Guard, collapsed_to
 from studykit.training.records import METRICS, RecordWriter, read_records
 from studykit.training.signals import stop_on_signal
 from studykit.training.state import TrainingState
@@ -42,7 +42,8 @@ Evaluate = Callable[[nn.Module], Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a training ended: ``done``, ``interrupted`` by a signal, or ``diverged``."""
+    """How a training ended: ``done``, ``interrupted`` by a signal, ``diverged``, or ``collapsed``, that is
+    at its end with features that say the same of everything."""
 
     state: str
     step: int
@@ -75,7 +76,8 @@ def train(
     SIGTERM or SIGINT ends it at the next step boundary with a checkpoint, as ``interrupted`` even if that was
     the last step, so that whoever called stops too. On CPU, with the same number of threads, a resumed
     training ends bit-equal to one that was never stopped. Divergence ends it and leaves the last good
-    checkpoint.
+    checkpoint. A training whose last validation gave 1 for a ``collapsed/…`` has come to its end, but is said
+    to have collapsed.
 
     Args:
         method: draws masks and gives loss terms, as :class:`~studykit.training.step.Trainable` says.
@@ -146,6 +148,9 @@ def train(
             by = stop.received or "a signal to another process"
             message = f"stopped by {by}; {journal.last_checkpoint}"
             return Outcome("interrupted", state.step, state.clock.seconds, message)
+        if world.is_main and (end := collapsed_to(read_records(folder / METRICS)[-1])):
+            message = f"features collapsed, {end}, by the signs of the last validation"
+            return Outcome("collapsed", state.step, state.clock.seconds, message)
         return Outcome("done", state.step, state.clock.seconds)
 
 

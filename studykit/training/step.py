@@ -12,7 +12,7 @@ from studykit.training.config import CONDUCTED, TrainingConfig
 from studykit.training.distributed import World
 from studykit.training.gcond import GradientConductor
 from studykit.training.optimizers import build_optimizer
-from studykit.training.schedules import warmup_cosine
+from studykit.training.schedules import half_cosine, warmup_cosine
 from studykit.training.state import TrainingState
 
 
@@ -70,6 +70,8 @@ class Step:
             losses = self._differentiate(*self._draw(state.order, state.masks))
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate(self._config, state.step)
+                if self._config.weight_decay_end is not None and group["weight_decay"]:
+                    group["weight_decay"] = weight_decay(self._config, state.step)
             told = self._apply()
             self.optimizer.zero_grad()
         return {**losses, **told}
@@ -151,6 +153,12 @@ def learning_rate(config: TrainingConfig, step: int) -> float:
     return warmup_cosine(
         step, steps=config.steps, warmup_steps=config.warmup_steps, lr=config.lr, min_lr=config.min_lr
     )
+
+
+def weight_decay(config: TrainingConfig, step: int) -> float:
+    """Of the parameters that are not spared, in optimizer step ``step``, counted from 0."""
+    end = config.weight_decay if config.weight_decay_end is None else config.weight_decay_end
+    return half_cosine(step / config.steps, config.weight_decay, end)
 
 
 def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextManager[None]:

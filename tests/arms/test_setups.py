@@ -22,6 +22,7 @@ LABELLED = (
     "waveformer-efficiency",
     "spark-sparsity",
     "mim-masking",
+    "volta-transfer",
     "spine-ablation",
 )
 
@@ -69,7 +70,7 @@ def test_studies_of_many_arms_take_the_smaller_sizes(results, name):
 
 def test_only_those_that_know_what_is_outside_have_a_constant_background(results):
     known = [name for name in studies() if setup_of(name).constant_background]
-    assert known == ["gradient-conductor", "nnformer-data-efficiency"]
+    assert known == ["gradient-conductor", "nnformer-data-efficiency", "volta-transfer"]
 
 
 @pytest.mark.parametrize("name", PROFILES)

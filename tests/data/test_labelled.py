@@ -178,3 +178,24 @@ def test_ignored_voxels_are_no_class_and_not_labelled(labelled, folder):
     assert set(np.unique(found.prepared.volumes[0].labels)) == {UNLABELLED, 0, 1}
     plain = labelled(folder({"a": label_map(1, 2)}, {"background": 0, "tooth": 1, "jaw": 2}))
     assert plain.prepared.fingerprint != found.prepared.fingerprint
+
+
+def test_two_masks_of_one_structure_are_one_class(labelled, tmp_path):
+    left, right = (np.zeros((14, 12, 10), dtype=np.uint8) for _ in range(2))
+    left[3:5, 4:8, 3:7], right[9:11, 4:8, 3:7] = 1, 255
+    save(tmp_path / "in" / "p1.nii.gz", blob())
+    save(tmp_path / "in" / "p1_hippocampus_L_mask.nii.gz", left)
+    save(tmp_path / "in" / "p1_hippocampus_R_mask.nii.gz", right)
+    found = labelled(f"folder:{tmp_path / 'in'}")
+    (volume,) = found.prepared.volumes
+    assert found.classes == ("class 1",) and set(np.unique(volume.labels)) == {0, 1}
+    assert volume.labels_path.endswith("p1_hippocampus_L_mask.nii.gz with p1_hippocampus_R_mask.nii.gz")
+    places = np.unique(np.argwhere(volume.labels)[:, 0])
+    assert len(places) == 4 and np.diff(places).max() > 1
+    before = found.prepared.fingerprint
+    right[9, 4, 3] = 0
+    save(tmp_path / "in" / "p1_hippocampus_R_mask.nii.gz", right)
+    assert labelled(f"folder:{tmp_path / 'in'}").prepared.fingerprint != before
+    save(tmp_path / "in" / "p1_hippocampus_R_mask.nii.gz", right, affine(origin=(50, 0, 0)))
+    with pytest.warns(UserWarning, match="another grid"), pytest.raises(ValueError):
+        labelled(f"folder:{tmp_path / 'in'}")

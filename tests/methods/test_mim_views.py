@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from studykit.layers.patches import cut, join
 from studykit.masking import upsample_mask
 from studykit.methods.mim_views import (
     ThreeLevelMasks,
@@ -13,7 +14,6 @@ from studykit.methods.mim_views import (
     three_level_masks,
     three_level_views,
 )
-from studykit.methods.tiling import cut, join
 
 GRID, CELL, CHILDREN = (4, 4, 4), 4, 3
 

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from studykit.layers.patches import cut
 from studykit.masking import upsample_mask
 from studykit.methods import build_method, method_versions
-from studykit.methods.tiling import cut
 from studykit.metrics.compute import count_flops
 from studykit.models import MODELS, build_model
 from studykit.models.encoder_decoder import EncoderDecoder

@@ -3,17 +3,18 @@
 import pytest
 import torch
 
-from studykit.layers.patches import patchify
+from studykit.layers.patches import unpatchify
 from studykit.methods.views import (
     CLEAN,
     NOISE,
     SWAPPED,
+    Told,
     Views,
     cells,
     corrupt,
-    cut_views,
+    cut_patches,
     draw_views,
-    meet,
+    replaced,
 )
 
 GRID, VIEW, PATCH, BATCH, COUNT = (5, 4, 6), (3, 2, 4), 4, 3, 4
@@ -55,7 +56,8 @@ def test_the_seed_decides_and_views_pack_into_one_tensor():
 
 def test_a_view_is_the_crop_from_its_corner_turned():
     views, x = drawn(), crops()
-    found = cut_views(x, views, VIEW, PATCH).view(COUNT, BATCH, 2, *(n * PATCH for n in VIEW))
+    patches = cut_patches(x, views, VIEW, PATCH).unflatten(2, (2, PATCH, PATCH, PATCH))
+    found = unpatchify(patches, VIEW).unflatten(0, (COUNT, BATCH))
     for v in range(COUNT):
         for b in range(BATCH):
             d, h, w = (
@@ -67,11 +69,11 @@ def test_a_view_is_the_crop_from_its_corner_turned():
 
 def test_tokens_of_one_place_hold_the_same_voxels_under_every_flip():
     views, x = drawn(), crops()
-    patches = patchify(cut_views(x, views, VIEW, PATCH), PATCH).unflatten(0, (COUNT, BATCH))
-    values = patches.flatten(3).sort(dim=3).values
+    patches = cut_patches(x, views, VIEW, PATCH).unflatten(0, (COUNT, BATCH))
+    values = patches.sort(dim=3).values
     places = cells(views, VIEW, GRID)
     (others, some), total = (places[:, :2], places[:, 2:]), 5 * 4 * 6
-    found, met = meet(values[:2], others, some, total)
+    found, met = Told.by(values[:2], others, total).at(some)
     assert found.shape == (2, BATCH, 24, values.shape[-1])
     assert torch.equal(found[met], values[2:][met]) and found[~met].eq(0).all()
     overlap = [[len(set(v.tolist()) & set(other.flatten().tolist())) for v in own] for own, other in
@@ -82,18 +84,23 @@ def test_tokens_of_one_place_hold_the_same_voxels_under_every_flip():
 def test_where_several_views_meet_their_mean_is_told():
     theirs, mine = torch.tensor([[[0, 1], [1, 2]]]), torch.tensor([[[1, 2, 3]]])
     values = torch.tensor([[[[1.0], [2.0]]], [[[4.0], [8.0]]]])
-    found, met = meet(values, theirs, mine, 4)
+    found, met = Told.by(values, theirs, 4).at(mine)
     assert found.flatten().tolist() == [3.0, 8.0, 0.0] and met.flatten().tolist() == [True, True, False]
 
 
 def test_corruption_changes_what_it_names_and_nothing_else():
     views, x = drawn(), crops()
-    clean = cut_views(x, views, VIEW, PATCH)
+    clean = cut_patches(x, views, VIEW, PATCH)
     kinds = views.corruption.transpose(0, 1).flatten(0, 1)
-    noise, other = torch.full_like(clean, -1), torch.full_like(clean, -2)
-    patches = patchify(corrupt(clean, kinds, VIEW, noise, other), PATCH)
-    assert torch.equal(patches[kinds == CLEAN], patchify(clean, PATCH)[kinds == CLEAN])
-    assert patches[kinds == NOISE].eq(-1).all() and patches[kinds == SWAPPED].eq(-2).all()
+    seen, which = corrupt(clean, kinds, replaced(VIEW, 0.5, 0.25), fixed=False)
+    assert torch.equal(seen[kinds == CLEAN], clean[kinds == CLEAN])
+    assert torch.equal(seen[kinds == SWAPPED], clean.roll(1, 0)[kinds == SWAPPED])
+    noise = seen[kinds == NOISE]
+    assert noise.numel() == 12 * 9 * 128 and abs(noise.mean()) < 0.05 and abs(noise.std() - 1) < 0.05
+    hidden = torch.zeros_like(kinds, dtype=torch.bool).scatter(1, which, True)
+    assert torch.equal(hidden, kinds != CLEAN)
+    again = [corrupt(clean, kinds, replaced(VIEW, 0.5, 0.25), fixed=True)[0] for _ in range(2)]
+    assert torch.equal(*again) and not torch.equal(again[0], seen)
 
 
 def test_a_view_larger_than_the_crop_is_refused():

@@ -10,9 +10,12 @@ from two_ranks import run_ranks
 
 from studykit.masking import upsample_mask
 from studykit.methods import build_method
-from studykit.methods.views import Views, cut_views
+from studykit.methods.views import CLEAN, Views, corrupt, cut_patches
 from studykit.metrics.collapse import CollapseSigns
 from studykit.metrics.compute import count_flops
+from studykit.models.vit import VisionTransformer
+from studykit.training import guard
+from studykit.training.loop import train
 from studykit.training.records import read_records
 
 
@@ -82,6 +85,28 @@ def test_each_loss_can_be_left_out_and_the_others_stay(left_out):
     assert not [n for n, p in method.named_parameters() if p.requires_grad and p.grad is None]
 
 
+def test_painting_alone_has_no_teacher_and_costs_what_the_student_costs():
+    method = built(class_weight=0.0, patch_weight=0.0)
+    assert {name.partition(".")[0] for name in method.state_dict()} == {"model", "paint_head"}
+    method.begin_step(1, 10)
+    assert set(terms_of(method)) == {"paint"}
+    read, shapes = VisionTransformer.read, []
+
+    def noting(model, patches, grid):
+        shapes.append((model is method.model, *patches.shape[:2]))
+        return read(model, patches, grid)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(VisionTransformer, "read", noting)
+        terms_of(method)
+        assert shapes == [(True, 4, 27), (True, 4, 8)]
+        for left_out in ("class", "patch"):
+            method = built(**{f"{left_out}_weight": 0.0, "paint_weight": 0.0})
+            shapes.clear()
+            terms_of(method)
+            assert shapes == [(False, 4, 27), (True, 4, 27), (True, 4, 8)]
+
+
 def test_weights_scale_their_losses():
     one, half = terms_of(built()), terms_of(built(patch_weight=0.5))
     torch.testing.assert_close(half["patch"], 0.5 * one["patch"])
@@ -89,15 +114,13 @@ def test_weights_scale_their_losses():
 
 
 def test_painting_is_scored_where_something_was_replaced_and_nowhere_else():
-    method = built(class_weight=0.0, patch_weight=0.0, local_views=0)
-    whole = terms_of(method)["paint"]
-    paint = method._paint
-    kinds = method._views(drawn(method))[0][0].corruption.transpose(0, 1).flatten(0, 1)
-    clean = upsample_mask((kinds == 0).unflatten(1, method.view), method.patch_size)
-    method._paint = lambda tokens, grid: torch.where(clean, 1e6, paint(tokens, grid))
-    torch.testing.assert_close(terms_of(method)["paint"], whole)
-    method._paint = lambda tokens, grid: torch.where(clean, paint(tokens, grid), 1e6)
-    assert terms_of(method)["paint"] > 1e5
+    method = built(class_weight=0.0, patch_weight=0.0, local_views=0).eval()
+    views = method._views(drawn(method))[0][0]
+    clean = cut_patches(crops(), views, method.view, method.patch_size)
+    kinds = views.corruption.transpose(0, 1).flatten(0, 1)
+    seen, _ = corrupt(clean, kinds, method.replaced[method.view], fixed=True)
+    error = (method.paint_head(method.model.read(seen, method.view)[1]) - clean).abs()
+    torch.testing.assert_close(terms_of(method)["paint"], error[kinds != CLEAN].mean())
 
 
 def test_of_a_student_that_sees_what_its_teacher_sees_the_patch_loss_is_the_teachers_entropy():
@@ -105,10 +128,11 @@ def test_of_a_student_that_sees_what_its_teacher_sees_the_patch_loss_is_the_teac
     method = built(local_views=0, student_temperature=0.04)
     x, views = crops(), method._views(drawn(method))[0][0]
     still = Views(*(torch.zeros_like(part) for part in views))
-    clean = cut_views(x, still, method.view, method.patch_size)
+    clean = cut_patches(x, still, method.view, method.patch_size)
     entropy = torch.special.entr(method._told(clean, 2)["patch"]).sum(-1).mean()
+    assert method(x, still.pack())["patch"] > entropy
+    method.replaced[method.view] = (0, 0)
     torch.testing.assert_close(method(x, still.pack())["patch"], entropy)
-    assert method(x, drawn(method))["patch"] > entropy
 
 
 def test_reconstruction_keeps_what_is_visible_and_does_not_see_the_rest():
@@ -168,7 +192,10 @@ def awake():
 
 def signs_of(method):
     signs = method.eval().vital_signs(crops(batch=8))
-    return CollapseSigns(**{name.removeprefix("class/"): value for name, value in signs.items()})
+    own = {name.removeprefix("class/"): v for name, v in signs.items() if name.startswith("class/")}
+    found = CollapseSigns(**own)
+    assert signs == found.records("class")
+    return found
 
 
 def test_vital_signs_tell_both_ends_of_collapse():
@@ -180,6 +207,22 @@ def test_vital_signs_tell_both_ends_of_collapse():
     for head in (uniform.class_head, uniform.teacher["class_head"]):
         torch.nn.init.ones_(head.prototypes)
     assert signs_of(uniform).collapsed == "uniform"
+
+
+@pytest.mark.parametrize("end", ["constant", "uniform"])
+def test_a_training_that_ends_collapsed_is_told_by_its_own_signs(tmp_path: Path, monkeypatch, end):
+    monkeypatch.setattr(guard, "JUDGED_FROM", 3)
+    method = awake()
+    if end == "constant":
+        torch.nn.init.zeros_(method.model.encoder.patch_embedding.weight)
+    else:
+        torch.nn.init.ones_(method.class_head.prototypes)
+        torch.nn.init.ones_(method.teacher["class_head"].prototypes)
+    held_out = crops(batch=8)
+    arguments = {"folder": tmp_path, "seed": 3, "device": "cpu"}
+    settings = config(steps=3, **STILL)
+    ended = train(method, Crops(8), settings, evaluate=lambda m: m.vital_signs(held_out), **arguments)
+    assert ended.state == "collapsed" and end in ended.message
 
 
 def test_there_are_no_signs_without_a_class_loss_or_of_two_crops():

@@ -9,6 +9,7 @@ from studykit.models.encoder_decoder import EncoderDecoder
 SIZES = {
     "nnformer": {"embed_dim": 12, "num_heads": (1, 1, 1, 1), "window_size": (2, 2, 2, 1)},
     "unet": {"channels": (4, 6, 8)},
+    "unetr": {"patch_size": 8, "embed_dim": 12, "depth": 3, "num_heads": 2, "feature_size": 4},
     "residual-unet": {"widths": (4, 6), "stem_stride": 2},
     "swin-unetr": {"feature_size": 6, "depths": (1, 1), "num_heads": (1, 2), "window_size": 3},
     "unet-transformer": {"channels": (4, 6, 8), "depth": 1},

@@ -122,6 +122,12 @@ def test_interrupted_goes_on_and_diverged_does_not(store: RunStore) -> None:
     assert store.execute(CONFIG, "toy/mae", lambda run: Ended()).state == "done"
 
 
+def test_collapsed_is_an_end_of_its_own(store: RunStore) -> None:
+    assert store.execute(CONFIG, "toy/volta", lambda run: Ended("collapsed", "constant")).state == "collapsed"
+    assert store.execute(CONFIG, "toy/volta", refuse).status.message == "constant"
+    assert store.clean(["diverged", "done"]) == [] and len(store.clean(["collapsed"])) == 1
+
+
 def test_error_is_told_raised_and_tried_again(store: RunStore) -> None:
     def fail(run: Run) -> Ended:
         (run.folder / "checkpoint.pt").write_text("of step 6")
@@ -149,7 +155,7 @@ def test_ctrl_c_is_an_interruption(store: RunStore) -> None:
 
 
 def test_unknown_ending_is_refused(store: RunStore) -> None:
-    with pytest.raises(ValueError, match="ended 'finished'; known: interrupted, done, diverged"):
+    with pytest.raises(ValueError, match="ended 'finished'; known: interrupted, done, diverged, collapsed"):
         store.execute(CONFIG, "toy/mae", lambda run: Ended("finished"))
     assert store.open(CONFIG, "toy/mae").state == "error"
 

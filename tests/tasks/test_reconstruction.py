@@ -60,3 +60,17 @@ def test_the_parts_of_the_error_add_up_to_it(small):
     together = parts["brightness"] + parts["contrast"] + parts["structure"]
     assert together == pytest.approx(hidden_error(painted, crops, masks).mean().item(), rel=1e-4)
     assert 0 <= parts["decorrelation"] <= 2
+
+
+def test_a_method_that_does_not_paint_is_validated_by_its_own_loss(small):
+    options = {"img_size": 12, "crop_size": 16, "patch_size": 4, "embed_dim": 24, "depth": 1, "num_heads": 2}
+    own = {"paint_weight": 0.0, "prototypes": 16, "head_dim": 8, "local_views": 1}
+    run = small.execute(config(method="volta", options=options | own, recipe=small.recipe))
+    last = run.metrics.iloc[-1]
+    assert last["val/error"] == pytest.approx(last["val/loss/class"] + last["val/loss/patch"])
+    method = trained_method(run).eval()
+    crops, _ = reconstruction.held_out_crops(small.prepared, small.recipe)
+    with pytest.raises(ValueError, match="paints nothing"):
+        method.reconstruct(crops, reconstruction.held_out_masks(method, small.recipe, len(crops)))
+    again = reconstruction._own_loss(method, crops, small.recipe, 2)
+    assert again(method) == again(method)  # the draws are fixed

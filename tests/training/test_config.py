@@ -22,6 +22,11 @@ from studykit.training.config import OPTIMIZERS, TrainingConfig
         ({"lr": float("nan")}, "lr is nan"),
         ({"min_lr": 1.0}, "min_lr is 1.0, it must be between 0 and lr = 0.01"),
         ({"weight_decay": -0.1}, "weight_decay is -0.1"),
+        ({"weight_decay_end": 0.0}, "weight_decay_end is 0.0, it must be None, or above 0"),
+        (
+            {"weight_decay_end": 0.4, "weight_decay": 0.0},
+            "weight_decay_end is 0.4, it must be None, or above",
+        ),
         ({"betas": (0.9, 1.0)}, "betas is"),
         ({"clip_norm": 0}, "clip_norm is 0"),
         ({"precision": "fp16"}, "precision is 'fp16', it must be one of fp32, bf16"),
@@ -55,7 +60,7 @@ def test_every_optimizer_is_taken_without_weight_decay(name: str) -> None:
 
 
 def test_settings_that_came_later_are_no_part_of_the_identity_at_their_default() -> None:
-    later = {"optimizer", "trust_clip", "keep_best"}
+    later = {"optimizer", "trust_clip", "keep_best", "weight_decay_end"}
     settings = config()
     assert settings.identity() == {k: v for k, v in asdict(settings).items() if k not in later}
     assert asdict(settings).keys() >= later
@@ -66,4 +71,5 @@ def test_settings_that_came_later_are_part_of_it_elsewhere() -> None:
     assert conducted.identity().keys() - config().identity().keys() == {"optimizer"}
     assert config(trust_clip=50.0).identity()["trust_clip"] == 50.0
     assert config(keep_best=True).identity()["keep_best"] is True
+    assert config(weight_decay_end=0.4).identity()["weight_decay_end"] == 0.4
     assert TrainingConfig.from_dict(conducted.identity()) == conducted

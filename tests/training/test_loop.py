@@ -20,9 +20,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from toy_training import ToyBatches, ToyMethod, config, send_self, train_toy
 
 from studykit.runs.store import Run, RunStore
-from studykit.training import loop
+from studykit.training import loop, step
 from studykit.training.checkpoint import BEST, SNAPSHOTS, CheckpointError, load_weights, snapshot_name
 from studykit.training.config import TrainingConfig
+from studykit.training.guard import JUDGED_FROM
+from studykit.training.loop import Outcome
+from studykit.training.optimizers import build_optimizer
 from studykit.training.records import read_records
 from studykit.training.step import OutOfMemoryError
 
@@ -406,3 +409,66 @@ def test_snapshots_keep_the_weights_of_their_step(tmp_path: Path, whole: tuple[P
         assert torch.equal(weights[name], value)
     halfway, _ = load_weights(folder / snapshot_name(6))
     assert not torch.equal(halfway["head.weight"], weights["head.weight"])
+
+
+def ending_with(tmp_path: Path, steps: int, **signs: float) -> Outcome:
+    def looked(method: torch.nn.Module) -> dict[str, float]:
+        return {"error": 0.0, **{f"collapsed/{end}": value for end, value in signs.items()}}
+
+    settings = config(steps=steps, eval_every=steps, checkpoint_every=steps)
+    return train_toy(tmp_path, settings, evaluate=looked)[0]
+
+
+@pytest.mark.parametrize("end", ["constant", "uniform"])
+def test_a_training_that_ends_collapsed_says_so_and_keeps_its_weights(tmp_path: Path, end: str) -> None:
+    signs = {"constant": 0.0, "uniform": 0.0}
+    outcome = ending_with(tmp_path, JUDGED_FROM, **{**signs, end: 1.0})
+    assert (outcome.state, outcome.step) == ("collapsed", JUDGED_FROM)
+    assert outcome.message == f"features collapsed, {end}, by the signs of the last validation"
+    assert (tmp_path / "checkpoint.pt").exists()
+    again = ending_with(tmp_path, JUDGED_FROM, **signs)
+    assert again.state == "collapsed", "found at its end, it is what it was"
+
+
+def test_too_short_or_healthy_a_training_is_done(tmp_path: Path) -> None:
+    assert ending_with(tmp_path / "short", JUDGED_FROM - 1, constant=1.0).state == "done"
+    assert ending_with(tmp_path / "healthy", JUDGED_FROM, constant=0.0).state == "done"
+
+
+def test_what_collapsed_on_the_way_and_recovered_is_done(tmp_path: Path) -> None:
+    seen = iter([1.0, 1.0, 0.0])
+    settings = config(steps=JUDGED_FROM, eval_every=JUDGED_FROM // 2, checkpoint_every=JUDGED_FROM)
+    outcome, _ = train_toy(tmp_path, settings, evaluate=lambda method: {"collapsed/uniform": next(seen)})
+    assert outcome.state == "done"
+
+
+def test_weight_decay_goes_along_its_cosine_and_spares_whom_it_spared(tmp_path: Path) -> None:
+    rising = config(steps=8, weight_decay=0.04, weight_decay_end=0.4)
+    seen = []
+
+    class Noting(ToyMethod):
+        def begin_step(self, step: int, steps: int) -> None:
+            seen.append([group["weight_decay"] for group in optimizers[0].param_groups])
+
+    optimizers = []
+
+    def noted(*arguments: object) -> torch.optim.Optimizer:
+        optimizers.append(build_optimizer(*arguments))
+        return optimizers[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(step, "build_optimizer", noted)
+        train_toy(tmp_path / "whole", rising, method=Noting())
+    decayed = [after[0] for after in [*seen[1:], [optimizers[0].param_groups[0]["weight_decay"]]]]
+    expected = [0.22 - 0.18 * math.cos(math.pi * number / 8) for number in range(8)]
+    assert decayed == pytest.approx(expected) and all(groups[1] == 0 for groups in seen)
+
+
+def test_a_rising_weight_decay_goes_on_after_a_stop_and_changes_what_is_learnt(tmp_path: Path) -> None:
+    rising = config(weight_decay=0.04, weight_decay_end=4.0)
+    _, whole = train_toy(tmp_path / "whole", rising)
+    train_toy(tmp_path / "parts", rising, batches=ToyBatches(before=send_self(signal.SIGTERM, 7)))
+    _, resumed = train_toy(tmp_path / "parts", rising)
+    assert_same_weights(whole, resumed)
+    _, level = train_toy(tmp_path / "level", config(weight_decay=0.04))
+    assert whole.head.weight.norm() < level.head.weight.norm()

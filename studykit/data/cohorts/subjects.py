@@ -113,7 +113,8 @@ class CohortSettings:
         name: what messages call it; two cohorts that differ in nothing else have the same volumes.
         templates: names, all heads or all bodies; see :data:`studykit.data.cohorts.templates.TEMPLATES`.
         scanners: names or :class:`~studykit.data.cohorts.scanners.Scanner` objects.
-        structures: what is labelled; default all of the anatomy. The field of view is centred on them.
+        structures: what is labelled; default all of the anatomy.
+        centre: structures that the field of view is centred on; default the labelled ones.
         united: (class, structures) pairs of structures that share a label; each other one has its own.
         shape: voxels along X, Y, Z.
         variation: default the anatomy's.
@@ -129,6 +130,7 @@ class CohortSettings:
     scanners: tuple[str | Scanner, ...] = ("t1",)
     groups: tuple[Group, ...] = (Group("all"),)
     structures: tuple[str, ...] = ()
+    centre: tuple[str, ...] = ()
     spacing_mm: float = 2.0
     shape: tuple[int, int, int] = (96, 112, 96)
     seed: int = 0
@@ -146,7 +148,7 @@ class CohortSettings:
             )
         known = STRUCTURES[self.anatomy]
         pairs = [pair for group in self.groups for pair in group.structures] + list(self.drawn.structures)
-        for name in [*self.structures, *(name for name, _ in pairs)]:
+        for name in [*self.structures, *self.centre, *(name for name, _ in pairs)]:
             if name not in known:
                 raise ValueError(f"a {self.anatomy} has no structure {name!r}; known: {', '.join(known)}")
         lists = {

@@ -1,7 +1,8 @@
 """Real label maps made ready to draw subjects from, see :mod:`studykit.data.cohorts.cohort`.
 
 Heads: FreeSurfer's labels of an ABIDE subject, and three atlases in MNI space on the average head of that
-space. Bodies: two CTs with TotalSegmentator's labels.
+space, and the cortex and deep grey matter of six donors of the Allen Human Brain Atlas, with a head built
+around each (:mod:`.ribbons`). Bodies: two CTs with TotalSegmentator's labels.
 """
 
 import json
@@ -14,11 +15,13 @@ from numpy.typing import NDArray
 
 from studykit import atomic
 from studykit.data.cohorts.regions import REGIONS, STRUCTURES, body_regions, head_regions
+from studykit.data.cohorts.ribbons import RIBBON_VERSION, ribbon_head
+from studykit.data.cohorts.ribbons import SCHEME as RIBBON
 from studykit.data.cohorts.structures import SCHEMES, structure_index
 from studykit.data.files.archives import fetch
 from studykit.data.files.digests import text_sha256
 from studykit.data.files.refs import VolumeRef
-from studykit.data.files.samples import ATLASES, BODIES, HEADS, Sample
+from studykit.data.files.samples import ATLASES, BODIES, DONORS, HEADS, Sample
 from studykit.data.volumes.foreground import bounding_box, find_foreground
 from studykit.data.volumes.grids import resample, resample_by_label
 from studykit.data.volumes.volumes import CT_AIR_HU, read_labels, read_volume
@@ -31,6 +34,9 @@ VOXEL_MM = {"head": 1.0, "body": 1.5}
 MARGIN_MM = 4.0
 MNI_SHRINK = 0.93
 """MNI space is larger than the heads it stands for: this brings its 1.85 litres inside the skull to 1.5."""
+DONOR_SHRINK = (0.954, 1.0, 0.868, 0.868, 0.868, 0.868)
+"""Two donors' maps are in a space of their own and four on the grid of MNI space: this brings each one's
+cerebrum, gaps included, to 1.05 litres, so that a head's size says nothing of its template."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,10 @@ _SOURCES = {
     **{
         sample.subject: TemplateSource(sample, "head", scheme, contours=False, shrink=MNI_SHRINK)
         for sample, scheme in zip(ATLASES, ("freesurfer", "neuromorphometrics", "hammers"), strict=True)
+    },
+    **{
+        sample.subject: TemplateSource(sample, "head", RIBBON, shrink=shrink)
+        for sample, shrink in zip(DONORS, DONOR_SHRINK, strict=True)
     },
     **{
         sample.subject: TemplateSource(sample, "body", "totalsegmentator")
@@ -135,6 +145,7 @@ def load_template(name: str, cache: Path | None = None) -> Template:
     members = (source.sample.member, source.sample.labels)
     refs = tuple(VolumeRef(path, (member,), source.sample.archive.sha256) for member in members)
     identity = [TEMPLATE_VERSION, *(ref.content_key() for ref in refs), source.scheme, source.contours]
+    identity += [RIBBON_VERSION] if source.scheme == RIBBON else []
     key = text_sha256(json.dumps([*identity, VOXEL_MM[source.anatomy], source.shrink]))[:32]
     file = cache / "templates" / f"{key}.npz"
     if not file.exists():
@@ -157,6 +168,8 @@ def _read(name: str, file: Path, key: str) -> Template:
 def _build(source: TemplateSource, image_ref: VolumeRef, labels_ref: VolumeRef) -> NDArray[np.uint8]:
     volume = read_volume(image_ref)
     labels = read_labels(labels_ref, volume, source.sample.labels_fit)
+    if source.scheme == RIBBON:
+        return ribbon_head(labels, VOXEL_MM[source.anatomy] * source.shrink)
     known = STRUCTURES[source.anatomy]
     held = [name for name in known if name in SCHEMES[source.scheme]]
     number = np.array([0, *(1 + known.index(name) for name in held)], dtype=np.uint8)

@@ -89,7 +89,7 @@ def _files(root: Path, files: Sequence[Path], told: Told) -> tuple[list[Subject]
             Subject(
                 readable(ids[path.relative_to(root)]),
                 VolumeRef(path),
-                None if label is None else VolumeRef(label),
+                None if label is None else VolumeRef(label, other_side=found.right.get(path)),
                 _channel_modality(path, listed) if path in cases else _modality(stem(path)),
                 note=note,
             )

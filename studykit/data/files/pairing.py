@@ -2,7 +2,9 @@
 
 Label maps lie in a folder of their own beside the images' (``labelsTr`` beside ``imagesTr``, ``labels``
 beside ``images``, ``label`` beside ``img``, …), or are told by their names: ``case_seg``, ``case-label``,
-``segmentation-12`` beside ``volume-12``, ``segmentation`` beside ``imaging``.
+``segmentation-12`` beside ``volume-12``, ``segmentation`` beside ``imaging``. Where the masks of left and
+right are two files, as in HarP (``case_L`` and ``case_R``, ``case_hippocampus_left_mask``), both are the
+image's.
 """
 
 import re
@@ -35,6 +37,12 @@ _SESSION = re.compile(r"(?:^|[/_])(ses-[A-Za-z0-9]+)", re.IGNORECASE)
 _ENTITY = re.compile(r"(?:^|_)(acq|ce|rec|dir|run|split|part|chunk|res)-([A-Za-z0-9]+)")
 _SPACE = re.compile(r"(?:^|_)space-([A-Za-z0-9]+)")
 _SEPARATOR = re.compile(r"[_\-. ]+")
+_SIDED = re.compile(
+    r"(?P<case>.+?)[_\-. ]+(?:(?:hippocampus|hippocampal|hippo)[_\-. ]+)?"
+    r"(?P<mark>(?:mask|msk|label|seg)[_\-. ]+)?(?P<side>left|right|l|r|lh|rh)"
+    r"(?P<last>[_\-. ]+(?:mask|msk|label|seg))?",
+    re.IGNORECASE,
+)
 _NUMBERED = re.compile(r"([a-z]+)(\d+.*)", re.IGNORECASE)
 
 
@@ -44,11 +52,13 @@ class Pairing:
 
     Attributes:
         labels: image → its label map, None without.
+        right: image → the mask of the right side, where ``labels`` has that of the left alone.
         spare: image → further label maps that would fit.
         unused: files that are no image, and label maps of none.
     """
 
     labels: Mapping[Path, Path | None]
+    right: Mapping[Path, Path]
     spare: Mapping[Path, tuple[Path, ...]]
     unused: tuple[Unused, ...]
 
@@ -62,7 +72,7 @@ def pair(files: Sequence[Path], root: Path, cases: Mapping[Path, str]) -> Pairin
     """
     homes = _homes(files)
     maps: dict[object, list[Path]] = defaultdict(list)
-    images, reasons = [], {}
+    images, reasons, right = [], {}, {}
     labels, spare, stages = _freesurfer(files)
     reasons |= dict.fromkeys(stages, "is another stage of FreeSurfer's")
     taken = {*labels, *labels.values(), *(path for more in spare.values() for path in more), *stages}
@@ -82,13 +92,17 @@ def pair(files: Sequence[Path], root: Path, cases: Mapping[Path, str]) -> Pairin
             reasons[path] = "is a label map, and no image fits it"
     for path in images:
         fitting = _fitting(path, root, homes, maps, cases.get(path, stem(path)))
+        if sides := _two_sides(path, fitting):
+            fitting, right[path] = [sides[0]], sides[1]
         labels[path], spare[path] = (fitting[0] if fitting else None), tuple(fitting[1:])
     for path, more in spare.items():
         for label in more:
             reasons[label] = f"is a label map; {path.name} has {labels[path].name}"
-    for label in labels.values():
+    for label in (*labels.values(), *right.values()):
         reasons.pop(label, None)
-    return Pairing(labels, spare, tuple(Unused(path, reason) for path, reason in sorted(reasons.items())))
+    return Pairing(
+        labels, right, spare, tuple(Unused(path, reason) for path, reason in sorted(reasons.items()))
+    )
 
 
 def _freesurfer(
@@ -125,6 +139,21 @@ def bare(name: str) -> str:
     return "" if name.lower() in words else case_of(name).casefold()
 
 
+def _two_sides(image: Path, fitting: Sequence[Path]) -> tuple[Path, Path] | None:
+    """The left and the right mask among an image's, where there is one of each, named alike."""
+    if len(fitting) < 2 or _SIDED.fullmatch(stem(image)):
+        return None
+    matches = {path: _SIDED.fullmatch(stem(path)) for path in fitting}
+    sided = {path: match for path, match in matches.items() if match}
+    same = stem(image).casefold()
+    sided = {p: m for p, m in sided.items() if m["case"].casefold() == same} or sided
+    left, right = ([p for p, m in sided.items() if m["side"][0].lower() == side] for side in "lr")
+    if len(left) != 1 or len(right) != 1:
+        return None
+    names = {sided[path]["case"].casefold() for path in (*left, *right)}
+    return (left[0], right[0]) if len(names) == 1 else None
+
+
 def _homes(files: Sequence[Path]) -> dict[Path, tuple[Path, str]]:
     """Folder of label maps → the folder of their images, and the other way round: (partner, role)."""
     folders = {parent for path in files for parent in path.parents}
@@ -150,9 +179,16 @@ def _label_keys(path: Path, root: Path, homes: Mapping[Path, tuple[Path, str]]) 
     home, name = _home(path, homes), stem(path)
     if home is not None and home[2] == "labels":
         beside = home[1] / path.parent.relative_to(home[0])
-        return [(beside, name.casefold()), (beside, bare(name))]
+        own = _SIDED.fullmatch(name)
+        names = (name.casefold(), bare(name), *((own["case"].casefold(), bare(own["case"])) if own else ()))
+        return [(beside, key) for key in dict.fromkeys(names)]
     base, last = _split_last(name)
     head, separated, _ = _split_first(name)
+    own = _SIDED.fullmatch(name)
+    if own and (own["mark"] or own["last"]):
+        names = (_split_last(name)[0].casefold(), own["case"].casefold(), bare(own["case"]))
+        key = _bids_key(path, root)
+        return [key] if key else [(path.parent, key) for key in dict.fromkeys(names)]
     if OTHER_MASKS.search(name) or not (
         last.lower() in LABEL_WORDS or (separated and head.lower() in LABEL_WORDS)
     ):

@@ -39,6 +39,7 @@ class VolumeRef:
             wrong.
         frame: index on the last axis of a 4-D file; None for a 3-D file.
         raw: layout of a headerless buffer; None for a known format.
+        other_side: the right one of two masks of one structure; ``path`` is the left one then.
     """
 
     path: Path
@@ -47,6 +48,7 @@ class VolumeRef:
     affine: Affine | None = None
     frame: int | None = None
     raw: RawGrid | None = None
+    other_side: Path | None = None
 
     @property
     def name(self) -> str:
@@ -63,7 +65,7 @@ class VolumeRef:
             text = str(self.path / self.parts[0])
         elif self.parts:
             text += f" ({len(self.parts)} files)"
-        text = readable(text)
+        text = readable(text if self.other_side is None else f"{text} with {self.other_side.name}")
         return text if self.frame is None else f"{text}[frame {self.frame}]"
 
     @property
@@ -117,6 +119,8 @@ class VolumeRef:
         else:
             content = [file_sha256(self.path, memory)]
             content += [file_sha256(path, memory) for path in detached_data(self.path) if path.is_file()]
+        if self.other_side is not None:
+            content += ["other side", VolumeRef(self.other_side).content_key(memory)]
         raw = None if self.raw is None else asdict(self.raw)
         return text_sha256(repr((content, self.suffix, self.affine, self.frame, raw)))
 

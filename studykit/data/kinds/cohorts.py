@@ -4,18 +4,30 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from studykit.data.cohorts.designs import COHORT, DESIGNS, Design, cohort_settings, read_cohort_name
+from studykit.data.cohorts.designs import (
+    COHORT,
+    DESIGNS,
+    Design,
+    cohort_settings,
+    read_cohort_name,
+    traits_of_group,
+)
 from studykit.data.files import samples
 from studykit.data.files.archives import Archive
+from studykit.data.files.traits import Traits
 from studykit.data.kinds.kind import MadeKind, Source, megabytes
 
 if TYPE_CHECKING:
     from studykit.data.volumes.cache import Prepared
 
+TRUTH_SPACING_MM = 4.0
+"""Of the volumes that are not made when only the truth about the subjects is asked; any would do."""
+
 
 class Cohorts(MadeKind):
     prefix = COHORT
     labelled = True
+    with_traits = tuple(f"{COHORT}{design.name}/SCANNER:N" for design in DESIGNS.values() if design.traits)
 
     def lines(self) -> tuple[Source, ...]:
         return tuple(_line(design) for design in DESIGNS.values())
@@ -35,18 +47,33 @@ class Cohorts(MadeKind):
     def classes(self, name: str, cache: Path) -> Mapping[int, str]:
         return dict(enumerate(read_cohort_name(name).design.classes, start=1))
 
+    def traits(self, name: str, cache: Path) -> Traits | None:
+        from studykit.data.cohorts.subjects import draw_subjects
+
+        design = read_cohort_name(name).design
+        if not design.traits:
+            return None
+        plans = draw_subjects(cohort_settings(name, spacing_mm=TRUTH_SPACING_MM))
+        return Traits(
+            {trait.name: trait.values for trait in design.traits},
+            {plan.id: traits_of_group(design, plan.group) for plan in plans},
+            scanner={plan.id: plan.scanner.name for plan in plans},
+            template={plan.id: plan.template for plan in plans},
+        )
+
 
 def _archives(design: Design) -> tuple[Archive, ...]:
-    table = (*samples.ATLASES, *samples.BODIES)
+    table = (*samples.ATLASES, *samples.DONORS, *samples.BODIES)
     return tuple(sample.archive for sample in table if sample.subject in design.templates)
 
 
 def _line(design: Design) -> Source:
+    differ = "".join(f"; {trait.name}: {' or '.join(trait.values)}" for trait in design.traits)
     sides = " x ".join(f"{side:g}" for side in design.field_mm)
     return Source(
         f"{COHORT}{design.name}/SCANNER:N",
         f"N synthetic {design.name}, {sides} mm, labelled: {', '.join(design.classes)}; SCANNER is one of "
-        f"{', '.join(design.scanners)}",
+        f"{', '.join(design.scanners)}, or several joined by +{differ}",
         None,
         megabytes(_archives(design)),
         "the label maps', partly non-commercial: do not redistribute",

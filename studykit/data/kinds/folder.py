@@ -7,6 +7,7 @@ from pathlib import Path
 from studykit.data.files.folder import survey
 from studykit.data.files.listing import LISTING, read_classes
 from studykit.data.files.refs import Collection
+from studykit.data.files.traits import Traits, folder_traits
 from studykit.data.kinds.kind import Source, SourceKind
 
 
@@ -14,6 +15,7 @@ class Folder(SourceKind):
     prefix = "folder:"
     origin = "own"
     labelled = True
+    with_traits = ("folder:PATH",)
 
     def lines(self) -> tuple[Source, ...]:
         return (
@@ -41,6 +43,10 @@ class Folder(SourceKind):
     def classes(self, name: str, cache: Path) -> Mapping[int, str] | None:
         listing = self.path(name) / LISTING
         return read_classes(listing) if listing.is_file() else None
+
+    def traits(self, name: str, cache: Path) -> Traits:
+        root = self.path(name)
+        return folder_traits(root, [subject.id for subject in survey(root).subjects])
 
 
 KIND = Folder()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from studykit.data.files.archives import Archive, fetch_all
 from studykit.data.files.digests import text_sha256
 from studykit.data.files.refs import Collection, Subject
+from studykit.data.files.traits import Traits
 
 if TYPE_CHECKING:
     from studykit.data.volumes.cache import Prepared
@@ -44,11 +45,13 @@ class SourceKind:
         prefix: what the names of its sources start with.
         origin: one of :data:`ORIGINS`.
         labelled: whether its volumes are labelled by one set of classes.
+        with_traits: names of its lines whose sources have :meth:`traits`.
     """
 
     prefix: ClassVar[str]
     origin: ClassVar[Literal["sample", "made", "public", "own"]]
     labelled: ClassVar[bool] = False
+    with_traits: ClassVar[tuple[str, ...]] = ()
 
     def lines(self) -> tuple[Source, ...]:
         """Its lines of the registry; needs no network."""
@@ -109,6 +112,14 @@ class SourceKind:
 
         Raises:
             ValueError: a declaration that cannot be read.
+        """
+        return None
+
+    def traits(self, name: str, cache: Path) -> Traits | None:
+        """Labels of the subjects themselves, such as sex; None where the source has none.
+
+        Raises:
+            ValueError: a table that cannot be read or does not fit the subjects.
         """
         return None
 

@@ -5,7 +5,7 @@ superior (RAS+). An oblique volume keeps its own axes, named after the nearest a
 keeps the tilt.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, Literal
 
@@ -153,13 +153,17 @@ def look_at_volume(ref: VolumeRef) -> tuple[Volume, tuple[float, float]]:
 def read_labels(ref: VolumeRef, like: Volume, fit: str = "grid") -> NDArray[np.int32]:
     """Read a label map (X, Y, Z) on the grid of ``like``.
 
-    With ``fit="affine"`` it is first resampled onto that grid, nearest neighbour, 0 outside.
+    With ``fit="affine"`` it is first resampled onto that grid, nearest neighbour, 0 outside. Of two masks of
+    one structure's sides it is 1 where either is not 0.
 
     Raises:
         BadVolume: on another grid, values that are no whole numbers, or a file that cannot be read.
     """
     from scipy import ndimage
 
+    if ref.other_side is not None:
+        sides = (replace(ref, other_side=None), VolumeRef(ref.other_side))
+        return np.logical_or(*(read_labels(side, like, fit) > 0 for side in sides)).astype(np.int32)
     if fit not in ("grid", "affine"):
         raise ValueError(f"unknown fit {fit!r}; known: grid, affine")
     array, affine = _checked(ref)

@@ -34,3 +34,11 @@ def test_unknown_names_and_incomplete_scanners_are_refused():
         replace(t1, noise=-0.1)
     with pytest.raises(ValueError, match="resolutions positive"):
         replace(t1, resolution_mm=(1.0, 0.0, 1.0))
+
+
+def test_the_site_kept_for_tests_is_the_odd_one():
+    a, b, c = (find_scanner(f"site-{letter}") for letter in "abc")
+    contrast = [dict(site.means)["white matter"] - dict(site.means)["grey matter"] for site in (a, b, c)]
+    assert contrast[2] < min(contrast[:2]) and c.noise > max(a.noise, b.noise)
+    assert max(c.resolution_mm) > 2 * max(a.resolution_mm + b.resolution_mm)
+    assert {site.modality for site in (a, b, c)} == {"T1w"} and a.means != b.means

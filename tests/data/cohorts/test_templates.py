@@ -6,6 +6,7 @@ import pytest
 from studykit.data.cohorts import templates
 from studykit.data.cohorts.regions import REGIONS
 from studykit.data.cohorts.templates import TEMPLATES, Template, load_template, template_source
+from studykit.data.files.samples import DONORS
 
 
 def test_masks_and_volumes_go_by_structure():
@@ -75,3 +76,29 @@ def test_a_ct_becomes_a_trunk_with_shelled_vertebrae():
         assert 0.05 < bone / (marrow + bone) < 0.6, name
     body = (template.regions > 0).mean()
     assert 0.4 < body < 0.95
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("name", [sample.subject for sample in DONORS])
+def test_a_donors_ribbon_becomes_a_head_as_large_as_the_others(name):
+    template = load_template(name)
+    volumes = template.volumes_ml()
+    plausible = {
+        "hippocampus": (6.5, 9.5),
+        "amygdala": (2, 3.5),
+        "lateral ventricle": (15.9, 16.6),
+        "thalamus": (12, 20),
+        "caudate": (4.5, 8.5),
+        "putamen": (7, 12),
+        "cortex": (320, 450),
+        "white matter": (330, 640),
+        "brain stem": (10, 30),
+    }
+    for structure, (low, high) in plausible.items():
+        assert low < volumes[structure] < high, (structure, volumes[structure])
+    place = {region: k for k, region in enumerate(REGIONS["head"])}
+    for tissue in ("bone", "fat", "muscle", "fluid"):
+        assert 0.01 < (template.regions == place["", tissue]).mean() < 0.3, tissue
+    assert not any(template.regions.take([0, -1], axis=axis).any() for axis in range(3))
+    head = np.argwhere(template.regions > 0)
+    assert ((head.max(axis=0) - head.min(axis=0)) * template.voxel_mm < 195).all(), "cut off"

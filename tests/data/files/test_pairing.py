@@ -147,3 +147,41 @@ def test_channels_are_named_by_the_listing_beside_their_folder(tmp_path):
 )
 def test_an_image_and_its_label_map_share_what_is_left_of_their_names(image, label):
     assert bare(image) == bare(label)
+
+
+SIDED = {
+    "folders": ("images/ADNI_002_S_{}.nii", "labels/ADNI_002_S_{}_L.nii", "labels/ADNI_002_S_{}_R.nii"),
+    "named": ("p{}_T1.nii", "p{}_T1_hippocampus_left_mask.nii", "p{}_T1_hippocampus_right_mask.nii"),
+    "side last": ("p{}.nii", "p{}_mask_lh.nii", "p{}_mask_rh.nii"),
+    "BIDS": (
+        "sub-{0}/anat/sub-{0}_T1w.nii",
+        "derivatives/harp/sub-{0}/anat/sub-{0}_hippocampus_L_mask.nii",
+        "derivatives/harp/sub-{0}/anat/sub-{0}_hippocampus_R_mask.nii",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", SIDED)
+def test_the_masks_of_left_and_right_are_both_an_images(tmp_path, layout):
+    image, left, right = SIDED[layout]
+    touch(tmp_path, *(name.format(case) for case in CASES for name in SIDED[layout]))
+    found = {
+        subject.image.path: (subject.labels.path, subject.labels.other_side, subject.note)
+        for subject in read_folder(tmp_path)
+    }
+    names = [[name.format(case) for name in (image, left, right)] for case in CASES]
+    assert found == {tmp_path / i: (tmp_path / one, tmp_path / two, "") for i, one, two in names}
+    assert unused(tmp_path) == {} and len({s.id for s in read_folder(tmp_path)}) == 3
+
+
+def test_images_of_one_side_keep_their_own_mask(tmp_path):
+    names = [f"p{n}_{side}{end}.nii" for n in "12" for side in ("left", "right") for end in ("", "_mask")]
+    touch(tmp_path, *names)
+    assert pairs(tmp_path) == {n: n.replace(".nii", "_mask.nii") for n in names if "mask" not in n}
+    assert all(subject.labels.other_side is None for subject in read_folder(tmp_path))
+
+
+def test_one_side_alone_is_a_label_map(tmp_path):
+    touch(tmp_path, "p1.nii", "p1_mask_L.nii")
+    (subject,) = read_folder(tmp_path)
+    assert subject.labels.path.name == "p1_mask_L.nii" and subject.labels.other_side is None

@@ -1,0 +1,90 @@
+"""Training batches for classification: whole fields of view, each subject's class in a second channel."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from studykit.data.crops.detection_crops import BRIGHTNESS, CONTRAST
+from studykit.data.volumes.cache import PreparedVolume
+from studykit.data.volumes.tensors import volume_tensor
+
+
+def whole_volume(volume: PreparedVolume, side: int, *, constant_background: bool = False) -> Tensor:
+    """The middle ``side`` voxels of a volume along each axis: float32 (1, side, side, side).
+
+    A volume that is smaller gets its smallest value around it.
+    """
+    image = volume_tensor(volume, constant_background=constant_background)
+    pads = []
+    for length in reversed(image.shape[1:]):
+        missing = side - length
+        pads += [missing // 2, missing - missing // 2]
+    return F.pad(image, pads, value=float(image.min()))
+
+
+class WholeVolumes:
+    """Whole volumes, every class as often: shifted, mirrored left to right, other intensities.
+
+    All random numbers of a batch come from a CPU generator and are the same on every device.
+
+    Args:
+        volumes: float32 (N, 1, D, H, W), kept on ``device``.
+        classes: class number of each, from 0; each class has a volume.
+        batch_size: volumes in a global batch, a multiple of the number of classes.
+        shift: largest number of voxels along each axis, either way; what comes in repeats the border.
+
+    Raises:
+        ValueError: a class without a volume, fewer than two classes, or a batch that they cannot share.
+    """
+
+    def __init__(
+        self,
+        volumes: Tensor,
+        classes: Sequence[int],
+        batch_size: int,
+        device: str | torch.device = "cpu",
+        *,
+        shift: int = 2,
+    ) -> None:
+        count = max(classes, default=0) + 1
+        self._of_class = [[i for i, own in enumerate(classes) if own == number] for number in range(count)]
+        if count < 2 or not all(self._of_class):
+            held = [len(own) for own in self._of_class]
+            raise ValueError(f"classification needs volumes of every class, two at least; it has {held}")
+        if batch_size < count or batch_size % count:
+            raise ValueError(f"batch_size must be a multiple of the {count} classes, got {batch_size}")
+        self.batch_size, self.shift = batch_size, shift
+        self.device = torch.device(device)
+        self._volumes = volumes.to(self.device)
+
+    def draw(self, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
+        """The next batch (B, 2, D, H, W) float32 on the device, or some ``rows``; classes take turns.
+
+        Args:
+            generator: CPU generator; it advances by the same amount whatever ``rows`` is.
+        """
+        draws = torch.rand(self.batch_size, 7, generator=generator, dtype=torch.float64).tolist()
+        return torch.stack([self._one(row, *draws[row]) for row in range(self.batch_size)[rows]])
+
+    def _one(
+        self, row: int, pick: float, mirror: float, contrast: float, brightness: float, *shifts: float
+    ) -> Tensor:
+        number = row % len(self._of_class)
+        among = self._of_class[number]
+        image = self._volumes[among[int(pick * len(among))]]
+        moved = tuple(int(draw * (2 * self.shift + 1)) - self.shift for draw in shifts)
+        image = _moved(image, moved)
+        if mirror < 0.5:
+            image = image.flip(-1)
+        scale, offset = 1 + CONTRAST * (2 * contrast - 1), BRIGHTNESS * (2 * brightness - 1)
+        return torch.cat([scale * image + offset, torch.full_like(image, number)])
+
+
+def _moved(image: Tensor, shifts: Sequence[int]) -> Tensor:
+    """(1, D, H, W) moved by whole voxels; its border is repeated."""
+    for axis, shift in enumerate(shifts, start=1):
+        index = (torch.arange(image.shape[axis], device=image.device) - shift).clamp(0, image.shape[axis] - 1)
+        image = image.index_select(axis, index)
+    return image

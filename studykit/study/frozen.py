@@ -1,0 +1,77 @@
+"""Linear probes of frozen encoders on the traits of a study, kept with the run whose encoder it is."""
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from studykit.data.traits import Traits, open_traits
+from studykit.data.volumes.cache import PreparedVolume
+from studykit.probes.classification import probe_scores, volume_features
+from studykit.runs.store import Run
+from studykit.runs.weights import trained_method
+from studykit.study.labelled_ground import TraitsGround
+from studykit.study.scores import kept_rows, sources_to_test, volumes_to_test
+from studykit.tasks.classification import fingerprint, images_of
+
+VERSION = 1
+"""Raised when a probe of the same weights gives other scores than before."""
+VALIDATION = "validation"
+COLUMNS = ("test", "trait", "features", "labels", "subject", "score", "label")
+
+
+def frozen_scores(run: Run, ground: TraitsGround) -> pd.DataFrame:
+    """Scores of linear probes on a run's last encoder: of each trait, each share of labels, each feature.
+
+    Returns:
+        ``test`` (``validation`` among them), ``trait``, ``features``, ``labels`` (their share), ``subject``,
+        ``score`` (probability of the trait's second class) and ``label``.
+    """
+    path = run.folder / "frozen.json"
+    rows = kept_rows(path, _key(ground), lambda: probe_rows(trained_method(run), ground))
+    return rows[list(COLUMNS)]
+
+
+def probe_rows(method: nn.Module, ground: TraitsGround) -> list[dict[str, Any]]:
+    """As :func:`frozen_scores`, of any method; its rows."""
+    own = volume_features(method, _images(ground, ground.data.select(ground.split.train)))
+    place = {subject: i for i, subject in enumerate(ground.split.train)}
+    rows = []
+    for which, volumes, traits in _tests(ground):
+        tested = [volume.subject for volume in volumes]
+        features = volume_features(method, _images(ground, volumes))
+        for trait, share, kind in product(ground.traits.names, ground.label_subsets, own):
+            labelled = ground.traits.having(trait, ground.label_subsets[share])
+            known = np.array(ground.traits.numbers(trait, labelled))
+            scores = probe_scores(own[kind][[place[s] for s in labelled]], known, features[kind])
+            head = {"test": which, "trait": trait, "features": kind, "labels": share}
+            truth = dict(
+                zip(having := traits.having(trait, tested), traits.numbers(trait, having), strict=True)
+            )
+            rows += [
+                head | {"subject": subject, "score": float(score), "label": truth[subject]}
+                for subject, score in zip(tested, scores, strict=True)
+                if subject in truth
+            ]
+    return rows
+
+
+def _tests(ground: TraitsGround) -> list[tuple[str, Sequence[PreparedVolume], Traits]]:
+    """Name, volumes and traits of the validation and of every test."""
+    tests = [(VALIDATION, ground.data.select(ground.split.val), ground.traits)]
+    for name, source in sources_to_test(ground).items():
+        tests.append((name, volumes_to_test(ground, name).prepared.volumes, open_traits(source)))
+    return tests
+
+
+def _images(ground: TraitsGround, volumes: Sequence) -> Any:
+    return images_of(volumes, ground.profile.crop_size, constant_background=ground.setup.constant_background)
+
+
+def _key(ground: TraitsGround) -> list[Any]:
+    truth = [fingerprint(ground.data, ground.traits, trait) for trait in ground.traits.names]
+    subsets = {f"{share:g}": list(subjects) for share, subjects in ground.label_subsets.items()}
+    return [VERSION, truth, sources_to_test(ground), list(ground.split.val), list(ground.split.test), subsets]
