@@ -184,6 +184,26 @@ DETECTION = {
 DETECTION["paper"] = replace(DETECTION["gpu"], name="paper", spacing_mm=0.5, crop_size=144)
 """Crops are whole fields of view."""
 
+SPINES = {
+    "smoke": replace(
+        SEGMENTATION["smoke"], num_heads=3, steps=2, tuning_steps=1, label_fractions=(1.0,),
+    ),
+    "laptop": replace(
+        SEGMENTATION["laptop"], spacing_mm=4.0, crop_size=24, embed_dim=12, num_heads=3, steps=300,
+        warmup_steps=30, eval_every=50, checkpoint_every=100, snapshot_every=300, tuning_steps=150,
+        tuning_extensions=1, label_fractions=(1.0,),
+    ),
+    "gpu": replace(
+        SEGMENTATION["gpu"], embed_dim=24, window_size=7, steps=2000, warmup_steps=100, eval_every=200,
+        tuning_steps=500, label_fractions=(1.0,),
+    ),
+    "paper": replace(
+        SEGMENTATION["paper"], crop_size=96, embed_dim=48, window_size=7, label_fractions=(1.0,),
+    ),
+}  # fmt: skip
+"""A field of view is 96 mm wide. ``embed_dim`` and ``num_heads`` are those of SwinUNETR's first stage,
+``depth`` the blocks of each of its stages."""
+
 TRAITS = {
     "smoke": replace(
         SEGMENTATION["smoke"], spacing_mm=12.0, patch_size=4, embed_dim=24, depth=2, num_heads=2,
@@ -211,7 +231,7 @@ TRAITS["paper"] = replace(
 )  # fmt: skip
 """Crops are whole fields of view of a head. The paper gives no sizes but an effective batch of 8."""
 
-TRANSFER = {"segmentation": SEGMENTATION, "detection": DETECTION, "traits": TRAITS}
+TRANSFER = {"segmentation": SEGMENTATION, "detection": DETECTION, "traits": TRAITS, "spines": SPINES}
 
 
 def check_profile(name: str) -> None:
@@ -235,7 +255,7 @@ def pretraining_profile(name: str, *, many_arms: bool = False) -> Profile:
 
 
 def transfer_profile(name: str, task: str) -> TransferProfile:
-    """Sizes of a study with labels at profile ``name``; ``task`` is one of :data:`TRANSFER`.
+    """Sizes of a study with labels at profile ``name``, by its ``task`` or another key of :data:`TRANSFER`.
 
     Raises:
         ValueError: unknown profile; the message lists the known ones.

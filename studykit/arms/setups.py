@@ -19,6 +19,7 @@ class Setup:
         many_arms: whether it takes the smaller sizes, or with labels no more than three seeds, so that all
             its arms fit a profile's time.
         labels: task of the arms that train with labels, empty for none.
+        sizes: of :data:`studykit.arms.profiles.TRANSFER`, if others than those of its ``labels``.
         tests: name and source of further volumes that arms are tested on.
     """
 
@@ -28,6 +29,7 @@ class Setup:
     hold_out: tuple[str, ...] = ()
     many_arms: bool = False
     labels: str = ""
+    sizes: str = ""
     tests: tuple[tuple[str, str], ...] = ()
 
     def source_at(self, profile: Profile) -> str:
@@ -64,6 +66,17 @@ _SETUPS = {
     "spark-sparsity": Setup(
         source="cohort:heads/t1:{n}", labels="segmentation", tests=(("real heads", "real-heads"),)
     ),
+    # Trained on CT; the same people in the manner of MR, and two real CTs.
+    "spine-ablation": Setup(
+        source="cohort:spines/ct:{n}",
+        labels="segmentation",
+        sizes="spines",
+        tests=(
+            ("T1-weighted", "cohort:spines/t1:{n}"),
+            ("T2-weighted, thick slices", "cohort:spines/t2-thick:{n}"),
+            ("real CTs", "real-spines"),
+        ),
+    ),
     "mim-masking": Setup(source="angio:mra:{n}", labels="detection"),
     # Two scanners to learn from; a third, and anatomies that nothing descends from, to test on alone.
     "volta-transfer": Setup(
@@ -90,6 +103,6 @@ def profile_of(setup: Setup, name: str) -> Profile:
         ValueError: unknown profile; the message lists the known ones.
     """
     if setup.labels:
-        sizes = transfer_profile(name, setup.labels)
+        sizes = transfer_profile(name, setup.sizes or setup.labels)
         return replace(sizes, repetitions=min(sizes.repetitions, 3)) if setup.many_arms else sizes
     return pretraining_profile(name, many_arms=setup.many_arms)

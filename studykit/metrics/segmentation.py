@@ -1,12 +1,15 @@
-"""Dice, 95th-percentile Hausdorff distance and surface Dice of label maps, in mm.
+"""Dice, IoU, accuracy of a class, HD95, average surface distance and surface Dice of label maps, in mm.
 
-Dice (1945); HD95 as in Taha and Hanbury (BMC Medical Imaging 2015): the larger of the two directed 95th
-percentiles; surface Dice at a tolerance as in Nikolov et al. (JMIR 2021), counted in surface voxels: those of
-a mask that have one of their six neighbours outside it, or outside the volume.
+Dice (1945), and IoU = Dice / (2 - Dice); the accuracy of a class is the share of its voxels that were found;
+HD95 as in Taha and Hanbury (BMC Medical Imaging 2015): the larger of the two directed 95th percentiles; the
+average surface distance is the mean over the surface voxels of both sides; surface Dice at a tolerance as in
+Nikolov et al. (JMIR 2021), counted in surface voxels: those of a mask that have one of their six neighbours
+outside it, or outside the volume. All are equal to MONAI's; other tools' HD95 may differ by many mm.
 
 Empty masks. A class that neither side has is not scored: NaN everywhere, left out of means. Of a class that
-one side alone has, nothing was found right: Dice 0, surface Dice 0, and HD95 the diagonal of the volume, the
-finite worst case, so that a missed class costs a mean as much as the farthest error would.
+one side alone has, nothing was found right: Dice, IoU and surface Dice 0, and distances the diagonal of the
+volume, the finite worst case, so that a missed class costs a mean as much as the farthest error would. A
+class that the truth does not have has no accuracy.
 
 Voxels left out. Where the truth has the label ``ignore``, a voxel is of no class on either side, before any
 score is taken: what is predicted there is neither gain nor loss, and both masks end at its border.
@@ -31,15 +34,24 @@ class SegmentationScore:
 
     Attributes:
         dice: in 0 to 1, by class.
+        accuracy: share of the true voxels that were found, in 0 to 1, by class; NaN where there are none.
         hd95: mm, by class.
+        asd: average symmetric surface distance in mm, by class.
         surface_dice: in 0 to 1, by class.
         tolerance_mm: distance up to which a surface voxel counts as found.
     """
 
     dice: dict[int, float]
+    accuracy: dict[int, float]
     hd95: dict[int, float]
+    asd: dict[int, float]
     surface_dice: dict[int, float]
     tolerance_mm: float
+
+    @property
+    def iou(self) -> dict[int, float]:
+        """Intersection over union, in 0 to 1, by class."""
+        return {label: dice / (2 - dice) for label, dice in self.dice.items()}
 
     @property
     def mean_dice(self) -> float:
@@ -102,8 +114,8 @@ def segmentation_score(
         label: _score((found == label) & kept, (true == label) & kept, spacing, tolerance_mm, diagonal)
         for label in asked
     }
-    dice, hd95, surface_dice = ({label: score[i] for label, score in scores.items()} for i in range(3))
-    return SegmentationScore(dice, hd95, surface_dice, tolerance_mm)
+    by_measure = ({label: score[i] for label, score in scores.items()} for i in range(5))
+    return SegmentationScore(*by_measure, tolerance_mm)
 
 
 def _score(
@@ -112,19 +124,21 @@ def _score(
     spacing: tuple[float, ...],
     tolerance_mm: float,
     diagonal: float,
-) -> tuple[float, float, float]:
-    """Dice, HD95 and surface Dice of two masks of one class."""
+) -> tuple[float, float, float, float, float]:
+    """Dice, accuracy, HD95, average surface distance and surface Dice of two masks of one class."""
     n_found, n_true = int(found.sum()), int(true.sum())
     if not n_found and not n_true:
-        return math.nan, math.nan, math.nan
+        return (math.nan,) * 5
     if not n_found or not n_true:
-        return 0.0, diagonal, 0.0
-    dice = 2 * int((found & true).sum()) / (n_found + n_true)
+        return 0.0, 0.0 if n_true else math.nan, diagonal, diagonal, 0.0
+    both = int((found & true).sum())
     box = _bounding_box(found | true)
     there, back = _surface_distances(found[box], true[box], spacing)
     hd95 = max(float(np.percentile(distances, PERCENTILE)) for distances in (there, back))
     near = int((there <= tolerance_mm).sum()) + int((back <= tolerance_mm).sum())
-    return dice, hd95, near / (there.size + back.size)
+    surface = there.size + back.size
+    asd = float(there.sum() + back.sum()) / surface
+    return 2 * both / (n_found + n_true), both / n_true, hd95, asd, near / surface
 
 
 def _surface_distances(

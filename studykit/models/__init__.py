@@ -5,11 +5,14 @@ from typing import Any
 from torch import nn
 
 from studykit.models.bertswin import BertsWinNet
+from studykit.models.cnn3d import Cnn3d
 from studykit.models.mae_vit import MaskedAutoencoderViT
 from studykit.models.nnformer import NnFormer
 from studykit.models.residual_unet import ResidualUNet
 from studykit.models.swin_classifier import SwinClassifier
+from studykit.models.swin_unetr import SwinUnetr
 from studykit.models.unet import UNet
+from studykit.models.unet_transformer import UNetTransformer
 from studykit.models.unetr import UNETR
 from studykit.models.vit import VisionTransformer
 from studykit.models.vit_autoencoder import VitAutoencoder
@@ -28,6 +31,9 @@ MODELS: dict[str, type[nn.Module]] = {
     "unetr": UNETR,
     "nnformer": NnFormer,
     "unet": UNet,
+    "swin-unetr": SwinUnetr,
+    "unet-transformer": UNetTransformer,
+    "cnn3d": Cnn3d,
     "residual-unet": ResidualUNet,
     "waveformer": WaveFormer,
     "wave-unet": WaveUNet,

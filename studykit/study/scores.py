@@ -6,22 +6,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
 
 from studykit import atomic
 from studykit.data.labelled import Labelled, open_labelled
 from studykit.data.splits import refuse_overlap
 from studykit.data.traits import Traits, open_traits
-from studykit.data.volumes.cache import Prepared
+from studykit.data.volumes.cache import Prepared, PreparedVolume
+from studykit.data.volumes.tensors import volume_tensor
 from studykit.methods import task_of
 from studykit.runs.store import Run
 from studykit.runs.weights import best_method
 from studykit.study.labelled_ground import LabelledGround
 from studykit.tasks import classification, detection, segmentation
+from studykit.tasks.sliding_window import segment_volume
 
 HELD_OUT = "held out"
 SCORES = "scores"
 COLUMNS = {"subject": str, "class": str, "dice": float, "hd95": float, "surface_dice": float}
+LATER = {"iou": float, "accuracy": float, "asd": float}
+"""Columns that scores of earlier runs, which stay as they are, do not have."""
 
 
 def sources_to_test(ground: LabelledGround) -> dict[str, str]:
@@ -61,14 +68,46 @@ def test_scores(run: Run, which: str, ground: LabelledGround, most: int | None =
 
 
 def segmentation_scores(run: Run, which: str, data: Prepared) -> pd.DataFrame:
-    """Dice, HD95 in mm and surface Dice of each volume and class, by the run's best weights."""
-    key = [data.fingerprint, [volume.subject for volume in data.volumes], segmentation.Recipe.version]
-    path, recipe = run.folder / f"{SCORES}-{which.replace(' ', '-')}.json", run.config["data"]
+    """Scores of each volume and class by the run's best weights, see :func:`segmentation.test_rows`."""
+    recipe = run.config["data"]
 
     def work_out() -> list[dict[str, Any]]:
         return segmentation.test_rows(best_method(run), data.volumes, segmentation.Recipe(**recipe))
 
-    return kept_rows(path, key, work_out)[list(COLUMNS)].astype(COLUMNS)
+    kept = kept_rows(_path(run, which), _key(data), work_out)
+    columns = COLUMNS | {name: kind for name, kind in LATER.items() if name in kept}
+    return kept[list(columns)].astype(columns)
+
+
+def own_scores(
+    run: Run,
+    which: str,
+    data: Prepared,
+    measure: Callable[[PreparedVolume, NDArray[np.integer]], list[dict[str, Any]]],
+    change: Callable[[Tensor, PreparedVolume], Tensor] | None = None,
+) -> pd.DataFrame:
+    """What a measure says of the classes that the run's best weights find in each volume.
+
+    Args:
+        which: name of this test, kept with the run under it; another measure or change needs another name.
+        measure: of a volume and the classes (D, H, W) found in it: rows.
+        change: of each image (1, D, H, W) before it is segmented, such as noise.
+
+    Returns:
+        the rows, each with its ``subject``; columns by their names.
+    """
+    recipe = segmentation.Recipe(**run.config["data"])
+
+    def work_out() -> list[dict[str, Any]]:
+        method, rows = best_method(run), []
+        for volume in data.volumes:
+            image = volume_tensor(volume, constant_background=recipe.constant_background)
+            image = image if change is None else change(image, volume)
+            found = segment_volume(method, image, recipe.crop_size).numpy()
+            rows += [{"subject": volume.subject} | row for row in measure(volume, found)]
+        return rows
+
+    return kept_rows(_path(run, which), [which, *_key(data)], work_out).sort_index(axis=1)
 
 
 def detection_scores(run: Run, data: Prepared, test: Sequence[str], truth: Sequence[Any]) -> pd.DataFrame:
@@ -99,6 +138,14 @@ def classification_scores(run: Run, which: str, data: Prepared, traits: Traits) 
 def mean_dice(scores: pd.DataFrame) -> float:
     """Mean over the classes of a subject, then over subjects; NaN scores are left out."""
     return float(scores.groupby("subject")["dice"].mean().mean())
+
+
+def _path(run: Run, which: str) -> Path:
+    return run.folder / f"{SCORES}-{which.replace(' ', '-')}.json"
+
+
+def _key(data: Prepared) -> list[Any]:
+    return [data.fingerprint, [volume.subject for volume in data.volumes], segmentation.Recipe.version]
 
 
 def kept_rows(path: Path, key: Sequence[Any], work_out: Callable[[], list[dict[str, Any]]]) -> pd.DataFrame:

@@ -246,7 +246,7 @@ class Study:
     def test_scores(self, run: Run, which: str = scores.HELD_OUT, most: int | None = None) -> pd.DataFrame:
         """What a run's best weights make of each test volume, or of the first ``most``.
 
-        Of a segmentation Dice, HD95 in mm and surface Dice of each class; of a classification ``score``, the
+        Of a segmentation the scores of each class, distances in mm; of a classification ``score``, the
         probability of the second class, and ``label``.
         """
         return scores.test_scores(run, which, self.labels, most)

@@ -103,7 +103,7 @@ def dice_of_classes(found: Tensor, truth: Tensor, classes: int) -> Tensor:
 
 
 def test_rows(method: Supervised, volumes: Sequence[PreparedVolume], recipe: Recipe) -> list[dict[str, Any]]:
-    """Dice, HD95 and surface Dice of every volume and class: rows with ``subject`` and ``class``."""
+    """Scores of every volume and class, see :func:`score_volumes`: rows with ``subject`` and ``class``."""
     return score_volumes(
         method,
         volumes,

@@ -79,9 +79,9 @@ def score_volumes(
         tolerance_mm: of the surface Dice.
 
     Returns:
-        a row for each volume and class: ``subject``, ``class`` (its name), ``dice``, ``hd95`` in mm,
-        ``surface_dice``; NaN where neither side has the class, for one empty side see
-        :mod:`studykit.metrics.segmentation`.
+        a row for each volume and class: ``subject``, ``class`` (its name), ``dice``, ``iou``, ``accuracy``,
+        ``hd95`` and ``asd`` in mm, ``surface_dice``; NaN where neither side has the class, for one empty side
+        see :mod:`studykit.metrics.segmentation`.
 
     Raises:
         ValueError: a volume without labels.
@@ -99,7 +99,10 @@ def score_volumes(
                 "subject": volume.subject,
                 "class": name,
                 "dice": score.dice[label],
+                "iou": score.iou[label],
+                "accuracy": score.accuracy[label],
                 "hd95": score.hd95[label],
+                "asd": score.asd[label],
                 "surface_dice": score.surface_dice[label],
             }
             for label, name in classes.items()

@@ -17,7 +17,14 @@ from studykit.runs.store import derive_seed
 from studykit.study import open_study, studies
 
 MANY = ("bertswin-ablations", "mvc-components", "gradient-conductor")
-LABELLED = ("nnformer-data-efficiency", "waveformer-efficiency", "spark-sparsity", "mim-masking")
+LABELLED = (
+    "nnformer-data-efficiency",
+    "waveformer-efficiency",
+    "spark-sparsity",
+    "mim-masking",
+    "volta-transfer",
+    "spine-ablation",
+)
 
 
 def test_a_study_without_a_setup_of_its_own_has_the_common_one():
@@ -63,7 +70,7 @@ def test_studies_of_many_arms_take_the_smaller_sizes(results, name):
 
 def test_only_those_that_know_what_is_outside_have_a_constant_background(results):
     known = [name for name in studies() if setup_of(name).constant_background]
-    assert known == ["gradient-conductor", "nnformer-data-efficiency"]
+    assert known == ["gradient-conductor", "nnformer-data-efficiency", "volta-transfer"]
 
 
 @pytest.mark.parametrize("name", PROFILES)

@@ -9,12 +9,17 @@ def test_every_source_says_what_it_is():
     sources = list_sources()
     names = [source.name for source in sources]
     assert names[:3] == ["sample-heads", "sample-head-cts", "sample-bodies"]
-    assert "msd:Task04_Hippocampus" in names and names[-2:] == ["folder:PATH", "rsna:PATH"]
+    assert "msd:Task04_Hippocampus" in names
+    assert names[-3:] == [
+        "folder:PATH",
+        "rsna:PATH",
+        "spine:SCHEME:PATH",
+    ]
     assert len(set(names)) == len(names)
     for source in sources:
         assert source.holds and source.licence and source.how
         assert source.how.startswith("read where it lies") or (source.megabytes > 0 and source.citation)
-        open_ended = source.name.startswith(("folder:", "rsna:", "cohort:", "angio:"))
+        open_ended = source.name.startswith(("folder:", "rsna:", "spine:", "cohort:", "angio:"))
         assert source.subjects is None if open_ended else source.subjects > 0
 
 

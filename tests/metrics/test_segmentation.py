@@ -1,6 +1,7 @@
-"""Dice, HD95 and surface Dice: against MONAI, against cubes by hand, and where masks are empty."""
+"""Overlap and surface scores: against MONAI, against cubes by hand, and where masks are empty."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,7 +42,13 @@ def cube(start, side=6, shape=(20, 20, 20)):
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("left_out", [False, True])
 def test_agrees_with_monai_on_anisotropic_blobs(seed, left_out):
-    from monai.metrics import DiceHelper, compute_hausdorff_distance, compute_surface_dice
+    from monai.metrics import (
+        DiceHelper,
+        compute_average_surface_distance,
+        compute_hausdorff_distance,
+        compute_iou,
+        compute_surface_dice,
+    )
 
     truth = blobs(seed)
     predicted = near(truth, seed) if seed % 2 else blobs(seed + 100)
@@ -56,6 +63,14 @@ def test_agrees_with_monai_on_anisotropic_blobs(seed, left_out):
     )
     hd95 = compute_hausdorff_distance(y_pred, y, include_background=True, percentile=95, spacing=SPACING)
     surface = compute_surface_dice(y_pred, y, [1.5] * 3, include_background=True, spacing=SPACING)
+    asd = compute_average_surface_distance(
+        y_pred, y, include_background=True, symmetric=True, spacing=SPACING
+    )
+    iou = compute_iou(y_pred, y, include_background=True)
+    found = (y_pred.bool() & y.bool()).sum((0, 2, 3, 4)) / y.sum((0, 2, 3, 4))
+    np.testing.assert_allclose(list(mine.asd.values()), asd[0], rtol=1e-6)
+    np.testing.assert_allclose(list(mine.iou.values()), iou[0], rtol=1e-6)
+    np.testing.assert_allclose(list(mine.accuracy.values()), found, rtol=1e-6)
     np.testing.assert_allclose(list(mine.dice.values()), dice[0], rtol=1e-6)
     np.testing.assert_allclose(list(mine.hd95.values()), hd95[0], rtol=1e-6)
     np.testing.assert_allclose(list(mine.surface_dice.values()), surface[0], rtol=1e-6)
@@ -63,11 +78,15 @@ def test_agrees_with_monai_on_anisotropic_blobs(seed, left_out):
 
 
 def test_equal_maps_score_full_and_the_sides_may_be_exchanged():
-    truth, other = blobs(0), blobs(1)
+    truth, other = blobs(0), np.minimum(blobs(1), 1)
     same = segmentation_score(truth, truth, SPACING, range(3), tolerance_mm=0.0)
     assert (same.mean_dice, same.mean_hd95, same.mean_surface_dice) == (1.0, 0.0, 1.0)
-    one = segmentation_score(truth, other, SPACING, range(3), tolerance_mm=1.0)
-    assert one == segmentation_score(other, truth, SPACING, range(3), tolerance_mm=1.0)
+    assert set(same.iou.values()) == set(same.accuracy.values()) == {1.0} and set(same.asd.values()) == {0.0}
+    one, back = (
+        segmentation_score(*pair, SPACING, range(3), tolerance_mm=1.0)
+        for pair in ((truth, other), (other, truth))
+    )
+    assert one != back and one == replace(back, accuracy=one.accuracy), "of one side alone is the accuracy"
 
 
 @pytest.mark.parametrize(("axis", "step"), list(enumerate(SPACING)))
@@ -100,7 +119,9 @@ def test_empty_masks_follow_the_rule():
     for label in (1, 2):
         assert (score.dice[label], score.surface_dice[label]) == (0.0, 0.0)
         assert score.hd95[label] == pytest.approx(diagonal)
-    for values in (score.dice, score.hd95, score.surface_dice):
+        assert (score.iou[label], score.asd[label]) == (0.0, pytest.approx(diagonal))
+    assert score.accuracy[1] == 0 and math.isnan(score.accuracy[2]), "the truth has no class 2"
+    for values in (score.dice, score.iou, score.accuracy, score.hd95, score.asd, score.surface_dice):
         assert math.isnan(values[3])
     assert score.mean_dice == pytest.approx(1 / 3)
     assert score.mean_hd95 == pytest.approx(2 * diagonal / 3)

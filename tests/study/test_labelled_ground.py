@@ -101,9 +101,30 @@ def test_scores_are_worked_out_once(study, monkeypatch):
     run = study.run(scratch, 0)
     kept = study.test_scores(run)
     monkeypatch.setattr(scores, "best_method", None)
-    assert study.test_scores(run).equals(kept)
+    assert study.test_scores(run).equals(kept) and set(scores.LATER) < set(kept)
+    path = run.folder / "scores-held-out.json"
+    held = json.loads(path.read_text())
+    held["rows"] = [{k: v for k, v in row.items() if k not in scores.LATER} for row in held["rows"]]
+    path.write_text(json.dumps(held))
+    assert list(study.test_scores(run)) == list(scores.COLUMNS), "earlier runs' scores stay as they are"
     means = kept.groupby("subject")["dice"].mean()
     assert study.mean_dice([run]) == [pytest.approx(means.mean(), nan_ok=True)]
+
+
+def test_a_measure_of_ones_own_sees_what_the_best_weights_find(study, monkeypatch):
+    run = study.run(two_arms(study)[0], 0)
+    data = study.test_volumes().prepared
+
+    def share(volume, found):
+        assert found.shape == volume.labels.shape[::-1]
+        return [{"class": "any", "share": float((found > 0).mean())}]
+
+    first = scores.own_scores(run, "shares", data, share)
+    assert list(first["subject"]) == [volume.subject for volume in data.volumes]
+    blank = scores.own_scores(run, "shares, blank", data, share, lambda image, _: torch.zeros_like(image))
+    assert not blank["share"].equals(first["share"])
+    monkeypatch.setattr(scores, "best_method", None)
+    assert scores.own_scores(run, "shares", data, share).equals(first), "worked out once"
 
 
 def test_own_data_is_tested_on_its_own_test_subjects_alone(study):

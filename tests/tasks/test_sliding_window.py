@@ -108,7 +108,8 @@ def test_scores_have_a_row_for_each_volume_and_class():
     right, shifted = {row["class"]: row for row in rows[:3]}, {row["class"]: row for row in rows[3:]}
     for name in ("shell", "core"):
         assert (right[name]["dice"], right[name]["hd95"], right[name]["surface_dice"]) == (1.0, 0.0, 1.0)
-    assert shifted["core"]["dice"] == pytest.approx(0.5)
+    assert shifted["core"]["dice"] == shifted["core"]["accuracy"] == pytest.approx(0.5)
+    assert shifted["core"]["iou"] == pytest.approx(1 / 3) and 0 < shifted["core"]["asd"] < 2
     assert shifted["core"]["hd95"] == pytest.approx(2.0), "one voxel along z is 2 mm"
     assert all(np.isnan(right["nothing"][name]) for name in ("dice", "hd95", "surface_dice"))
 

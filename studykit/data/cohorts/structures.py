@@ -34,6 +34,12 @@ CERVICAL = ("C7", "C6", "C5", "C4", "C3", "C2", "C1")
 SPINE = ("sacrum", *LUMBAR, *THORACIC, *CERVICAL)
 """From below."""
 
+VERTEBRAE = tuple(reversed(SPINE[1:]))
+"""From above: C1 is the first, T1 the eighth, L1 the twentieth, L5 the twenty-fourth."""
+ODD_VERTEBRAE, EVEN_VERTEBRAE = VERTEBRAE[::2], VERTEBRAE[1::2]
+"""Two classes in turn, so that neighbours differ and single vertebrae can be told apart in a map of both
+(TotalSpineSeg)."""
+
 ORGANS = (
     "spleen",
     "kidney",
@@ -153,6 +159,18 @@ SCHEMES: Mapping[str, Mapping[str, tuple[int, ...]]] = MappingProxyType(
     }
 )
 """Scheme → structure → ids. ``""`` has the ids that belong to no structure here; 0 is air in all of them."""
+
+
+def classes_of(
+    structures: tuple[str, ...], united: tuple[tuple[str, tuple[str, ...]], ...]
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Labels 1, 2, … of a cohort: (class, its structures) pairs, what is united first.
+
+    >>> classes_of(("sacrum", "L5", "L4"), (("lumbar", ("L5", "L4")),))
+    (('lumbar', ('L5', 'L4')), ('sacrum', ('sacrum',)))
+    """
+    taken = {name for _, members in united for name in members}
+    return (*united, *((name, (name,)) for name in structures if name not in taken))
 
 
 def structure_index(labels: NDArray[Any], scheme: str, structures: Sequence[str]) -> NDArray[np.uint8]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from studykit.data.cohorts.regions import STRUCTURES
 from studykit.data.cohorts.scanners import Scanner, find_scanner
+from studykit.data.cohorts.structures import classes_of
 from studykit.data.cohorts.templates import template_source
 from studykit.data.files.digests import text_sha256
 
@@ -112,8 +113,9 @@ class CohortSettings:
         name: what messages call it; two cohorts that differ in nothing else have the same volumes.
         templates: names, all heads or all bodies; see :data:`studykit.data.cohorts.templates.TEMPLATES`.
         scanners: names or :class:`~studykit.data.cohorts.scanners.Scanner` objects.
-        structures: what is labelled, 1 for the first; default all of the anatomy.
+        structures: what is labelled; default all of the anatomy.
         centre: structures that the field of view is centred on; default the labelled ones.
+        united: (class, structures) pairs of structures that share a label; each other one has its own.
         shape: voxels along X, Y, Z.
         variation: default the anatomy's.
 
@@ -133,6 +135,7 @@ class CohortSettings:
     shape: tuple[int, int, int] = (96, 112, 96)
     seed: int = 0
     variation: Variation | None = None
+    united: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def __post_init__(self) -> None:
         anatomies = {template_source(name).anatomy for name in self.templates}
@@ -156,6 +159,9 @@ class CohortSettings:
         for what, names in lists.items():
             if len(set(names)) < len(names) or (not names and what != "structures"):
                 raise ValueError(f"{what} must be distinct, at least one; got {', '.join(names) or 'none'}")
+        shared = [name for _, members in self.united for name in members]
+        if len(set(shared)) < len(shared) or not set(shared) <= set(self.labelled):
+            raise ValueError(f"united structures must be labelled ones, each in one class; got {self.united}")
         for group in self.groups:
             if min([group.size, *(factor for _, factor in group.structures)]) <= 0:
                 raise ValueError(f"group {group.name!r}: factors of volumes must be positive")
@@ -167,8 +173,13 @@ class CohortSettings:
 
     @property
     def labelled(self) -> tuple[str, ...]:
-        """Structures in the order of their labels, which start at 1."""
+        """All structures that have a label."""
         return self.structures or STRUCTURES[self.anatomy]
+
+    @property
+    def classes(self) -> Mapping[str, tuple[str, ...]]:
+        """Class → its structures, in the order of the labels, which start at 1."""
+        return dict(classes_of(self.labelled, self.united))
 
     @property
     def used_scanners(self) -> tuple[Scanner, ...]:

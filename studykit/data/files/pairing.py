@@ -34,7 +34,7 @@ NOT_ANATOMY = frozenset("func dwi perf fmap pet meg eeg".split())
 OTHER_MASKS = re.compile(r"(deface|brain|head|body)_?mask$", re.IGNORECASE)
 
 _SESSION = re.compile(r"(?:^|[/_])(ses-[A-Za-z0-9]+)", re.IGNORECASE)
-_ENTITY = re.compile(r"(?:^|_)(acq|ce|rec|run|part|chunk|res)-([A-Za-z0-9]+)")
+_ENTITY = re.compile(r"(?:^|_)(acq|ce|rec|dir|run|split|part|chunk|res)-([A-Za-z0-9]+)")
 _SPACE = re.compile(r"(?:^|_)space-([A-Za-z0-9]+)")
 _SEPARATOR = re.compile(r"[_\-. ]+")
 _SIDED = re.compile(

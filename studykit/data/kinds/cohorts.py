@@ -45,7 +45,7 @@ class Cohorts(MadeKind):
         return make_cohort(cohort_settings(name, spacing_mm), cache=cache)
 
     def classes(self, name: str, cache: Path) -> Mapping[int, str]:
-        return dict(enumerate(read_cohort_name(name).design.structures, start=1))
+        return dict(enumerate(read_cohort_name(name).design.classes, start=1))
 
     def traits(self, name: str, cache: Path) -> Traits | None:
         from studykit.data.cohorts.subjects import draw_subjects
@@ -72,7 +72,7 @@ def _line(design: Design) -> Source:
     sides = " x ".join(f"{side:g}" for side in design.field_mm)
     return Source(
         f"{COHORT}{design.name}/SCANNER:N",
-        f"N synthetic {design.name}, {sides} mm, labelled: {', '.join(design.structures)}; SCANNER is one of "
+        f"N synthetic {design.name}, {sides} mm, labelled: {', '.join(design.classes)}; SCANNER is one of "
         f"{', '.join(design.scanners)}, or several joined by +{differ}",
         None,
         megabytes(_archives(design)),

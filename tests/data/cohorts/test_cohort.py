@@ -75,6 +75,26 @@ def test_labels_count_in_the_order_of_the_structures(tmp_path):
     assert volume.array[volume.labels == 1].mean() < volume.array[volume.labels == 2].mean()
 
 
+def test_structures_may_share_a_label(tmp_path):
+    three = ("hippocampus", "lateral ventricle", "cortex")
+    kinds = [
+        settings(subjects=1, structures=three, variation=STILL),
+        settings(subjects=1, structures=three, variation=STILL, united=(("deep", three[:2]),)),
+    ]
+    single, united = (make_cohort(kind, cache=tmp_path).volumes[0] for kind in kinds)
+    assert tuple(kinds[1].classes) == ("deep", "cortex") and single.key != united.key
+    assert np.array_equal(single.array, united.array)
+    assert np.array_equal(united.labels, np.array([0, 1, 1, 2])[single.labels])
+    row = volume_table(make_cohort(kinds[1], cache=tmp_path), kinds[1])[0]
+    assert row.structure == "deep" and row.mean_ml == pytest.approx(row.source_ml, rel=0.04)
+
+
+@pytest.mark.parametrize("members", [("hippocampus", "hippocampus"), ("hippocampus", "amygdala")])
+def test_structures_united_twice_or_without_a_label_are_refused(members):
+    with pytest.raises(ValueError, match="united structures must be labelled ones, each in one class"):
+        settings(structures=("hippocampus", "cortex"), united=(("deep", members),))
+
+
 def test_without_variation_volumes_are_the_templates(tmp_path):
     chosen = settings(subjects=1, variation=STILL)
     source = toy_template("toy").volumes_ml()

@@ -1,8 +1,10 @@
 """Names of cohorts: what they stand for, and which are refused."""
 
+import itertools
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from studykit.data.cohorts.designs import (
@@ -14,8 +16,9 @@ from studykit.data.cohorts.designs import (
     traits_of_group,
 )
 from studykit.data.cohorts.scanners import SCANNERS
+from studykit.data.cohorts.structures import VERTEBRAE
 from studykit.data.cohorts.subjects import draw_subjects
-from studykit.data.sources import check_source_name
+from studykit.data.sources import check_source_name, prepared_source
 
 
 def test_a_name_has_a_design_a_scanner_and_a_number():
@@ -32,6 +35,31 @@ def test_every_design_is_one_that_cohorts_can_be_drawn_from(design):
         assert settings.labelled == design.structures and settings.shape == design.shape(3.0)
         everyone = replace(settings, subjects=len(settings.groups) * len(design.templates))
         assert {plan.template for plan in draw_subjects(everyone)} == set(design.templates)
+
+
+def test_the_vertebrae_of_a_spine_are_two_classes_in_turn():
+    spines, each = DESIGNS["spines"], DESIGNS["vertebrae"]
+    assert spines.classes == ("odd vertebrae", "even vertebrae", "sacrum", "spinal cord")
+    assert each.classes == each.structures == spines.structures and spines.field_mm == each.field_mm
+    odd, even = (dict(spines.united)[name] for name in spines.classes[:2])
+    assert {"T2", "T12", "L2", "L4"} <= set(odd) and {"T1", "L1", "L5"} <= set(even)
+    levels = [name for name in VERTEBRAE if name in spines.structures]
+    assert all((one in odd) != (two in odd) for one, two in itertools.pairwise(levels))
+    settings = cohort_settings("cohort:spines/ct:1", 3.0)
+    assert tuple(settings.classes) == spines.classes and settings.classes["sacrum"] == ("sacrum",)
+
+
+@pytest.mark.network
+def test_the_people_of_spines_and_vertebrae_are_the_same():
+    spines, each = (prepared_source(f"cohort:{name}/ct:2", 6.0) for name in ("spines", "vertebrae"))
+    levels, classes = DESIGNS["vertebrae"].classes, DESIGNS["spines"].classes
+    parity = dict(DESIGNS["spines"].united)
+    for whole, single in zip(spines.volumes, each.volumes, strict=True):
+        assert whole.subject == single.subject and np.array_equal(whole.array, single.array)
+        for name in classes[:2]:
+            own = [1 + levels.index(level) for level in parity[name]]
+            mask = whole.labels == 1 + classes.index(name)
+            assert mask.any() and np.array_equal(mask, np.isin(single.labels, own))
 
 
 def test_the_field_of_view_of_heads_is_the_same_at_every_spacing():
@@ -56,13 +84,13 @@ def test_the_same_people_whatever_the_scanner_and_however_many():
     [
         (
             "cohort:",
-            "cohort:DESIGN/SCANNER:N, such as .*; known designs: heads, bodies, people, people-unseen",
+            "cohort:DESIGN/SCANNER:N, such as .*; known designs: heads, bodies, spines, vertebrae, people",
         ),
         ("cohort:heads", "cohort:DESIGN/SCANNER:N"),
         ("cohort:heads/t1", "cohort:DESIGN/SCANNER:N"),
         ("cohort:heads/t1:-3", "cohort:DESIGN/SCANNER:N"),
         ("cohort:heads/t1:4:4", "cohort:DESIGN/SCANNER:N"),
-        ("cohort:head/t1:4", "unknown design 'head'; known: heads, bodies, people"),
+        ("cohort:head/t1:4", "unknown design 'head'; known: heads, bodies, spines, vertebrae, people"),
         ("cohort:heads/t3:4", "unknown scanner 't3'; heads are seen by t1, t1-old, t2-thick, any-contrast"),
         ("cohort:heads/t1:0", "at least one subject"),
         (
