@@ -15,7 +15,8 @@ from timing import compared, device, is_quick, race, write_result
 from torch import nn
 
 from studykit.layers.linear import Linear
-from studykit.layers.window_attention import SwinBlock, Windows
+from studykit.layers.window_attention import SwinBlock
+from studykit.layers.windows import Windows
 
 WINDOW = 7
 NOTES = (

@@ -64,6 +64,9 @@ NNFORMER = {
 }  # fmt: skip
 WAVE_UNET = {"model": "wave-unet", "widths": [8, 16, 16], "depth": 1, "head_dim": 8}
 VIT = {"patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 2}
+SWIN_UNETR = {
+    "model": "swin-unetr", "feature_size": 6, "depths": [2, 1], "num_heads": [1, 2], "window_size": 3,
+}  # fmt: skip
 RESIDUAL = {"model": "residual-unet", "widths": [8, 8, 16]}
 FURTHER: dict[str, tuple[str, dict[str, Any]]] = {
     "supervised, nnformer": ("supervised", {**LABELLED, **NNFORMER}),
@@ -71,6 +74,11 @@ FURTHER: dict[str, tuple[str, dict[str, Any]]] = {
     "supervised, wave-unet": ("supervised", {**LABELLED, **WAVE_UNET}),
     "supervised, wave-unet, gate": ("supervised", {**LABELLED, **WAVE_UNET, "details": "gate"}),
     "supervised, wave-unet, off": ("supervised", {**LABELLED, **WAVE_UNET, "details": "off"}),
+    "supervised, swin-unetr": ("supervised", {**LABELLED, **SWIN_UNETR}),
+    "supervised, swin-unetr, adaptive": (
+        "supervised",
+        {**LABELLED, **SWIN_UNETR, "fusion": "selective", "attention": "conditioned", "use_v2": True},
+    ),
     "supervised, residual-unet": ("supervised", {**LABELLED, **RESIDUAL}),
     "supervised, waveformer": (
         "supervised", {**LABELLED, "model": "waveformer", "widths": [8, 8, 16, 16], "depth": 1, "head_dim": 8,

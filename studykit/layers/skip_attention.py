@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from studykit.layers.biased_attention import biased_attention
 from studykit.layers.drop_path import DropPath
 from studykit.layers.linear import Linear
-from studykit.layers.window_attention import RelativePositionBias, Windows
+from studykit.layers.window_attention import RelativePositionBias
+from studykit.layers.windows import Windows
 
 
 class SkipAttention(nn.Module):

@@ -13,151 +13,7 @@ from torch import Tensor, nn
 from studykit.layers.biased_attention import biased_attention
 from studykit.layers.drop_path import DropPath
 from studykit.layers.linear import Linear
-
-Size = tuple[int, int, int]
-
-
-class Windows(nn.Module):
-    """Geometry of windows on one token grid: how to cut, how to join, who may see whom.
-
-    An axis no longer than the window becomes a single window of its own length, without shift. Cutting and
-    joining are one gather of rows each, cyclic shift and padding included, and so is each gradient.
-
-    >>> windows, x = Windows((5, 4, 4), (2, 2, 2), shift=(1, 1, 1)), torch.rand(1, 5, 4, 4, 3)
-    >>> windows.cut(x).shape  # 3 x 2 x 2 windows of 8 tokens, some of them padding
-    torch.Size([1, 96, 3])
-    >>> torch.equal(windows.join(windows.cut(x)), x)
-    True
-
-    Args:
-        grid: tokens an axis, (d, h, w).
-        window_size: largest window an axis.
-        shift: cyclic shift an axis, in tokens, below the window size.
-    """
-
-    def __init__(
-        self, grid: Sequence[int], window_size: Sequence[int], shift: Sequence[int] = (0, 0, 0)
-    ) -> None:
-        super().__init__()
-        if any(not 0 <= s < w for s, w in zip(shift, window_size, strict=True)):
-            raise ValueError(
-                f"A shift must be at least 0 and below its window, got {tuple(shift)} for "
-                f"{tuple(window_size)}."
-            )
-        self.window_size: Size = tuple(window_size)
-        self.grid: Size = tuple(grid)
-        self.size: Size = tuple(min(g, w) for g, w in zip(grid, window_size, strict=True))
-        self.shift: Size = tuple(s if g > w else 0 for g, w, s in zip(grid, window_size, shift, strict=True))
-        self.tokens = self.size[0] * self.size[1] * self.size[2]
-        with torch.device("cpu"):
-            order, inverse, mask = self._layout()
-        self.count = order.numel() // self.tokens
-        device = torch.get_default_device()
-        self.register_buffer("order", order.to(device), persistent=False)
-        self.register_buffer("inverse", inverse.to(device), persistent=False)
-        self.register_buffer("mask", mask.to(device) if bool(mask.any()) else None, persistent=False)
-
-    def _layout(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Token of each slot, slot of each token, and mask; found by values, which the meta device lacks."""
-        place, region, real = self._slots()
-        order = place.flatten()
-        inverse = torch.empty(self.grid[0] * self.grid[1] * self.grid[2], dtype=torch.long)
-        slots = torch.arange(order.numel())[real.flatten()]
-        inverse[order[real.flatten()]] = slots
-        seen = (region[:, :, None] == region[:, None, :]) & real[:, None, :]
-        seen |= torch.eye(self.tokens, dtype=torch.bool)
-        return order, inverse, torch.zeros(seen.shape).masked_fill(~seen, float("-inf")).unsqueeze(1)
-
-    def _slots(self) -> tuple[Tensor, Tensor, Tensor]:
-        """For each (window, slot): its token, its side of the shift's seam, and whether it is no padding."""
-        axes = []
-        for grid, window, shift in zip(self.grid, self.size, self.shift, strict=True):
-            padded = -(-grid // window) * window
-            slot = torch.arange(padded)
-            place = (slot + shift) % padded
-            seam = (slot >= padded - window).long() + (slot >= padded - shift).long() if shift else slot * 0
-            axes.append([x.view(-1, window) for x in (place, seam, place < grid)])
-        (pd, sd, rd), (ph, sh, rh), (pw, sw, rw) = axes
-
-        def join(d: Tensor, h: Tensor, w: Tensor) -> Tensor:
-            d, h, w = (
-                d[:, None, None, :, None, None],
-                h[None, :, None, None, :, None],
-                w[None, None, :, None, None, :],
-            )
-            return torch.broadcast_tensors(d, h, w)
-
-        def flat(x: Tensor) -> Tensor:
-            return x.reshape(-1, self.tokens)
-
-        d, h, w = join(rd, rh, rw)
-        real = flat(d & h & w)
-        d, h, w = join(sd, sh, sw)
-        region = flat(d * 9 + h * 3 + w)
-        d, h, w = join(pd, ph, pw)
-        place = flat((d * self.grid[1] + h) * self.grid[2] + w).where(real, 0)
-        return place, region, real
-
-    def cut(self, x: Tensor) -> Tensor:
-        """(B, D, H, W, C) to (B, windows·N, C)."""
-        return _Cut.apply(x.flatten(1, 3), self.order, self.inverse)
-
-    def join(self, x: Tensor) -> Tensor:
-        """(B, windows·N, C) back to (B, D, H, W, C); slots of padding are dropped."""
-        return _Join.apply(x, self.order, self.inverse).view(x.shape[0], *self.grid, x.shape[-1])
-
-    def rows(self, visible: Tensor) -> Tensor:
-        """Where visible tokens stand among the slots of all samples.
-
-        Args:
-            visible: int64 (B, K), raster index of each sample's visible tokens, each once.
-
-        Returns:
-            int64 (B·K), each below B·windows·N.
-        """
-        first = torch.arange(visible.shape[0], device=visible.device) * self.order.numel()
-        return (self.inverse[visible] + first.unsqueeze(1)).flatten()
-
-    def mask_of(self, rows: Tensor, batch: int) -> Tensor:
-        """Which slot sees which if no token stands anywhere but in ``rows``: float (B·windows, 1, N, N).
-
-        An empty slot is hidden from all but itself, so that the softmax of its row is finite.
-        """
-        empty = torch.ones(batch * self.order.numel(), dtype=torch.bool, device=rows.device)
-        empty = empty.index_fill(0, rows, False).view(batch, self.count, 1, 1, self.tokens)
-        hidden = empty & ~torch.eye(self.tokens, dtype=torch.bool, device=rows.device)
-        return torch.where(hidden, float("-inf"), 0.0 if self.mask is None else self.mask).flatten(0, 1)
-
-
-class _Cut(torch.autograd.Function):
-    """Rows by ``order``. Padding slots repeat token 0; nobody sees them, so no gradient comes back."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
-        ctx.save_for_backward(inverse)
-        return x.index_select(1, order)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (inverse,) = ctx.saved_tensors
-        return gradient.index_select(1, inverse), None, None
-
-
-class _Join(torch.autograd.Function):
-    """Rows by ``inverse``; padding slots get a zero gradient."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
-        ctx.save_for_backward(order, inverse)
-        return x.index_select(1, inverse)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
-        order, inverse = ctx.saved_tensors
-        if order.numel() == inverse.numel():
-            return gradient.index_select(1, order), None, None
-        slots = gradient.new_zeros(gradient.shape[0], order.numel(), gradient.shape[-1])
-        return slots.index_copy(1, inverse, gradient), None, None
+from studykit.layers.windows import Windows
 
 
 class RelativePositionBias(nn.Module):
@@ -224,6 +80,9 @@ class WindowAttention(nn.Module):
         self.num_heads = num_heads
         self.windows = windows
         self.position_bias = RelativePositionBias(windows.window_size, num_heads, windows.size)
+        if windows.monai:
+            index = relative_index(windows.window_size, windows.window_size)
+            self.position_bias.index = index[: windows.tokens, : windows.tokens].contiguous()
         self.qkv = Linear(dim, 3 * dim, bias=qkv_bias)
         self.proj = Linear(dim, dim)
 
@@ -240,10 +99,20 @@ class WindowAttention(nn.Module):
         if visible is not None:
             return self._among_visible(x, visible)
         windows = self.windows
-        qkv = self.qkv(windows.cut(x))
-        qkv = qkv.view(x.shape[0], windows.count, windows.tokens, 3, self.num_heads, -1)
-        out = biased_attention(qkv, self.position_bias(), windows.mask)
+        out = biased_attention(self.project(windows.cut(x)), self.position_bias(), windows.mask)
         return self.proj(windows.join(out.reshape(x.shape[0], -1, x.shape[-1])))
+
+    def project(self, slots: Tensor) -> Tensor:
+        """Slots (B, windows·N, C) to queries, keys and values (B, windows, N, 3, heads, c)."""
+        return self.split(self.qkv(slots))
+
+    def sharpness(self, slots: Tensor) -> Tensor:
+        """By what products of queries and keys are multiplied beyond 1/√c: (1 or B, 1 or windows, heads)."""
+        return slots.new_ones(1, 1, self.num_heads)
+
+    def split(self, qkv: Tensor) -> Tensor:
+        """(B, windows·N, 3C) to (B, windows, N, 3, heads, c)."""
+        return qkv.view(qkv.shape[0], self.windows.count, self.windows.tokens, 3, self.num_heads, -1)
 
     def _among_visible(self, x: Tensor, visible: Tensor) -> Tensor:
         """Each sample has its own mask, so a window of a sample becomes a window of one large sample."""
@@ -267,14 +136,21 @@ class SwinBlock(nn.Module):
         dim, num_heads, windows: see :class:`WindowAttention`.
         mlp_ratio: hidden width of the MLP over ``dim``.
         drop_path: how often a sample goes without a branch in training.
+        attention: :class:`WindowAttention` or a kind of it.
     """
 
     def __init__(
-        self, dim: int, num_heads: int, windows: Windows, mlp_ratio: float = 4.0, drop_path: float = 0.0
+        self,
+        dim: int,
+        num_heads: int,
+        windows: Windows,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        attention: type[WindowAttention] = WindowAttention,
     ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
-        self.attn = WindowAttention(dim, num_heads, windows)
+        self.attn = attention(dim, num_heads, windows)
         self.norm2 = nn.LayerNorm(dim)
         hidden = int(dim * mlp_ratio)
         self.mlp = nn.Sequential(Linear(dim, hidden), nn.GELU(), Linear(hidden, dim))

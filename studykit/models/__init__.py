@@ -9,6 +9,7 @@ from studykit.models.mae_vit import MaskedAutoencoderViT
 from studykit.models.nnformer import NnFormer
 from studykit.models.residual_unet import ResidualUNet
 from studykit.models.swin_classifier import SwinClassifier
+from studykit.models.swin_unetr import SwinUnetr
 from studykit.models.unet import UNet
 from studykit.models.unetr import UNETR
 from studykit.models.vit import VisionTransformer
@@ -28,6 +29,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "unetr": UNETR,
     "nnformer": NnFormer,
     "unet": UNet,
+    "swin-unetr": SwinUnetr,
     "residual-unet": ResidualUNet,
     "waveformer": WaveFormer,
     "wave-unet": WaveUNet,

@@ -14,7 +14,8 @@ from studykit.layers.linear import Linear
 from studykit.layers.patches import patchify, split_mask, take_tokens
 from studykit.layers.positions import sincos_positions
 from studykit.layers.product_conv import PatchwiseConvTranspose3d, SingleVoxelConv3d
-from studykit.layers.window_attention import SwinBlock, Windows
+from studykit.layers.window_attention import SwinBlock
+from studykit.layers.windows import Windows
 
 STEMS = {"overlapping": (3, 1), "strict": (2, 0)}
 """Kernel and padding of the stem's stride-2 convolutions; a kernel of 2 reads each voxel once."""

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from studykit.layers.skip_attention import SkipBlock
 from studykit.layers.token_convolutions import Downsampling, Size, Stem, Upsampling, as_maps, as_tokens
-from studykit.layers.window_attention import SwinBlock, Windows
+from studykit.layers.window_attention import SwinBlock
+from studykit.layers.windows import Windows
 from studykit.models.encoder_decoder import EncoderDecoder
 
 STAGES = 4

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from studykit.layers.drop_path import DropPath
-from studykit.layers.window_attention import SwinBlock, Windows
+from studykit.layers.window_attention import SwinBlock
+from studykit.layers.windows import Windows
 
 
 def test_a_sample_is_dropped_as_a_whole_and_the_mean_stays():

@@ -12,7 +12,8 @@ from studykit.layers.multiscale_wave import (
     join_windows,
 )
 from studykit.layers.visibility import hide, visible_at
-from studykit.layers.window_attention import WindowAttention, Windows
+from studykit.layers.window_attention import WindowAttention
+from studykit.layers.windows import Windows
 
 WINDOW = (2, 1, 3)
 

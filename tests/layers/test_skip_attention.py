@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from studykit.layers.skip_attention import SkipAttention, SkipBlock
-from studykit.layers.window_attention import Windows
+from studykit.layers.windows import Windows
 
 CASES = [  # grid, window
     ((4, 4, 4), (2, 2, 2)),

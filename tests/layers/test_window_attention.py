@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from studykit.layers.patches import take_tokens
-from studykit.layers.window_attention import SwinBlock, WindowAttention, Windows, relative_index
+from studykit.layers.window_attention import SwinBlock, WindowAttention, relative_index
+from studykit.layers.windows import Windows
 
 CASES = [  # grid, window, shift
     ((4, 4, 4), (2, 2, 2), (0, 0, 0)),
