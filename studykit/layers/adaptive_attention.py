@@ -92,11 +92,12 @@ class ConditionedAttention(WindowAttention):
         nn.init.zeros_(self.condition[-1].bias)
 
     def sharpness(self, slots: Tensor) -> Tensor:
-        """(B, windows·N, C) to (B, windows, heads), from 1/10 to 10; padding is zero and left out."""
+        """(B, windows·N, C) to (B, windows, heads), from 1/10 to 10; padding is left out."""
         tokens = slots.view(slots.shape[0], self.windows.count, self.windows.tokens, -1)
-        count = self.windows.real_tokens().view(1, -1, 1).to(slots.dtype)
-        mean = tokens.sum(2) / count
-        spread = (tokens.square().sum(2) / count - mean.square()).clamp(min=0).add(1e-5).sqrt()
+        real = self.windows.real_slots().to(slots.dtype)
+        real = real / real.sum(1, keepdim=True)
+        mean, square = (torch.einsum("bwnc,wn->bwc", x, real) for x in (tokens, tokens.square()))
+        spread = (square - mean.square()).clamp(min=0).add(1e-5).sqrt()
         logits = self.condition(torch.cat([mean, spread], dim=-1))
         return (logits.tanh() * math.log(BOUND)).exp()
 

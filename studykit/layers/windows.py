@@ -110,10 +110,10 @@ class Windows(nn.Module):
         """(B, windows·N, C) back to (B, D, H, W, C); slots of padding are dropped."""
         return _Join.apply(x, self.order, self.inverse).view(x.shape[0], *self.grid, x.shape[-1])
 
-    def real_tokens(self) -> Tensor:
-        """How many slots of each window are no padding: (windows,)."""
-        real = torch.zeros(self.order.numel(), dtype=torch.long, device=self.order.device)
-        return real.index_fill(0, self.inverse, 1).view(self.count, -1).sum(1)
+    def real_slots(self) -> Tensor:
+        """Which slots are no padding: bool (windows, N)."""
+        real = torch.zeros(self.order.numel(), dtype=torch.bool, device=self.order.device)
+        return real.index_fill(0, self.inverse, True).view(self.count, self.tokens)
 
     def rows(self, visible: Tensor) -> Tensor:
         """Where visible tokens stand among the slots of all samples.
