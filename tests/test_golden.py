@@ -74,6 +74,11 @@ FURTHER: dict[str, tuple[str, dict[str, Any]]] = {
     "supervised, wave-unet": ("supervised", {**LABELLED, **WAVE_UNET}),
     "supervised, wave-unet, gate": ("supervised", {**LABELLED, **WAVE_UNET, "details": "gate"}),
     "supervised, wave-unet, off": ("supervised", {**LABELLED, **WAVE_UNET, "details": "off"}),
+    "supervised, cnn3d": ("supervised", {**LABELLED, "model": "cnn3d", "channels": [4, 8]}),
+    "supervised, unet-transformer": (
+        "supervised",
+        {**LABELLED, "model": "unet-transformer", "channels": [4, 8, 8], "depth": 1, "num_heads": 2},
+    ),
     "supervised, swin-unetr": ("supervised", {**LABELLED, **SWIN_UNETR}),
     "supervised, swin-unetr, adaptive": (
         "supervised",

@@ -5,6 +5,7 @@ from typing import Any
 from torch import nn
 
 from studykit.models.bertswin import BertsWinNet
+from studykit.models.cnn3d import Cnn3d
 from studykit.models.mae_vit import MaskedAutoencoderViT
 from studykit.models.nnformer import NnFormer
 from studykit.models.residual_unet import ResidualUNet
@@ -12,6 +13,7 @@ from studykit.models.swin_classifier import SwinClassifier
 from studykit.models.swin_unetr import SwinUnetr
 from studykit.models.unet import UNet
 from studykit.models.unetr import UNETR
+from studykit.models.unet_transformer import UNetTransformer
 from studykit.models.vit import VisionTransformer
 from studykit.models.vit_autoencoder import VitAutoencoder
 from studykit.models.vit_classifier import VitClassifier
@@ -30,6 +32,8 @@ MODELS: dict[str, type[nn.Module]] = {
     "nnformer": NnFormer,
     "unet": UNet,
     "swin-unetr": SwinUnetr,
+    "unet-transformer": UNetTransformer,
+    "cnn3d": Cnn3d,
     "residual-unet": ResidualUNet,
     "waveformer": WaveFormer,
     "wave-unet": WaveUNet,

@@ -76,6 +76,21 @@ def test_deep_supervision_is_monais_with_weights_that_add_up_to_one():
     torch.testing.assert_close(sum(method(batch).values()), single)
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+def test_a_mix_of_cross_entropy_and_dice_is_monais(weight):
+    """λ·CE + (1 − λ)·Dice, as MONAI weighs them, where every sample has every class."""
+    from monai.losses import DiceCELoss
+
+    method, batch = build(cross_entropy_weight=weight, dice_weight=1 - weight), labelled()
+    batch[:, 1, :4, :4, :4] = 1
+    batch[:, 1, 4:8, :4, :4] = 2
+    loss = DiceCELoss(
+        include_background=False, softmax=True, to_onehot_y=True, smooth_nr=0, smooth_dr=0,
+        lambda_ce=weight, lambda_dice=1 - weight,
+    )  # fmt: skip
+    torch.testing.assert_close(sum(method(batch).values()), loss(method.model(batch[:, :1]), batch[:, 1:]))
+
+
 def test_terms_are_means_over_the_batch():
     method, batch = build(deep_supervision=True), labelled(4)
     whole = torch.stack([*method(batch).values()])

@@ -12,6 +12,8 @@ SIZES = {
     "unetr": {"patch_size": 8, "embed_dim": 12, "depth": 3, "num_heads": 2, "feature_size": 4},
     "residual-unet": {"widths": (4, 6), "stem_stride": 2},
     "swin-unetr": {"feature_size": 6, "depths": (1, 1), "num_heads": (1, 2), "window_size": 3},
+    "unet-transformer": {"channels": (4, 6, 8), "depth": 1},
+    "cnn3d": {"channels": (4, 6, 8)},
     "waveformer": {"widths": (16, 16), "depth": 1},
     "wave-unet": {"widths": (16, 16), "levels": (1, 0), "depth": 1},
 }
