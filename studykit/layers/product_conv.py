@@ -4,6 +4,7 @@ There torch's convolutions take several times as long as their products on maps 
 devices, and at sizes where they are no single product, these are torch's own; parameters are the same always.
 """
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from studykit.layers.linear import linear
@@ -42,10 +43,20 @@ class PatchwiseConvTranspose3d(nn.ConvTranspose3d):
     Args:
         in_channels, out_channels: before and after.
         patch: voxels an axis of such a patch.
+        bias: whether there is one.
+        channels_last: whether the result has its channels last in memory, on CPU.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, patch: int | tuple[int, int, int]) -> None:
-        super().__init__(in_channels, out_channels, patch, patch)
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        patch: int | tuple[int, int, int],
+        bias: bool = True,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__(in_channels, out_channels, patch, patch, bias=bias)
+        self.channels_last = channels_last
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, d, h, w) to (B, C', d·p, h·p, w·p)."""
@@ -54,8 +65,49 @@ class PatchwiseConvTranspose3d(nn.ConvTranspose3d):
         batch, channels, d, h, w = x.shape
         p, q, r = self.kernel_size
         weight = self.weight.permute(2, 3, 4, 1, 0).reshape(-1, channels)
-        patches = linear(x.permute(0, 2, 3, 4, 1), weight, self.bias.repeat(p * q * r))
+        bias = None if self.bias is None else self.bias.repeat(p * q * r)
+        patches = linear(x.permute(0, 2, 3, 4, 1), weight, bias)
         patches = patches.view(batch, d, h, w, p, q, r, -1)
         # In two steps: whole voxels change place first, then the channels come to the front.
         voxels = patches.permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(batch, d * p, h * q, w * r, -1)
-        return voxels.permute(0, 4, 1, 2, 3).contiguous()
+        voxels = voxels.permute(0, 4, 1, 2, 3)
+        return voxels if self.channels_last else voxels.contiguous()
+
+
+class PointwiseConv3d(nn.Conv3d):
+    """``nn.Conv3d`` of kernel 1; on CPU its result has the channels last in memory.
+
+    >>> import torch
+    >>> PointwiseConv3d(8, 4)(torch.rand(1, 8, 3, 3, 3)).shape
+    torch.Size([1, 4, 3, 3, 3])
+
+    Args:
+        in_channels, out_channels: before and after.
+        bias: whether there is one.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, D, H, W) to (B, C', D, H, W)."""
+        return pointwise(x, self.weight, self.bias)
+
+
+def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Convolution of kernel 1; on CPU its result has the channels last in memory.
+
+    >>> import torch
+    >>> pointwise(torch.ones(1, 2, 1, 1, 1), torch.tensor([[1.0, 2.0]]).view(1, 2, 1, 1, 1)).flatten()
+    tensor([3.])
+
+    Args:
+        x: (B, C, D, H, W).
+        weight, bias: (C', C, 1, 1, 1), and (C') or None.
+
+    Returns:
+        (B, C', D, H, W).
+    """
+    if x.device.type != "cpu":
+        return F.conv3d(x, weight, bias)
+    return linear(x.permute(0, 2, 3, 4, 1), weight.flatten(1), bias).permute(0, 4, 1, 2, 3)

@@ -8,13 +8,13 @@ cosine attention, which starts near it.
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from studykit.layers.adaptive_attention import ATTENTIONS
 from studykit.layers.multiscale_fusion import WEIGHINGS, MultiscaleFusion
 from studykit.layers.patch_merging import PatchMerging
+from studykit.layers.product_conv import PatchwiseConvTranspose3d, PointwiseConv3d
 from studykit.layers.residual_conv import ResidualConvBlock
 from studykit.layers.token_convolutions import as_maps, as_tokens
 from studykit.layers.window_attention import SwinBlock
@@ -111,7 +111,7 @@ class SwinUnetr(EncoderDecoder):
             stages.append(Stage(dim, blocks, use_v2))
         self.encoder = Encoder(self.img_size, in_channels, feature_size, stages, normalize, fused)
         self.decoder = Decoder(self.channels)
-        self.head = nn.Conv3d(feature_size, num_classes, 1)
+        self.head = Head(feature_size, num_classes)
 
     def fusion_weights(self, image: Tensor) -> Tensor:
         """Weights of the branches for images (B, C, D, H, W): (B, branches, channels), 1 in sum.
@@ -131,7 +131,7 @@ class Fused(nn.Module):
         super().__init__()
         self.fusion = fusion
         self.to_patches = nn.Conv3d(fusion.shape[1], feature_size, PATCH, PATCH, bias=False)
-        self.to_voxels = nn.Conv3d(fusion.shape[1], feature_size, 1, bias=False)
+        self.to_voxels = PointwiseConv3d(fusion.shape[1], feature_size, bias=False)
         nn.init.zeros_(self.to_patches.weight)
         nn.init.zeros_(self.to_voxels.weight)
 
@@ -192,7 +192,7 @@ class Encoder(nn.Module):
         if self.fused is not None:
             to_patches, to_voxels = self.fused(x)
             voxels, patches = voxels + to_voxels, patches + to_patches
-        tokens = as_tokens(patches)
+        tokens = as_tokens(patches).contiguous()
         maps = [voxels, self._shown(tokens)]
         for stage in self.stages:
             tokens = stage(tokens)
@@ -228,18 +228,26 @@ class Decoder(nn.Module):
         return x
 
 
+class Head(PointwiseConv3d):
+    """A map to class scores of each voxel, class by class in memory."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, D, H, W) to (B, num_classes, D, H, W)."""
+        return super().forward(x).contiguous()
+
+
 class Up(nn.Module):
     """A transposed convolution to twice the resolution, beside a finer map, and a residual block."""
 
     def __init__(self, coarse: int, fine: int) -> None:
         super().__init__()
-        self.conv = nn.ConvTranspose3d(coarse, fine, PATCH, PATCH, bias=False)
+        self.conv = PatchwiseConvTranspose3d(coarse, fine, PATCH, bias=False, channels_last=True)
         self.block = ResidualConvBlock(2 * fine, fine)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """(B, coarse, d, h, w) and (B, fine, D, H, W) to the latter's shape, cut off beyond it."""
         d, h, w = skip.shape[2:]
-        return self.block(torch.cat([self.conv(x)[:, :, :d, :h, :w], skip], dim=1))
+        return self.block(self.conv(x)[:, :, :d, :h, :w], skip)
 
 
 def _whole_patches(x: Tensor) -> Tensor:
