@@ -18,7 +18,8 @@ WEIGHINGS = ("scalars", "selective")
 class MultiscaleFusion(nn.Module):
     """Convolutions of several kernels on one volume, normalised, and summed by weights that add up to 1.
 
-    Instance norms give all branches one scale, so that weights of one size mean parts of one size.
+    Instance norms give all branches one scale, so that weights of one size mean parts of one size. Selective
+    weights read how strongly each channel of each branch answers to the volume, before its norm.
 
     >>> fusion = MultiscaleFusion(1, 4, kernels=(1, 3, 5), weighing="selective")
     >>> fusion(torch.rand(2, 1, 6, 6, 6)).shape, fusion.weights(torch.rand(2, 1, 6, 6, 6)).shape
@@ -50,7 +51,7 @@ class MultiscaleFusion(nn.Module):
             hidden = max(out_channels // 2, 4)
             self.select = nn.Sequential(
                 nn.Linear(len(kernels) * out_channels, hidden),
-                nn.ReLU(),
+                nn.GELU(),
                 nn.Linear(hidden, shape[0] * shape[1]),
                 nn.Unflatten(1, shape),
             )
@@ -60,18 +61,17 @@ class MultiscaleFusion(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, D, H, W) to (B, C', D, H, W)."""
-        maps = self._maps(x)
+        maps = [branch(x) for branch in self.branches]
         weights = self._weights(maps)[..., None, None, None]
-        return sum(m * weights[:, index] for index, m in enumerate(maps))
+        shown = (F.leaky_relu(F.instance_norm(m), SLOPE, inplace=True) for m in maps)
+        return sum(m * weights[:, index] for index, m in enumerate(shown))
 
     def weights(self, x: Tensor) -> Tensor:
         """Weights of the branches for volumes (B, C, D, H, W): (B, branches, C'), 1 in sum over branches."""
-        return self._weights(self._maps(x)).expand(x.shape[0], *self.shape)
-
-    def _maps(self, x: Tensor) -> list[Tensor]:
-        return [F.leaky_relu(F.instance_norm(branch(x)), SLOPE) for branch in self.branches]
+        return self._weights([branch(x) for branch in self.branches]).expand(x.shape[0], *self.shape)
 
     def _weights(self, maps: Sequence[Tensor]) -> Tensor:
         if self.select is None:
             return self.scalars.softmax(dim=0).unsqueeze(0)
-        return self.select(torch.cat([m.mean(dim=(2, 3, 4)) for m in maps], dim=1)).softmax(dim=1)
+        answers = [m.square().mean(dim=(2, 3, 4)).add(1e-12).sqrt() for m in maps]
+        return self.select(torch.cat(answers, dim=1)).softmax(dim=1)

@@ -29,8 +29,11 @@ def plain(qkv, bias, mask):
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("cached", [1, 450, 1800, 1 << 20])
-def test_equals_the_plain_form(masked, cached, monkeypatch):
+@pytest.mark.parametrize("narrow", [5, 6])
+def test_equals_the_plain_form(masked, cached, narrow, monkeypatch):
+    """Heads of 5 channels, taken as wide ones and as narrow ones."""
     monkeypatch.setattr(module, "_CACHED_SCORES", cached)
+    monkeypatch.setattr(module, "_NARROW", narrow)
     qkv, bias, mask = inputs(masked)
     weight = torch.randn(3, 4, 10, 2, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     ours, reference = biased_attention(qkv, bias, mask), plain(qkv, bias, mask)
@@ -53,6 +56,7 @@ def test_is_a_well_formed_operator(masked):
 def test_never_falls_back_to_whole_score_matrices_beyond_the_cache(masked, monkeypatch):
     """With only the fused kernel allowed, an input that it does not take would raise."""
     monkeypatch.setattr(module, "_CACHED_SCORES", 1)
+    monkeypatch.setattr(module, "_NARROW", 0)
     with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
         biased_attention(*inputs(masked))
 

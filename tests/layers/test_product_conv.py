@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from studykit.layers import product_conv
-from studykit.layers.product_conv import PatchwiseConvTranspose3d, SingleVoxelConv3d
+from studykit.layers.product_conv import PatchwiseConvTranspose3d, PointwiseConv3d, SingleVoxelConv3d
 
 
 def assert_same(layer: nn.Module, theirs: type[nn.Module], x: Tensor) -> None:
@@ -61,6 +61,17 @@ def test_a_transposed_convolution_into_patches_is_a_product(patch, channels, wid
     x = torch.randn(2, channels, 3, 4, 2).contiguous(memory_format=layout)
     assert_same(layer, nn.ConvTranspose3d, x)
     assert layer(x).is_contiguous()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+def test_with_channels_last_nothing_is_copied_to_the_front(layout):
+    torch.manual_seed(0)
+    up = PatchwiseConvTranspose3d(6, 4, 2, bias=False, channels_last=True)
+    point = PointwiseConv3d(6, 4)
+    x = torch.randn(2, 6, 3, 4, 2).contiguous(memory_format=layout)
+    for layer, plain in ((up, nn.ConvTranspose3d), (point, nn.Conv3d)):
+        assert_same(layer, plain, x)
+        assert layer(x).is_contiguous(memory_format=torch.channels_last_3d)
 
 
 def test_operations_are_counted_as_those_of_the_convolution():
