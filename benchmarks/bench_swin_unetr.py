@@ -23,11 +23,11 @@ from studykit.models import build_model
 CLASSES = 5
 OURS, PEER, FLOOR = "ours", "MONAI", "floor"
 NOTES = (
-    "SwinUNETR of {classes} classes, forward and backward down to the parameters: ours "
-    "against MONAI's ({precision}, eager). The floor is our convolutions and matrix products alone, called "
-    "once more on numbers of the same shapes in the same rounds, with its share of our time. GFLOPs: forward "
-    "and backward pass, 2 for each multiply-accumulate. Peak memory: the most that torch's allocator holds at "
-    "once, parameters included, counted in a process of its own."
+    "SwinUNETR of {classes} classes, forward and backward down to the parameters: ours against MONAI's "
+    "({precision}, eager). The floor is our convolutions and matrix products alone, called once more on "
+    "numbers of the same shapes in the same rounds, with its share of our time. GFLOPs: forward and backward "
+    "pass, 2 for each multiply-accumulate. Peak memory: the most that torch's allocator holds at once, "
+    "parameters included, counted in a process of its own."
 )
 
 

@@ -1,4 +1,4 @@
-"""A 3³ convolution of a single small map, which torch leaves to its slow path on CPU, as one of two half maps.
+"""A 3³ convolution of a single small map, which torch has a slow path for on CPU, as one of two halves.
 
 torch asks oneDNN for batches, and for a single map only where channels · D · H is above 20,480. Below, its
 own convolution takes two to eight times as long, forward and backward, on maps of 8³ to 24³.
