@@ -12,8 +12,8 @@ from studykit.models.residual_unet import ResidualUNet
 from studykit.models.swin_classifier import SwinClassifier
 from studykit.models.swin_unetr import SwinUnetr
 from studykit.models.unet import UNet
-from studykit.models.unetr import UNETR
 from studykit.models.unet_transformer import UNetTransformer
+from studykit.models.unetr import UNETR
 from studykit.models.vit import VisionTransformer
 from studykit.models.vit_autoencoder import VitAutoencoder
 from studykit.models.vit_classifier import VitClassifier
