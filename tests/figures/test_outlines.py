@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
 
+from studykit.figures.outlines import Case, outline_grid
 from studykit.figures.planes import CORONAL
-from studykit.studies.nnformer_data_efficiency.outlines import Case, outline_grid
 
 SHAPE = (8, 12, 10)
 CLASSES = ("ventricle", "thalamus")
