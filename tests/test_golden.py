@@ -67,6 +67,9 @@ SWIN_UNETR = {
     "model": "swin-unetr", "feature_size": 6, "depths": [2, 1], "num_heads": [1, 2], "window_size": 3,
 }  # fmt: skip
 VIT = {"patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 2}
+SWIN_UNETR = {
+    "model": "swin-unetr", "feature_size": 6, "depths": [2, 1], "num_heads": [1, 2], "window_size": 3,
+}  # fmt: skip
 RESIDUAL = {"model": "residual-unet", "widths": [8, 8, 16]}
 FURTHER: dict[str, tuple[str, dict[str, Any]]] = {
     "supervised, nnformer": ("supervised", {**LABELLED, **NNFORMER}),

@@ -135,7 +135,7 @@ class TransferProfile(Profile):
     @property
     def view_size(self) -> int:
         """Voxels an axis of a view: two thirds of a crop, in whole patches, two at least."""
-        return self.patch_size * max(2 * self.grid[0] // 3, 2)
+        return self.patch_size * max(-(-2 * self.grid[0] // 3), 2)
 
 
 SEGMENTATION = {
@@ -207,7 +207,8 @@ SPINES = {
 TRAITS = {
     "smoke": replace(
         SEGMENTATION["smoke"], spacing_mm=12.0, patch_size=4, embed_dim=24, depth=2, num_heads=2,
-        batch_size=4, train=8, val=4, test=8, label_fractions=(0.5, 1.0),
+        batch_size=4, steps=2, eval_every=2, tuning_steps=1, train=8, val=4, test=8,
+        label_fractions=(0.5, 1.0),
     ),
     "laptop": replace(
         SEGMENTATION["laptop"], spacing_mm=4.0, crop_size=48, patch_size=8, embed_dim=72, depth=4,

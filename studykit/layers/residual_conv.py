@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from studykit.layers.halved_conv import conv3
 from studykit.layers.instance_norm import channels_last, instance_norm
 from studykit.layers.product_conv import pointwise
 
@@ -44,18 +45,14 @@ class ResidualConvBlock(nn.Module):
     def forward(self, *maps: Tensor) -> Tensor:
         """(B, C_i, D, H, W), C in sum, to (B, C', D, H, W) of more than one voxel; channels last on CPU."""
         maps = tuple(channels_last(m) for m in maps)
-        out = F.leaky_relu(instance_norm(_sum(_conv, maps, self.conv1.weight)), SLOPE, inplace=True)
-        out = instance_norm(_conv(out, self.conv2.weight))
+        out = F.leaky_relu(instance_norm(_sum(conv3, maps, self.conv1.weight)), SLOPE, inplace=True)
+        out = instance_norm(conv3(out, self.conv2.weight))
         if self.conv3 is None:
             (shortcut,) = maps
         else:
             shortcut = instance_norm(_sum(pointwise, maps, self.conv3.weight))
         out += shortcut
         return F.leaky_relu(out, SLOPE, inplace=True)
-
-
-def _conv(x: Tensor, weight: Tensor) -> Tensor:
-    return channels_last(F.conv3d(x, weight, padding=1))
 
 
 def _sum(conv: Callable[[Tensor, Tensor], Tensor], maps: tuple[Tensor, ...], weight: Tensor) -> Tensor:

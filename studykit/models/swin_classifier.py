@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from studykit.layers.linear import Linear
 from studykit.layers.patch_merging import PatchMerging
 from studykit.layers.patches import patchify
-from studykit.layers.window_attention import SwinBlock, Windows
+from studykit.layers.window_attention import SwinBlock
+from studykit.layers.windows import Windows
 from studykit.models.vit import init_linear
 
 

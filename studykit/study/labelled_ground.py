@@ -43,6 +43,11 @@ class LabelledGround(Ground):
         return self.labelled.prepared
 
     @cached_property
+    def images(self) -> Prepared:
+        """The same volumes as those who need no labels see them."""
+        return prepared_source(self.source, self.profile.spacing_mm, self.setup.intensity)
+
+    @cached_property
     def label_subsets(self) -> dict[float, tuple[str, ...]]:
         """Training subjects with labels by share; a smaller subset lies in every larger one.
 
@@ -87,10 +92,9 @@ class LabelledGround(Ground):
         if task == "segmentation":
             classes = self.labelled.classes
             return segmentation.Recipe(**shared, fingerprint=self.data.fingerprint, classes=classes)
-        images = prepared_source(self.source, self.profile.spacing_mm, self.setup.intensity)
         return reconstruction.Recipe(
             **shared,
-            fingerprint=images.fingerprint,
+            fingerprint=self.images.fingerprint,
             crops_per_subject=self.profile.crops_per_subject,
             validation_seed=derive_seed(self.study, "validation") >> 1,
             intensity=self.setup.intensity,
@@ -179,10 +183,9 @@ class TraitsGround(LabelledGround):
         if arm.trait not in self.traits.names:
             known = ", ".join(self.traits.names)
             raise ValueError(f"{arm.name}: unknown trait {arm.trait!r}; {self.source} has {known}")
-        images = prepared_source(self.source, self.profile.spacing_mm)
         return classification.Recipe(
             source=self.source,
-            fingerprint=classification.fingerprint(images, self.traits, arm.trait),
+            fingerprint=classification.fingerprint(self.images, self.traits, arm.trait),
             spacing_mm=self.profile.spacing_mm,
             crop_size=self.profile.crop_size,
             train=self.traits.having(arm.trait, arm.subjects or self.split.train),

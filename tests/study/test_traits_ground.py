@@ -13,7 +13,7 @@ from studykit.study import frozen, open_study
 from studykit.study.scores import HELD_OUT
 
 VIT = {"patch_size": 4, "embed_dim": 12, "depth": 1, "num_heads": 1}
-VOLTA = {"img_size": 8, "crop_size": 16, "prototypes": 8, "head_dim": 4, "local_views": 1, **VIT}
+VOLTA = {"img_size": 12, "crop_size": 16, "prototypes": 8, "head_dim": 4, "local_views": 1, **VIT}
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +78,11 @@ def test_another_trait_is_another_run_and_an_unknown_one_is_refused(study):
 
 def test_segmentation_trains_on_views_and_pre_training_on_whole_fields(study):
     taught = study.arm(
-        "outline", "supervised", model="unetr", num_classes=3, feature_size=2, img_size=8, **VIT
+        "outline", "supervised", model="unetr", num_classes=3, feature_size=2, img_size=12, **VIT
     )
     begun = study.arm("volta", "volta", **VOLTA)
     assert study.labelled.classes == CLASSES
-    assert study.trials.config(taught, 0)["data"]["crop_size"] == study.profile.view_size == 8
+    assert study.trials.config(taught, 0)["data"]["crop_size"] == study.profile.view_size == 12
     assert study.trials.config(begun, 0)["data"]["crop_size"] == 16
 
 
