@@ -29,7 +29,7 @@ def slices_grid(
     if not rows or not all(rows.values()):
         raise ValueError("slices_grid got no pictures: pass a mapping from rows to pictures")
     most = max(map(len, rows.values()))
-    size = (WIDTH, 0.5 + WIDTH / most * len(rows))
+    size = (WIDTH, 0.5 + WIDTH / max(most, 4) * len(rows))
     fig, axes = plt.subplots(len(rows), most, figsize=size, layout="constrained", squeeze=False)
     for strip, (name, own) in zip(axes, rows.items(), strict=True):
         window = planes.grey_window(as_volume(next(iter(own.values()))))
