@@ -13,13 +13,13 @@ def test_every_source_says_what_it_is():
     assert names[-3:] == [
         "folder:PATH",
         "rsna:PATH",
-        "spine:SCHEME:PATH",
+        "spine-SCHEME:PATH",
     ]
     assert len(set(names)) == len(names)
     for source in sources:
         assert source.holds and source.licence and source.how
         assert source.how.startswith("read where it lies") or (source.megabytes > 0 and source.citation)
-        open_ended = source.name.startswith(("folder:", "rsna:", "spine:", "cohort:", "angio:"))
+        open_ended = source.name.startswith(("folder:", "rsna:", "spine-", "cohort:", "angio:"))
         assert source.subjects is None if open_ended else source.subjects > 0
 
 

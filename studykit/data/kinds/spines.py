@@ -1,4 +1,4 @@
-"""``spine:SCHEME:PATH``: a folder with label maps of single vertebrae, read as two classes in turn.
+"""``spine-SCHEME:PATH``: a folder with label maps of single vertebrae, read as two classes in turn.
 
 The folder may lie as ``folder:PATH`` may: VerSe in BIDS (``rawdata``, ``derivatives``) or as its challenge
 had it, SPIDER (``images``, ``masks``), nnU-Net's.
@@ -29,7 +29,7 @@ NEITHER = frozenset("pet pt fdg spect nm us xa cr dx mg xr xray".split())
 
 
 class Spines(Folder):
-    prefix = "spine:"
+    prefix = "spine-"
 
     def lines(self) -> tuple[Source, ...]:
         (folder,) = super().lines()
@@ -37,13 +37,13 @@ class Spines(Folder):
             f"your own CT or MR of spines, one id a vertebra; SCHEME is one of {', '.join(SPINE_SCHEMES)}; "
             "classes: odd and even vertebrae"
         )
-        return (replace(folder, name="spine:SCHEME:PATH", holds=holds),)
+        return (replace(folder, name="spine-SCHEME:PATH", holds=holds),)
 
     def knows(self, name: str) -> bool:
         scheme, _, path = name.removeprefix(self.prefix).partition(":")
         if scheme not in SPINE_SCHEMES or not path:
             raise ValueError(
-                f"a folder of spines is named spine:SCHEME:PATH, SCHEME being one of "
+                f"a folder of spines is named spine-SCHEME:PATH, SCHEME being one of "
                 f"{', '.join(SPINE_SCHEMES)}; got {name!r}"
             )
         return True

@@ -39,7 +39,10 @@ def edge_row(model: nn.Module, crop: Tensor) -> dict[str, float]:
 
 
 def central_crop(image: Tensor, size: int) -> Tensor:
-    """The middle (1, 1, size, size, size) of a volume (1, D, H, W) that is at least as large."""
+    """The middle (1, 1, size, size, size) of a volume (1, D, H, W), with its minimum beyond a smaller one."""
+    missing = [max(size - side, 0) for side in image.shape[1:]]
+    around = [n for m in reversed(missing) for n in (m // 2, m - m // 2)]
+    image = F.pad(image, around, value=float(image.min()))
     starts = [(side - size) // 2 for side in image.shape[1:]]
     d, h, w = (slice(start, start + size) for start in starts)
     return image[None, :, d, h, w]

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from tiny_volumes import affine, blob, itk_image, save
 
 from studykit.data.labelled import open_labelled
-from studykit.data.sources import check_source_name, open_source
+from studykit.data.sources import check_source_name, open_source, own_path
 from studykit.data.splits import Split, split_subjects
 
 SHAPE = (14, 12, 30)
@@ -77,11 +77,11 @@ IN_TURN = {"lumbar": [2, 1, 2], "cervical": [1, 2, 1], "two, a disc between or n
 def test_a_layout_is_read_as_vertebrae_in_turn(tmp_path, scheme, layout):
     pairs = LAYOUTS[scheme][layout]
     root = write(tmp_path / "own", pairs)
-    found = open_labelled(f"spine:{scheme}:{root}", 3.0, cache=tmp_path)
+    found = open_labelled(f"spine-{scheme}:{root}", 3.0, cache=tmp_path)
     assert found.classes[:2] == ("odd vertebrae", "even vertebrae") and not found.prepared.refused
     assert len(found.prepared.volumes) == len(pairs)
     told = {
-        s.image.path.relative_to(root).as_posix(): s for s in open_source(f"spine:{scheme}:{root}").subjects
+        s.image.path.relative_to(root).as_posix(): s for s in open_source(f"spine-{scheme}:{root}").subjects
     }
     for image, (label, _) in pairs.items():
         assert told[image].labels.path.relative_to(root).as_posix() == label, "each scan has its own map"
@@ -94,7 +94,7 @@ def test_a_layout_is_read_as_vertebrae_in_turn(tmp_path, scheme, layout):
 
 def test_scans_of_one_patient_are_one_subject_and_never_on_two_sides(tmp_path):
     root = write(tmp_path / "own", LAYOUTS["spider"]["SPIDER"])
-    volumes = open_labelled(f"spine:spider:{root}", 3.0, cache=tmp_path).prepared.volumes
+    volumes = open_labelled(f"spine-spider:{root}", 3.0, cache=tmp_path).prepared.volumes
     assert [volume.subject for volume in volumes] == ["1", "1", "2", "2"]
     split = split_subjects([volume.subject for volume in volumes], seed=0, val=1)
     assert {*split.train, *split.val} == {"1", "2"} and not set(split.train) & set(split.val)
@@ -125,10 +125,14 @@ def test_bad_input_is_named_before_any_work(tmp_path, image, ids, message):
             root / image.replace("images", "labels"), np.ones((14, 12, 40), np.int16), affine((2.0, 2.0, 3.0))
         )
     with pytest.raises(ValueError, match=message):
-        open_labelled(f"spine:verse:{root}", 3.0, cache=tmp_path)
+        open_labelled(f"spine-verse:{root}", 3.0, cache=tmp_path)
 
 
-@pytest.mark.parametrize("name", ["spine:", "spine:verse", "spine:verse:", "spine:btcv:/data"])
+@pytest.mark.parametrize("name", ["spine-", "spine-verse", "spine-verse:", "spine-btcv:/data"])
 def test_a_wrong_name_is_refused(name):
-    with pytest.raises(ValueError, match="spine:SCHEME:PATH, SCHEME being one of verse, spider; got"):
+    with pytest.raises(ValueError, match="spine-SCHEME:PATH, SCHEME being one of verse, spider; got"):
         check_source_name(name)
+
+
+def test_what_stands_before_the_path_says_all_but_the_path(tmp_path):
+    assert own_path(f"spine-verse:{tmp_path}") == tmp_path

@@ -27,3 +27,5 @@ def test_the_middle_of_a_volume():
     volume[0, 4, 6, 4] = 1
     crop = central_crop(volume, 4)
     assert crop.shape == (1, 1, 4, 4, 4) and crop[0, 0, 2, 2, 2] == 1
+    thin = central_crop(volume[:, :3], 4)
+    assert thin.shape == crop.shape and not thin[0, 0, 3].any(), "what a thin volume lacks is its minimum"
