@@ -7,7 +7,7 @@ from studykit.cli.words import short
 
 def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     verb = verbs.add_parser(
-        "report", help="rewrite results/SUMMARY.md, results/index.html and README's table"
+        "report", help="rewrite results/SUMMARY.md, results/index.html and what README says of each paper"
     )
     verb.set_defaults(action=report)
 
@@ -15,11 +15,18 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 def report(options: argparse.Namespace) -> int:
     from studykit.claims.paper import load_papers
     from studykit.home import home, results_dir
-    from studykit.report.site import update_readme, write_summary
+    from studykit.report.answer import load_answers, outdated
+    from studykit.report.evidence import gather
+    from studykit.report.front import update_readme
+    from studykit.report.site import write_summary
 
-    papers = load_papers()
-    for path in write_summary(results_dir(), papers):
+    papers, answers = load_papers(), load_answers()
+    for path in write_summary(results_dir(), papers, answers):
         print(short(path, home()))
-    update_readme(home() / "README.md", results_dir(), papers)
+    update_readme(home() / "README.md", results_dir(), papers, answers)
     print("README.md")
+    found = gather(results_dir(), papers)
+    for name, answer in answers.items():
+        for line in outdated(answer, [evidence for evidence in found if evidence.claim.paper == name]):
+            print(f"papers/{name}/answer.toml: {line}")
     return 0

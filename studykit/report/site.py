@@ -1,9 +1,8 @@
-"""The summary of all claims: ``results/SUMMARY.md``, ``results/index.html`` and the README's table.
+"""The summary of all claims: ``results/SUMMARY.md`` and ``results/index.html``.
 
 Nothing here carries a date, so a summary changes only when a verdict does.
 """
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,11 +12,10 @@ from studykit.claims.claim import CHECKS, Paper
 from studykit.claims.rule_words import short_kind
 from studykit.claims.verdict import NOT_EVALUATED, STATUSES
 from studykit.claims.words import ABSENT
+from studykit.report.answer import Answer, short_answer
 from studykit.report.evidence import Evidence, gather
 from studykit.report.page import page
 from studykit.report.tables import escape_markdown
-
-BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"
 
 HEAD = (
     "claim", "checks", "reported", "ours [95 % interval]", "n", "evidence", "profile", "finding", "verdict",
@@ -35,7 +33,9 @@ READING = (
 )
 
 
-def write_summary(results: str | Path, papers: Mapping[str, Paper]) -> tuple[Path, Path]:
+def write_summary(
+    results: str | Path, papers: Mapping[str, Paper], answers: Mapping[str, Answer]
+) -> tuple[Path, Path]:
     """Write ``SUMMARY.md`` and ``index.html`` into ``results``, from the strongest evidence for each claim.
 
     Raises:
@@ -46,42 +46,12 @@ def write_summary(results: str | Path, papers: Mapping[str, Paper]) -> tuple[Pat
     parts = ["# Claims and verdicts", _bullets(tally(found)), READING]
     for name, paper in papers.items():
         rows = [evidence for evidence in found if evidence.claim.paper == name]
-        parts += [f"## {paper.title}", cite(paper), _table(rows, prefix="")]
+        answer = answers.get(name, Answer())
+        parts += [f'<a id="{name}"></a>\n\n## {paper.title}', cite(paper), short_answer(answer, rows)]
+        parts += [_table(rows, prefix=""), _points(answer)]
     atomic.write_text(summary, "\n\n".join(filter(None, parts)) + "\n")
     atomic.write_text(site, page(found, papers, tally(found), READING))
     return summary, site
-
-
-def readme_table(results: str | Path, papers: Mapping[str, Paper], prefix: str = "results/") -> str:
-    """The claims that have a verdict, as Markdown, and how many of each paper have none yet.
-
-    ``prefix`` leads from the README's folder to ``results``.
-    """
-    found = gather(results, papers)
-    judged = [evidence for evidence in found if evidence.status != NOT_EVALUATED]
-    waiting = Counter(evidence.claim.paper for evidence in found if evidence.status == NOT_EVALUATED)
-    lines = [_bullets(tally(found)), ""]
-    if judged:
-        lines += [_table(judged, prefix), ""]
-    lines += [f"- {papers[name].title}: {count} not evaluated yet" for name, count in waiting.items()]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def update_readme(path: str | Path, results: str | Path, papers: Mapping[str, Paper]) -> None:
-    """Rewrite what stands between ``<!-- claims:begin -->`` and ``<!-- claims:end -->`` in a README.
-
-    Raises:
-        ValueError: the markers are not there exactly once each, in that order; the file is left as it was.
-    """
-    path = Path(path)
-    text = path.read_text(encoding="utf-8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise ValueError(f"{path} needs {BEGIN} and then {END}, each once, around its claim table")
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    prefix = Path(os.path.relpath(results, path.parent)).as_posix() + "/"
-    table = readme_table(results, papers, prefix)
-    atomic.write_text(path, f"{before}{BEGIN}\n\n{table}\n{END}{after}")
 
 
 def tally(found: Sequence[Evidence]) -> list[str]:
@@ -123,6 +93,13 @@ def _row(evidence: Evidence, prefix: str) -> list[str]:
         evidence.kind, evidence.profile, finding,
     ]  # fmt: skip
     return [*map(escape_markdown, cells), _verdict(evidence), _links(evidence, prefix)]
+
+
+def _points(answer: Answer) -> str:
+    """What to know before a verdict is quoted, a line each."""
+    return "\n".join(
+        f"- {', '.join(f'`{claim}`' for claim in point.claims)}: {point.words}" for point in answer.points
+    )
 
 
 def _verdict(evidence: Evidence) -> str:

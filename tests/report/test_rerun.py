@@ -59,7 +59,7 @@ def test_the_report_shows_reruns_beside_the_first_and_pools_nothing(runs, conclu
     evidence = next(e for e in gather(conclude.results, papers) if e.claim.id == "steps")
     assert evidence.ours == "2.40× [1.80, 3.20]" and [name for name, _ in evidence.reruns] == ["avx2"]
     assert "turned in rerun avx2" in evidence.marks
-    summary, site = write_summary(conclude.results, papers)
+    summary, site = write_summary(conclude.results, papers, {})
     assert "turned in rerun avx2" in summary.read_text(encoding="utf-8")
     assert "Rerun avx2" in site.read_text(encoding="utf-8")
 

@@ -5,7 +5,9 @@ import pytest
 from toy_paper import ratio
 
 from studykit.claims.estimate import Estimate
-from studykit.report.site import BEGIN, END, readme_table, update_readme, write_summary
+from studykit.report.answer import Answer, Point, Sentence
+from studykit.report.evidence import gather
+from studykit.report.site import tally, write_summary
 
 VOID = {"meta", "img", "br"}
 
@@ -39,7 +41,7 @@ class Page(HTMLParser):
 def written(conclude, papers):
     conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
     conclude.write("count", "gpu", Estimate.exact(538.2, unit="GFLOP"), figures=(), notebook=None)
-    summary, site = write_summary(conclude.results, papers)
+    summary, site = write_summary(conclude.results, papers, {})
     return summary.read_text(encoding="utf-8"), site.read_text(encoding="utf-8")
 
 
@@ -65,7 +67,7 @@ def test_summary_shows_every_claim_with_links(written):
 
 
 def test_summary_is_the_same_when_written_again(written, conclude, papers):
-    again = [path.read_text(encoding="utf-8") for path in write_summary(conclude.results, papers)]
+    again = [path.read_text(encoding="utf-8") for path in write_summary(conclude.results, papers, {})]
     assert again == list(written)
 
 
@@ -102,56 +104,31 @@ def test_page_stands_alone_in_light_and_dark(written):
     assert "prefers-color-scheme: dark" in written[1]
 
 
-README = f"# Kit\n\nBefore.\n\n{BEGIN}\nold\n{END}\n\nAfter.\n"
-
-
-def test_readme_block_is_rewritten_and_stays(conclude, papers, tmp_path):
-    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
-    readme = tmp_path / "README.md"
-    readme.write_text(README)
-    update_readme(readme, conclude.results, papers)
-    first = readme.read_text(encoding="utf-8")
-    assert first.startswith(f"# Kit\n\nBefore.\n\n{BEGIN}\n") and first.endswith(f"{END}\n\nAfter.\n")
-    assert "old" not in first and "](results/speed/laptop/curves.svg)" in first
-    assert "- A <toy> paper: 3 not evaluated yet" in first
-    update_readme(readme, conclude.results, papers)
-    assert readme.read_text(encoding="utf-8") == first
-
-
-@pytest.mark.parametrize(
-    "text", ["# Kit\n", f"{BEGIN}\n", f"{END}\n{BEGIN}\n", README + README, f"{BEGIN}{BEGIN}{END}"]
-)
-def test_a_readme_without_its_markers_is_left_alone(conclude, papers, tmp_path, text):
-    readme = tmp_path / "README.md"
-    readme.write_text(text)
-    with pytest.raises(ValueError, match="claims:begin"):
-        update_readme(readme, conclude.results, papers)
-    assert readme.read_text(encoding="utf-8") == text
-
-
-def test_readme_table_without_verdicts_is_a_count(conclude, papers):
-    table = readme_table(conclude.results, papers)
-    assert table == (
-        "- A reported number checked: 3 claims (3 not evaluated).\n"
-        "- Arithmetic checked: 1 claim (1 not evaluated).\n\n- A <toy> paper: 4 not evaluated yet\n"
-    )
-
-
 def test_claims_that_follow_from_others_are_not_counted_again(conclude, papers):
     paper = papers["toy"]
     derived = replace(
         paper.claims[1], rule=replace(paper.claims[1].rule, derived_from=("steps",), family=None)
     )
     papers = {"toy": replace(paper, claims=(paper.claims[0], derived))}
-    table = readme_table(conclude.results, papers)
-    assert "A reported number checked: 1 claim" in table and "not counted again: 1." in table
+    said = " ".join(tally(gather(conclude.results, papers)))
+    assert "A reported number checked: 1 claim" in said and "not counted again: 1." in said
+
+
+def test_summary_says_the_answer_and_what_to_know_before_quoting_it(conclude, papers):
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    said = Sentence("It is {steps}.", {"steps": ("partially reproduced",)})
+    answers = {"toy": Answer((said,), (Point(("steps", "late"), "On [one](speed/laptop/t.md) machine."),))}
+    summary = write_summary(conclude.results, papers, answers)[0].read_text(encoding="utf-8")
+    assert '<a id="toy"></a>\n\n## A <toy> paper' in summary
+    assert "\n\nIt is 2.40× [1.80, 3.30].\n\n" in summary
+    assert "\n- `steps`, `late`: On [one](speed/laptop/t.md) machine.\n" in summary
 
 
 def test_a_broken_verdict_stops_the_summary_and_keeps_the_old_one(conclude, papers):
     conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
-    summary, _ = write_summary(conclude.results, papers)
+    summary, _ = write_summary(conclude.results, papers, {})
     before = summary.read_text(encoding="utf-8")
     (conclude.results / "speed" / "laptop" / "verdict.json").write_text("{")
     with pytest.raises(ValueError, match=r"verdict\.json cannot be read"):
-        write_summary(conclude.results, papers)
+        write_summary(conclude.results, papers, {})
     assert summary.read_text(encoding="utf-8") == before

@@ -1,0 +1,100 @@
+"""An answer's numbers come from the verdicts, and its words give way once those move."""
+
+import re
+
+import pytest
+from toy_paper import ratio
+
+from studykit.claims.estimate import Estimate
+from studykit.claims.paper import load_papers
+from studykit.home import results_dir
+from studykit.report.answer import Answer, Sentence, load_answers, outdated, pictured, short_answer
+from studykit.report.evidence import gather
+
+NUMBERED = re.compile(r"\{[^}]*\}")
+SAID = Answer((Sentence("It is {steps}, not {steps.reported}.", {"steps": ("partially reproduced",)}),))
+
+
+def rows(conclude, papers):
+    return gather(conclude.results, papers)
+
+
+def test_numbers_are_filled_in(conclude, papers):
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    assert short_answer(SAID, rows(conclude, papers)) == "It is 2.40× [1.80, 3.30], not 5.8×."
+    assert outdated(SAID, rows(conclude, papers)) == []
+
+
+def test_a_sentence_gives_way_when_its_verdict_moves(conclude, papers):
+    conclude.write("steps", "laptop", ratio(0.5, 0.4, 0.6))
+    said = short_answer(SAID, rows(conclude, papers))
+    assert said == (
+        '“Faster <by far> & "cheaper", as they say.” Not reproduced: 0.50× [0.40, 0.60] '
+        "against 5.8× reported."
+    )
+    (line,) = outdated(SAID, rows(conclude, papers))
+    assert line == "steps: written for 'partially reproduced', now 'not reproduced' (opposite)"
+
+
+@pytest.mark.parametrize("held", ["supported", "partially reproduced"])
+def test_a_sentence_is_held_to_a_verdict_or_to_a_finding(conclude, papers, held):
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    answer = Answer((Sentence("So.", {"steps": (held,)}),))
+    assert short_answer(answer, rows(conclude, papers)) == "So."
+    both = Answer((Sentence("So.", {"steps": (held, "exploratory")}),))
+    assert short_answer(both, rows(conclude, papers)) != "So."
+
+
+def test_without_an_answer_the_verdicts_speak_and_reported_numbers_go_first(conclude, papers):
+    conclude.write("count", "laptop", Estimate.exact(538.2, unit="GFLOP"))
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    said = short_answer(Answer(), rows(conclude, papers))
+    assert "Partially reproduced: 2.40×" in said and "Not reproduced: 538.2 GFLOP" in said
+    assert short_answer(Answer(), []) == "It has no claims yet."
+
+
+def test_an_unknown_claim_is_refused(conclude, papers):
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    with pytest.raises(ValueError, match="an answer names stpes; known claims: steps, flops"):
+        short_answer(Answer((Sentence("{stpes}", {"steps": ("supported",)}),)), rows(conclude, papers))
+
+
+def test_the_picture_is_the_answers_own_where_it_is_drawn(conclude, papers):
+    assert pictured(Answer(figure="flops"), rows(conclude, papers)) is None
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    assert pictured(Answer(figure="flops"), rows(conclude, papers)).claim.id == "steps"
+    conclude.write("flops", "laptop", ratio(2.4, 1.8, 3.3))
+    assert pictured(Answer(figure="flops"), rows(conclude, papers)).claim.id == "flops"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("figure = 3", "key 'figure' must be str"),
+        ("fig = 'a'", "unknown key"),
+        ("[[sentences]]\nwords = 'a'\nwhen = {}", "must give claims verdicts"),
+        ("[[sentences]]\nwords = 'a'\nwhen = { a = [1] }", "must give claims verdicts"),
+        ("=", "not valid TOML"),
+    ],
+)
+def test_a_malformed_answer_is_refused_with_its_file(tmp_path, text, reason):
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "answer.toml").write_text(text)
+    with pytest.raises(ValueError, match=rf"answer\.toml.*{reason}"):
+        load_answers(tmp_path)
+
+
+# ---- the answers that are committed
+
+
+@pytest.mark.parametrize("name", sorted(load_answers()))
+def test_every_committed_sentence_still_stands_and_names_no_number_of_its_own(name):
+    answer = load_answers()[name]
+    found = [e for e in gather(results_dir(), load_papers()) if e.claim.paper == name]
+    assert outdated(answer, found) == []
+    known = {evidence.claim.id for evidence in found}
+    assert answer.figure in known
+    assert {claim for point in answer.points for claim in point.claims} <= known
+    for sentence in answer.sentences:
+        bare = sentence.words.replace("224³", "").replace("512³", "")
+        assert not any(character.isdigit() for character in NUMBERED.sub("", bare)), sentence.words

@@ -1,0 +1,62 @@
+"""The front door: README is short, its numbers are the verdicts', and links lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from studykit.claims.paper import load_papers
+from studykit.home import home, results_dir
+from studykit.report.answer import load_answers
+from studykit.report.evidence import gather
+from studykit.report.front import BEGIN, END, front
+
+MOST_WORDS = 900
+PAGES = [home() / "README.md", results_dir() / "SUMMARY.md", *sorted((home() / "docs").glob("*.md"))]
+LINK = re.compile(r"""\]\(([^)\s]+)\)|(?:src|href)="([^"]+)\"""")
+
+
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def test_the_readme_is_as_the_report_writes_it():
+    block = text_of(home() / "README.md").partition(BEGIN)[2].partition(END)[0].strip()
+    papers = load_papers()
+    said = front(gather(results_dir(), papers), papers, load_answers(), "results/")
+    assert block == said, "run studykit report"
+
+
+def test_the_readme_is_read_in_one_go_and_names_every_paper():
+    text = text_of(home() / "README.md")
+    assert len(text.split()) < MOST_WORDS
+    for paper in load_papers().values():
+        assert text.count(f"### {paper.title}\n") == 1
+    assert text.index("make study") < text.index("make test")
+
+
+def test_what_is_written_by_hand_states_no_result():
+    before, rest = text_of(home() / "README.md").split(BEGIN)
+    by_hand = before + rest.split(END)[1]
+    assert not re.search(r"\d\s*[×%]|\[[−\d.]+, [−\d.]+\]", by_hand)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(page):
+    links = [first or second for first, second in LINK.findall(text_of(page))]
+    assert links or page.parent.name == "docs"
+    for link in links:
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(text_of(target)), link
+
+
+def anchors(text: str) -> set[str]:
+    """Names that a page can be entered by: its own, and those of its headings as code hosts make them."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    made = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return made | set(re.findall(r'<a id="([^"]+)"', text))
