@@ -16,11 +16,12 @@ from PIL import Image
 WIDEST = 1200
 """Pixels across that a screen has for a picture in a page; a wider one is shrunk."""
 
-PALETTES = {128: 3.0, 256: 60.0}
-"""Colours of a palette, and the mean squared error (of 255) let pass: 43 dB; 30 dB where colours crowd."""
+PALETTES = {32: (12.0, 30), 64: (12.0, 30), 128: (12.0, 30), 256: (60.0, 80)}
+"""Colours of a palette, the mean squared error (of 255) let pass, and how far off any pixel may be.
 
-FAR = 80
-"""No pixel may be further off: a small mark of a colour of its own would be lost."""
+37 dB, and 30 dB where colours crowd; a pixel further off would be a small mark that loses a colour of its
+own, and at half the distance of two arms' colours they could turn alike.
+"""
 
 DIGITS = 2
 """Decimals of a drawing's coordinates: 0.01 pt, a fiftieth of a pixel at twice a screen's resolution."""
@@ -30,16 +31,20 @@ DIGITS = 2
 
 
 def light_png(data: bytes) -> bytes:
-    """A PNG in fewer bytes: in grey or in a palette where that looks the same, and no wider than a screen.
+    """A PNG in fewer bytes: in a palette where that looks the same, and no wider than a screen.
 
-    Up to 256 colours, with their opacities, are kept exactly; more of them, where all are opaque, are matched
-    to a palette. What would not become smaller is given back as it is.
+    Where all are opaque, colours are matched to the smallest palette that will do; up to 256 with their
+    opacities are else kept exactly, as are those of a picture that has a palette. What would not become
+    smaller is given back as it is.
     """
     picture = Image.open(io.BytesIO(data))
+    made = picture.mode == "P"
     dpi = picture.info.get("dpi")
     pixels = _within(picture.convert("RGBA"))
     encoded = io.BytesIO()
-    _drawn(np.asarray(pixels), pixels).save(encoded, "PNG", optimize=True, **({"dpi": dpi} if dpi else {}))
+    _drawn(np.asarray(pixels), pixels, made).save(
+        encoded, "PNG", optimize=True, **({"dpi": dpi} if dpi else {})
+    )
     shrunk = pixels.size != picture.size
     return encoded.getvalue() if shrunk or encoded.tell() < len(data) else data
 
@@ -59,20 +64,19 @@ def _within(picture: Image.Image) -> Image.Image:
     return picture.resize((WIDEST, height), Image.Resampling.LANCZOS)
 
 
-def _drawn(pixels: np.ndarray, picture: Image.Image) -> Image.Image:
-    """The lightest of grey, a palette or full colour that looks as ``pixels`` (H, W, 4) do."""
+def _drawn(pixels: np.ndarray, picture: Image.Image, made: bool) -> Image.Image:
+    """The lightest of a palette or full colour that looks as ``pixels`` (H, W, 4) do; exact once ``made``."""
     packed = np.ascontiguousarray(pixels).view(np.uint32)[..., 0]
     values, places, counts = np.unique(packed, return_inverse=True, return_counts=True)
     colours = values.view(np.uint8).reshape(-1, 4)
     opaque = bool((colours[:, 3] == 255).all())
-    if opaque and (colours[:, 0] == colours[:, 1]).all() and (colours[:, 1] == colours[:, 2]).all():
-        return picture.convert("L")
-    if len(colours) > max(PALETTES):
-        matched = _matched(colours, counts) if opaque else None
-        if matched is None:
-            return picture.convert("RGB") if opaque else picture
+    few = len(colours) <= max(PALETTES)
+    matched = _matched(colours, counts) if opaque and not (made and few) else None
+    if matched is not None:
         values, nearest = np.unique(matched.view(np.uint32)[:, 0], return_inverse=True)
         colours, places = values.view(np.uint8).reshape(-1, 4), nearest[places]
+    elif not few:
+        return picture.convert("RGB") if opaque else picture
     drawn = Image.fromarray(places.reshape(packed.shape).astype(np.uint8), "P")
     drawn.putpalette(colours[:, :3].tobytes())
     if not opaque:
@@ -82,12 +86,14 @@ def _drawn(pixels: np.ndarray, picture: Image.Image) -> Image.Image:
 
 def _matched(colours: np.ndarray, counts: np.ndarray) -> np.ndarray | None:
     """Opaque colours (n, 4), found ``counts`` times, as the nearest of the smallest palette that will do."""
-    for size, most in PALETTES.items():
+    for size, (most, far) in PALETTES.items():
+        if size >= len(colours):
+            return None
         table = _palette_of(colours[:, :3], counts, size).astype(np.float32)
         distance = (table**2).sum(axis=1) - 2 * colours[:, :3].astype(np.float32) @ table.T
         matched = table[distance.argmin(axis=1)].astype(np.uint8)
         off = np.abs(matched.astype(int) - colours[:, :3]).max(axis=1)
-        if off.max() <= FAR and np.average(off**2, weights=counts) <= most:
+        if off.max() <= far and np.average(off**2, weights=counts) <= most:
             return np.pad(matched, ((0, 0), (0, 1)), constant_values=255)
     return None
 

@@ -10,7 +10,8 @@ import pytest
 from matplotlib.patheffects import withStroke
 from PIL import Image
 
-from studykit.figures.light import FAR, PALETTES, WIDEST, light_png, light_svg
+from studykit.figures.light import PALETTES, WIDEST, light_png, light_svg
+from studykit.figures.style import PALETTE
 
 RNG = np.random.default_rng(0)
 XLINK = "{http://www.w3.org/1999/xlink}href"
@@ -55,7 +56,8 @@ def test_a_drawing_gets_a_palette_that_looks_the_same_in_half_the_bytes():
     after = light_png(before)
     assert len(after) < len(before) / 2 and mode_of(after) == "P"
     off = np.abs(pixels_of(after) - pixels_of(before)).max(axis=-1)
-    assert off.max() <= FAR and (off**2).mean() <= max(PALETTES.values())
+    most, far = max(PALETTES.values())
+    assert off.max() <= far and (off**2).mean() <= most
     assert (off[pixels_of(before).min(axis=-1) == 255] == 0).all(), "white paper stays white"
 
 
@@ -72,11 +74,20 @@ def test_few_colours_and_their_opacities_are_kept_exactly():
     np.testing.assert_array_equal(pixels_of(after), pixels_of(data))
 
 
-def test_grey_stays_exact_and_has_one_channel():
+def test_grey_stays_grey_within_what_an_eye_tells_apart():
     grey = np.repeat(RNG.integers(0, 256, (40, 40, 1)), 3, axis=-1)
-    after = light_png(png(grey))
-    assert mode_of(after) == "L"
-    np.testing.assert_array_equal(pixels_of(after)[..., :3], grey)
+    after = pixels_of(light_png(png(grey)))[..., :3]
+    assert (after == after[..., :1]).all() and np.abs(after - grey).max() <= 8
+    assert len(np.unique(after)) <= min(PALETTES)
+
+
+def test_a_picture_with_a_palette_has_been_here_and_keeps_its_colours():
+    colours = RNG.integers(100, 140, (100, 3))
+    file = io.BytesIO()
+    palette = Image.fromarray(RNG.integers(0, 100, (60, 50)).astype(np.uint8), "P")
+    palette.putpalette(colours.astype(np.uint8).tobytes())
+    palette.save(file, "PNG")
+    np.testing.assert_array_equal(pixels_of(light_png(file.getvalue())), pixels_of(file.getvalue()))
 
 
 def test_a_picture_that_no_palette_shows_stays_as_it_is():
@@ -92,7 +103,13 @@ def test_a_small_mark_of_its_own_colour_survives_among_many_shades():
     pixels = np.concatenate([ramp // 2 + 100, np.full((256, 256, 1), 120)], axis=-1)
     pixels[10:12, 10:12] = (255, 0, 0)
     after = pixels_of(light_png(png(pixels)))
-    assert np.abs(after[10:12, 10:12, :3] - (255, 0, 0)).max() <= FAR
+    assert np.abs(after[10:12, 10:12, :3] - (255, 0, 0)).max() <= PALETTES[256][1]
+
+
+def test_no_two_colours_of_arms_can_meet_in_one_of_a_small_palette():
+    colours = np.array([[int(text[i : i + 2], 16) for i in (1, 3, 5)] for text in PALETTE.values()])
+    apart = np.abs(colours[:, None] - colours[None]).max(axis=-1)
+    assert apart[~np.eye(len(colours), dtype=bool)].min() > 2 * PALETTES[128][1]
 
 
 def test_a_picture_wider_than_a_screen_is_shrunk_in_proportion():
