@@ -55,7 +55,7 @@ def subjects(name):
 
 
 @pytest.mark.parametrize(
-    "archive", {s.archive for s in (*HEADS, *HEAD_CTS, *BODIES)}, ids=lambda a: a.project
+    "archive", dict.fromkeys(s.archive for s in (*HEADS, *HEAD_CTS, *BODIES)), ids=lambda a: a.project
 )
 def test_every_archive_is_the_one_that_was_looked_at(archive):
     assert file_sha256(fetch(archive, data_dir() / "archives")) == archive.sha256
