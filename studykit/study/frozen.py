@@ -37,8 +37,9 @@ def frozen_scores(run: Run, ground: TraitsGround) -> pd.DataFrame:
 
 def probe_rows(method: nn.Module, ground: TraitsGround) -> list[dict[str, Any]]:
     """As :func:`frozen_scores`, of any method; its rows."""
-    own = volume_features(method, _images(ground, ground.data.select(ground.split.train)))
-    place = {subject: i for i, subject in enumerate(ground.split.train)}
+    seen = ground.data.select(ground.split.train)
+    own = volume_features(method, _images(ground, seen))
+    place = {volume.subject: i for i, volume in enumerate(seen)}
     rows = []
     for which, volumes, traits in _tests(ground):
         tested = [volume.subject for volume in volumes]

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from tiny_labelled import CLASSES, tiny_transfer_profile, write_labelled_heads
 
 from studykit.arms import profiles
@@ -97,6 +98,29 @@ def test_frozen_probes_are_of_every_test_trait_share_and_feature_and_are_kept(st
     assert (own["label"] == own["subject"].map(truth)).all()
     monkeypatch.setattr(frozen, "probe_rows", None)
     pd.testing.assert_frame_equal(frozen.frozen_scores(run, study.ground), rows)
+
+
+def test_a_probe_is_trained_on_each_subjects_own_features(study, monkeypatch):
+    """Volumes come in the order of their source, not of the split: a feature that is the class is found."""
+    volumes = study.data.volumes
+    shuffled = replace(study.data, volumes=tuple(sorted(volumes, key=lambda v: v.subject[::-1])))
+    study.ground.__dict__["data"] = shuffled
+    truth = {
+        float(np.asarray(v.array, np.float64).sum()): "MF".index(study.traits.of[v.subject]["sex"][0].upper())
+        for v in volumes
+    }
+
+    def told(method, images):
+        sums = [min(truth, key=lambda known: abs(known - float(x.double().sum()))) for x in images]
+        return {"class token": np.array([[truth[known]] for known in sums], np.float32)}
+
+    monkeypatch.setattr(frozen, "volume_features", told)
+    monkeypatch.setattr(
+        frozen, "_images", lambda ground, volumes: [torch.tensor(np.asarray(v.array)) for v in volumes]
+    )
+    rows = pd.DataFrame(frozen.probe_rows(None, study.ground))
+    own = rows[rows["trait"] == "sex"]
+    assert ((own["score"] > 0.5) == (own["label"] == 1)).all()
 
 
 def test_a_probe_finds_what_a_feature_holds_and_only_the_training_side_is_fitted():
