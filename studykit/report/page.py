@@ -1,165 +1,147 @@
-"""``index.html``: all claims on one static page, without script, fonts or anything fetched from elsewhere."""
+"""``index.html``: all claims on one page, to filter and to sort; whole without its script."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
 
 from studykit.claims.claim import Paper
-from studykit.claims.rule_words import kind_in_words, rule_in_words, short_kind
-from studykit.claims.words import ABSENT, as_written
-from studykit.report.cards import deviation_in_words
+from studykit.claims.rule_words import short_kind
+from studykit.claims.words import ABSENT
+from studykit.report.answer import Answer, short_answer
+from studykit.report.claim_page import place
 from studykit.report.evidence import Evidence
-from studykit.report.rerun import comparison_in_words
-from studykit.runs.provenance import in_words
+from studykit.report.html import STYLE, bullets, document, inline, verdict
 
-COLUMNS = (
-    "Claim",
-    "Checks",
-    "Reported",
-    "Ours [95 % interval]",
-    "n",
-    "Evidence",
-    "Profile",
-    "Finding",
-    "Verdict",
-)
+COLUMNS = ("Claim", "Paper", "Checks", "Reported", "Ours [95 % interval]", "Evidence", "Finding", "Verdict")
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fff; --line: #d5d5d5; --soft: #f4f4f4;
-  --good: #00664b; --part: #00568a; --bad: #a34700; --open: #595959; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e8e8e8; --paper: #16181b; --line: #3a3d42; --soft: #202328;
-    --good: #4fd1a5; --part: #7cc4f2; --bad: #ff9d5c; --open: #adadad; } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
-a { color: var(--part); }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; margin: 1rem 0 2rem; }
-caption { text-align: left; padding: .3rem 0; }
-th, td { text-align: left; vertical-align: top; padding: .45rem .6rem; }
-thead th { border-bottom: 2px solid var(--line); }
-tr.claim > * { border-top: 1px solid var(--line); }
-tbody th { font-weight: 600; }
-td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.verdict { font-weight: 600; white-space: nowrap; }
-.reproduced { color: var(--good); } .partially-reproduced { color: var(--part); }
-.not-reproduced { color: var(--bad); } .underpowered, .uninformative, .not-evaluated { color: var(--open); }
-.mark { font-weight: 400; white-space: normal; color: var(--open); font-size: .85em; }
-details { background: var(--soft); border-radius: .4rem; padding: .3rem .8rem; }
-summary { cursor: pointer; }
-details img { max-width: 100%; background: #fff; border-radius: .3rem; }
-dt { font-weight: 600; margin-top: .6rem; } dd { margin: 0; }
+FILTERS = ("paper", "verdict", "finding", "evidence", "profile")
+
+SCRIPT = """
+const form = document.querySelector("form"), table = document.querySelector("table.claims");
+const picks = [...form.querySelectorAll("select")];
+const body = table.tBodies[0], rows = [...body.rows], said = document.querySelector("output");
+const filter = () => {
+  const wanted = new FormData(form), words = wanted.get("words").toLowerCase();
+  let shown = 0;
+  for (const row of rows) {
+    const picked = picks.every(s => !s.value || row.dataset[s.name] === s.value);
+    row.hidden = !(picked && row.textContent.toLowerCase().includes(words));
+    shown += !row.hidden;
+  }
+  said.textContent = `${shown} of ${rows.length} claims`;
+};
+form.hidden = false;
+form.addEventListener("input", filter);
+form.addEventListener("reset", () => setTimeout(filter));
+form.addEventListener("submit", event => event.preventDefault());
+const order = ["reproduced", "partially reproduced", "not reproduced", "underpowered", "uninformative",
+  "not evaluated"];
+table.querySelectorAll("thead th").forEach((head, column) => {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = head.textContent;
+  head.replaceChildren(button);
+  button.addEventListener("click", () => {
+    const up = head.ariaSort !== "ascending";
+    table.querySelectorAll("thead th").forEach(other => other.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", up ? "ascending" : "descending");
+    const last = column === table.tHead.rows[0].cells.length - 1;
+    const key = row => last ? String(order.indexOf(row.dataset.verdict)) : row.cells[column].textContent;
+    const sorted = [...rows].sort((a, b) => key(a).localeCompare(key(b), "en", { numeric: true }));
+    body.append(...(up ? sorted : sorted.reverse()));
+  });
+});
+filter();
 """
 
-SIGNS = {
-    "reproduced": "✓",
-    "partially reproduced": "◐",
-    "not reproduced": "✗",
-    "underpowered": "?",
-    "uninformative": "–",
-    "not evaluated": "·",
-}
-"""A sign before each verdict, so that colour never carries it alone."""
 
-
-def page(found: Sequence[Evidence], papers: Mapping[str, Paper], tally: Sequence[str], reading: str) -> str:
+def page(
+    found: Sequence[Evidence],
+    papers: Mapping[str, Paper],
+    answers: Mapping[str, Answer],
+    tally: Sequence[str],
+    reading: str,
+) -> str:
     """The whole page, with the counts of ``tally`` and how to read them; all text from files is escaped."""
-    sections = "".join(
-        _section(paper, [evidence for evidence in found if evidence.claim.paper == name])
-        for name, paper in papers.items()
+    of = {name: [evidence for evidence in found if evidence.claim.paper == name] for name in papers}
+    answered = "".join(
+        _answered(paper, of[name], answers.get(name, Answer())) for name, paper in papers.items()
     )
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Claims and verdicts</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f"<h1>Claims and verdicts</h1>\n{_list(tally)}\n<p>{escape(reading)}</p>\n"
-        f"{sections}</main>\n</body>\n</html>\n"
-    )
-
-
-def _section(paper: Paper, rows: Sequence[Evidence]) -> str:
     head = "".join(f'<th scope="col">{column}</th>' for column in COLUMNS)
-    body = "".join(_row(evidence) + _more(evidence) for evidence in rows)
-    title = escape(paper.title)
+    rows = "".join(_row(evidence) for evidence in found)
+    body = (
+        f"<main>\n<h1>Claims and verdicts</h1>\n{bullets(tally)}\n"
+        f"<details><summary>How to read a verdict</summary><p>{escape(reading)}</p></details>\n{answered}"
+        f'<h2 id="claims">Every claim</h2>\n{_form(found)}\n'
+        f'<table class="claims"><caption hidden>Every claim and its verdict</caption>\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table>\n</main>\n<script>{SCRIPT}</script>\n"
+    )
+    return document("Claims and verdicts", f"<style>{STYLE}</style>", body)
+
+
+def _answered(paper: Paper, rows: Sequence[Evidence], answer: Answer) -> str:
+    address = f"https://arxiv.org/abs/{paper.arxiv}" if paper.arxiv else paper.url
+    link = f', <a href="{escape(address)}">{escape(address)}</a>' if address else ""
+    cited = escape(f"{', '.join(paper.authors)}, {paper.year}")
+    points = "".join(
+        f"<li>{inline(', '.join(f'`{claim}`' for claim in point.claims))}: {inline(point.words)}</li>"
+        for point in answer.points
+    )
+    more = (
+        f"<details><summary>Before you quote a verdict</summary><ul>{points}</ul></details>\n"
+        if points
+        else ""
+    )
     return (
-        f'<section id="{escape(paper.name)}">\n<h2>{title}</h2>\n<p>{_citation(paper)}</p>\n'
-        f'<div class="wide"><table>\n<caption>Claims of {title}</caption>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n</section>\n"
+        f'<section id="{escape(paper.name)}">\n<h2>{escape(paper.title)}</h2>\n'
+        f"<p>{cited}{link}. Sources read: {escape(', '.join(paper.sources))}.</p>\n"
+        f"<p>{escape(short_answer(answer, rows))}</p>\n{more}</section>\n"
     )
 
 
-def _citation(paper: Paper) -> str:
-    address = f"https://arxiv.org/abs/{paper.arxiv}" if paper.arxiv else paper.url
-    words = f"{', '.join(paper.authors)}, {paper.year}"
-    return escape(words) + (f', <a href="{escape(address)}">{escape(address)}</a>' if address else "")
+def _form(found: Sequence[Evidence]) -> str:
+    """Filters over what there is; a script shows them, as without it they could do nothing."""
+    picks = []
+    for name in FILTERS:
+        values = dict.fromkeys(_traits(evidence)[name] for evidence in found)
+        options = "".join(f"<option>{escape(value)}</option>" for value in values if value != ABSENT)
+        picks.append(
+            f'<label>{name.capitalize()}<select name="{name}"><option value="">any</option>{options}</select>'
+            "</label>"
+        )
+    return (
+        f'<form hidden>{"".join(picks)}<label>Words<input name="words" type="search"></label>'
+        '<button type="reset">Show all</button><output aria-live="polite"></output></form>'
+    )
+
+
+def _traits(evidence: Evidence) -> dict[str, str]:
+    return {
+        "paper": evidence.claim.paper,
+        "verdict": evidence.status,
+        "finding": evidence.finding,
+        "evidence": evidence.kind,
+        "profile": evidence.profile,
+    }
 
 
 def _row(evidence: Evidence) -> str:
-    numbers = "".join(
-        f'<td class="number">{escape(cell)}</td>' for cell in (evidence.reported, evidence.ours, evidence.n)
-    )
-    status = evidence.status
-    marks = "".join(f'<br><span class="mark">{escape(mark)}</span>' for mark in evidence.marks)
+    claim = evidence.claim
+    data = "".join(f' data-{name}="{escape(value)}"' for name, value in _traits(evidence).items())
     finding = evidence.finding + (f", {evidence.size}" if evidence.size != ABSENT else "")
+    runs = f"{evidence.kind}, {evidence.profile}" if evidence.profile != ABSENT else ABSENT
+    n = f" (n = {evidence.n})" if evidence.n != ABSENT else ""
+    cells = zip(
+        COLUMNS[1:-1],
+        (claim.paper, short_kind(claim), evidence.reported, evidence.ours + n, runs, finding),
+        strict=True,
+    )
     return (
-        f'<tr class="claim" id="{escape(evidence.claim.key)}">'
-        f'<th scope="row">{escape(evidence.claim.id)}</th><td>{escape(short_kind(evidence.claim))}</td>'
-        f"{numbers}<td>{escape(evidence.kind)}</td><td>{escape(evidence.profile)}</td>"
-        f"<td>{escape(finding)}</td>"
-        f'<td class="verdict {status.replace(" ", "-")}">'
-        f'<span aria-hidden="true">{SIGNS[status]}</span> {status}{marks}</td></tr>\n'
+        f'<tr id="{escape(claim.key)}"{data}><th scope="row"><a href="{escape(place(evidence))}">'
+        f'{escape(claim.id)}</a><span class="mark">{escape(claim.sentence)}</span></th>'
+        f"{''.join(_cell(name, words) for name, words in cells)}"
+        f"<td>{verdict(evidence.status, evidence.marks)}</td></tr>\n"
     )
 
 
-def _more(evidence: Evidence) -> str:
-    claim, record = evidence.claim, evidence.record
-    entries = [
-        ("Sentence", escape(claim.sentence)),
-        ("Sources read", escape(", ".join(claim.sources))),
-        ("Kind", escape(kind_in_words(claim))),
-        ("Rule", escape(rule_in_words(claim.rule))),
-    ]
-    if claim.reported:
-        numbers = (f"{n.name}: {as_written(n.value, n.unit)} ({n.place})" for n in claim.reported)
-        entries.append(("Reported", _list(numbers)))
-    if claim.unknown:
-        entries.append(("Unknown", _list(claim.unknown)))
-    if claim.deviations:
-        entries.append(("Changed", _list(map(deviation_in_words, claim.deviations))))
-    if record is not None:
-        entries += _basis(evidence)
-    terms = "".join(f"<dt>{term}</dt><dd>{words}</dd>" for term, words in entries)
-    return (
-        f'<tr><td colspan="{len(COLUMNS)}"><details><summary>What {escape(claim.id)} says and rests on'
-        f"</summary><dl>{terms}</dl></details></td></tr>\n"
-    )
-
-
-def _basis(evidence: Evidence) -> list[tuple[str, str]]:
-    record = evidence.record
-    cases = "" if record.n_cases is None else f" ({record.n_cases} held-out cases)"
-    entries = [("Reason", escape(record.verdict.reason))]
-    if record.verdict.depends_on:
-        entries.append(("Depends on", escape(record.verdict.depends_on)))
-    if record.first is not None:
-        entries.append(("First protocol", escape(f"{record.first['status']}. {record.first['reason']}")))
-    for other in evidence.others:
-        said = f"{other.verdict.finding or other.verdict.status}. {other.verdict.reason}"
-        entries.append((f"Also at {escape(str(other.verdict.profile))}", escape(said)))
-    for name, comparison in evidence.reruns:
-        entries.append((f"Rerun {escape(name)}", escape(comparison_in_words(comparison))))
-    entries += [
-        ("Data", escape(record.data + cases)),
-        ("Cost", escape(str(record.cost))),
-        ("Ran on", escape(in_words(record.provenance))),
-    ]
-    if record.notebook:
-        link = escape(evidence.file(record.notebook))
-        entries.append(("Notebook", f'<a href="{link}">{escape(record.notebook)}</a>'))
-    for file, words in record.figures:
-        link, words = escape(evidence.file(file)), escape(words)
-        entries.append(("Figure", f'<a href="{link}"><img src="{link}" alt="{words}" loading="lazy"></a>'))
-    return entries
-
-
-def _list(items) -> str:
-    return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
+def _cell(name: str, words: str) -> str:
+    return f'<td data-name="{name}" class="number">{escape(words)}</td>'

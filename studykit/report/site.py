@@ -1,4 +1,4 @@
-"""The summary of all claims: ``results/SUMMARY.md`` and ``results/index.html``.
+"""The summary of all claims: ``results/SUMMARY.md``, ``results/index.html``, a page a claim.
 
 Nothing here carries a date, so a summary changes only when a verdict does.
 """
@@ -13,7 +13,9 @@ from studykit.claims.rule_words import short_kind
 from studykit.claims.verdict import NOT_EVALUATED, STATUSES
 from studykit.claims.words import ABSENT
 from studykit.report.answer import Answer, short_answer
+from studykit.report.claim_page import FOLDER, claim_page, place
 from studykit.report.evidence import Evidence, gather
+from studykit.report.html import STYLE
 from studykit.report.page import page
 from studykit.report.tables import escape_markdown
 
@@ -36,7 +38,7 @@ READING = (
 def write_summary(
     results: str | Path, papers: Mapping[str, Paper], answers: Mapping[str, Answer]
 ) -> tuple[Path, Path]:
-    """Write ``SUMMARY.md`` and ``index.html`` into ``results``, from the strongest evidence for each claim.
+    """Write ``SUMMARY.md``, ``index.html`` and ``claims/`` into ``results``, from the strongest evidence.
 
     Raises:
         ValueError: a ``verdict.json`` is broken or at odds with its claim; the message names the file.
@@ -50,8 +52,21 @@ def write_summary(
         parts += [f'<a id="{name}"></a>\n\n## {paper.title}', cite(paper), short_answer(answer, rows)]
         parts += [_table(rows, prefix=""), _points(answer)]
     atomic.write_text(summary, "\n\n".join(filter(None, parts)) + "\n")
-    atomic.write_text(site, page(found, papers, tally(found), READING))
+    atomic.write_text(site, page(found, papers, answers, tally(found), READING))
+    _write_claims(Path(results), found, papers)
     return summary, site
+
+
+def _write_claims(results: Path, found: Sequence[Evidence], papers: Mapping[str, Paper]) -> None:
+    """A page a claim with the style that they share; pages of claims that are gone go too."""
+    written = {results / FOLDER / "style.css": STYLE}
+    for before, evidence, after in zip((None, *found), found, (*found[1:], None), strict=False):
+        written[results / place(evidence)] = claim_page(evidence, papers[evidence.claim.paper], before, after)
+    for old in set((results / FOLDER).glob("*/*.html")) - set(written):
+        old.unlink()
+    for path, text in written.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_text(path, text)
 
 
 def tally(found: Sequence[Evidence]) -> list[str]:

@@ -1,40 +1,13 @@
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
+from read_page import Page
 from toy_paper import ratio
 
 from studykit.claims.estimate import Estimate
 from studykit.report.answer import Answer, Point, Sentence
 from studykit.report.evidence import gather
 from studykit.report.site import tally, write_summary
-
-VOID = {"meta", "img", "br"}
-
-
-class Page(HTMLParser):
-    """Every tag closed in its order, and what a reader without sight or style is told."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.words = [], [], ""
-        self.feed(text)
-        self.close()
-        assert not self.open, f"never closed: {self.open}"
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
-
-    def handle_data(self, data):
-        self.words += data
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 @pytest.fixture
@@ -71,14 +44,21 @@ def test_summary_is_the_same_when_written_again(written, conclude, papers):
     assert again == list(written)
 
 
-def test_page_is_well_formed_and_whole(written):
+def test_page_is_well_formed_and_has_a_row_a_claim(written):
     page = Page(written[1])
     assert page.all("html") == [{"lang": "en"}] and len(page.all("h1")) == 1
-    assert len(page.all("details")) == len(page.all("summary")) == 4
     assert [a["scope"] for a in page.all("th")].count("row") == 4
-    assert len(page.all("caption")) == len(page.all("table")) == 1
+    rows = [a for a in page.all("tr") if "id" in a]
+    assert rows[0] == {
+        "id": "toy/steps",
+        "data-paper": "toy",
+        "data-verdict": "partially reproduced",
+        "data-finding": "supported",
+        "data-evidence": "reduced-scale",
+        "data-profile": "laptop",
+    }
     assert "partially reproduced" in page.words and "not evaluated" in page.words
-    for needed in ("The criterion | is not stated.", "at least 5 repetitions", "Toy CPU", "10 heads"):
+    for needed in ("2.40× [1.80, 3.30] (n = 5)", "538.2 GFLOP", "supported, smaller than reported"):
         assert needed in page.words
 
 
@@ -89,19 +69,41 @@ def test_page_escapes_what_comes_from_files(written):
     assert "<by far>" not in written[1] and "<toy>" not in written[1]
 
 
-def test_every_picture_has_words_and_every_link_stays_in_results(written):
+def test_filters_offer_what_there_is_and_wait_for_their_script(written):
     page = Page(written[1])
-    assert page.all("img") == [
-        {"src": "speed/laptop/curves.svg", "alt": 'Error of "both" arms', "loading": "lazy"}
-    ]
-    links = [a["href"] for a in page.all("a")]
-    assert "speed/laptop/01_speed.ipynb" in links and "speed/laptop/curves.svg" in links
+    assert "hidden" in page.all("form")[0]
+    assert [a["name"] for a in page.all("select")] == ["paper", "verdict", "finding", "evidence", "profile"]
+    assert "<option>partially reproduced</option>" in written[1]
+    assert "<option>–</option>" not in written[1]
 
 
-def test_page_stands_alone_in_light_and_dark(written):
+def test_every_link_of_every_page_leads_somewhere(conclude, papers):
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3), tables=("speed.csv",))
+    _, site = write_summary(conclude.results, papers, {})
+    for name in ("curves.svg", "01_speed.ipynb", "speed.csv"):
+        (conclude.results / "speed" / "laptop" / name).touch()
+    pages = [site, *(conclude.results / "claims").rglob("*.html")]
+    assert len(pages) == 5
+    for path in pages:
+        page = Page(path.read_text(encoding="utf-8"))
+        links = [a["href"] for a in page.all("a") + page.all("link")] + [a["src"] for a in page.all("img")]
+        local = [link.partition("#")[0] for link in links if not link.startswith("https://arxiv.org/")]
+        assert local and all((path.parent / link).is_file() for link in local), path
+
+
+def test_the_page_of_a_claim_that_is_gone_goes_too(conclude, papers):
+    write_summary(conclude.results, papers, {})
+    gone = conclude.results / "claims" / "toy" / "late.html"
+    assert gone.is_file()
+    write_summary(conclude.results, {"toy": replace(papers["toy"], claims=papers["toy"].claims[:3])}, {})
+    assert not gone.exists() and gone.with_name("steps.html").is_file()
+
+
+def test_pages_stand_alone_in_light_and_dark(written, conclude):
     page = Page(written[1])
-    assert not page.all("script") and not page.all("link")
-    assert "prefers-color-scheme: dark" in written[1]
+    assert not page.all("link") and not any("src" in a for a in page.all("script"))
+    assert "prefers-color-scheme:dark" in written[1]
+    assert "prefers-color-scheme:dark" in (conclude.results / "claims" / "style.css").read_text()
 
 
 def test_claims_that_follow_from_others_are_not_counted_again(conclude, papers):

@@ -1,0 +1,59 @@
+"""A claim's page: the figure that decides before the words, and everything that the verdict rests on."""
+
+from dataclasses import replace
+
+from read_page import Page
+from toy_paper import ratio
+
+from studykit.report.claim_page import claim_page, place
+from studykit.report.evidence import gather
+
+
+def page_of(conclude, papers, claim="steps"):
+    rows = gather(conclude.results, papers)
+    (at,) = (i for i, evidence in enumerate(rows) if evidence.claim.id == claim)
+    before, after = rows[at - 1] if at else None, rows[at + 1] if at + 1 < len(rows) else None
+    return claim_page(rows[at], papers["toy"], before, after)
+
+
+def test_the_deciding_figure_comes_first_and_everything_follows(conclude, papers):
+    figures = (("other.svg", "Another"), ("curves.svg", 'Error of "both" arms'))
+    claims = (replace(papers["toy"].claims[0], figure="curves"), *papers["toy"].claims[1:])
+    papers = {"toy": replace(papers["toy"], claims=claims)}
+    beside = {"the baseline learns": ratio(1.5, 1.2, 1.9), "half way": ratio(0.9, 0.8, 1.1)}
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3), beside, figures=figures)
+    text = page_of(conclude, papers)
+    page = Page(text)
+    link = "../../speed/laptop/curves.svg"
+    assert page.all("img") == [{"src": link, "alt": 'Error of "both" arms'}]
+    assert text.index("<img") < text.index("<h2>Finding") < text.index("<h2>Rule")
+    assert "../../speed/laptop/other.svg" in [a["href"] for a in page.all("a")]
+    for needed in (
+        'Faster <by far> & "cheaper", as they say.',
+        "The criterion | is not stated.",
+        "at least 5 repetitions",
+        "the baseline learns: 1.50× [1.20, 1.90], passed",
+        "half way: 0.90× [0.80, 1.10]",
+        "Toy CPU",
+        "10 heads",
+        "1.50 CPU core-hours",
+        "A. Author, A <toy> paper, 2025, arXiv:2512.00000.",
+        "claim toy/steps: partially reproduced, commit 0123456789abcdef",
+    ):
+        assert needed in page.words, needed
+    assert "<by far>" not in text and "<toy>" not in text
+
+
+def test_a_claim_without_evidence_has_its_rule_and_ways_to_its_neighbours(conclude, papers):
+    text = page_of(conclude, papers, "flops")
+    page = Page(text)
+    assert "No evidence yet; reported: 5.8×." in page.words and "Finding" not in page.words and not page.all("img")
+    links = [a["href"] for a in page.all("a")]
+    assert links == [
+        "../../index.html",
+        "../../index.html#toy",
+        "../../claims/toy/steps.html",
+        "../../claims/toy/count.html",
+    ]
+    rows = gather(conclude.results, papers)
+    assert place(rows[0]) == "claims/toy/steps.html"
