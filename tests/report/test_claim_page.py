@@ -47,7 +47,11 @@ def test_the_deciding_figure_comes_first_and_everything_follows(conclude, papers
 def test_a_claim_without_evidence_has_its_rule_and_ways_to_its_neighbours(conclude, papers):
     text = page_of(conclude, papers, "flops")
     page = Page(text)
-    assert "No evidence yet; reported: 5.8×." in page.words and "Finding" not in page.words and not page.all("img")
+    assert (
+        "No evidence yet; reported: 5.8×." in page.words
+        and "Finding" not in page.words
+        and not page.all("img")
+    )
     links = [a["href"] for a in page.all("a")]
     assert links == [
         "../../index.html",
