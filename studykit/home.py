@@ -6,6 +6,7 @@ from pathlib import Path
 import platformdirs
 
 DRY_RUN = "STUDYKIT_DRY_RUN"
+UNTIL = "STUDYKIT_UNTIL"
 
 
 def home() -> Path:
@@ -48,6 +49,12 @@ def evidence_dir(study: str, profile: str, *, own: bool) -> Path:
 def dry_run() -> Path | None:
     """The folder that a dry run writes to instead, ``$STUDYKIT_DRY_RUN``; None where this is none."""
     return Path(os.environ[DRY_RUN]) if os.environ.get(DRY_RUN) else None
+
+
+def until() -> float | None:
+    """When all has to be over, ``$STUDYKIT_UNTIL`` in seconds of the epoch; None where time is not limited."""
+    given = os.environ.get(UNTIL)
+    return float(given) if given else None
 
 
 def runs_dir() -> Path:

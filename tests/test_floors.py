@@ -12,6 +12,7 @@ from studykit import home
 FLOORS = (
     "__main__",
     "cli",
+    "bundle",
     "study notebooks",
     "arms pretraining report",
     "runs",

@@ -5,10 +5,10 @@ import sys
 from collections.abc import Sequence
 
 from studykit import __version__
-from studykit.cli import data, pretraining, report, running, runs, studies
+from studykit.cli import bundling, data, pretraining, report, running, runs, studies
 from studykit.cli.words import speak_plainly
 
-GROUPS = (studies, running, pretraining, data, runs, report)
+GROUPS = (studies, running, pretraining, data, runs, bundling, report)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

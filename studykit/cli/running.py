@@ -38,6 +38,10 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         help=f"notebooks at a time (default 1), or {ALL_CORES}: one a core; they share the cores",
     )  # fmt: skip
     verb.add_argument("--limit", type=float, metavar="MINUTES", help="stop a notebook after that long")
+    verb.add_argument(
+        "--minutes", type=float, metavar="M",
+        help="time for all: buys seeds, in order, and keeps some to conclude; another call goes on",
+    )  # fmt: skip
     verb.add_argument("--dry-run", action="store_true", help="what it would take; nothing is trained")
     verb.add_argument("--in-place", action="store_true", help="default parameters, outputs into the notebook")
     verb.add_argument(
@@ -82,6 +86,7 @@ def run(options: argparse.Namespace) -> int:
         parameters,
         jobs=options.jobs,
         limit_seconds=limit,
+        minutes=options.minutes,
         in_place=options.in_place,
         show_output=profile != "smoke",
         announce=announce,

@@ -25,6 +25,7 @@ def run_batch(
     *,
     jobs: int = 1,
     limit_seconds: float | None = None,
+    minutes: float | None = None,
     in_place: bool = False,
     show_output: bool = False,
     announce: Callable[[Execution], None] = lambda execution: None,
@@ -35,13 +36,21 @@ def run_batch(
     it reads what they wrote. SIGTERM and SIGINT reach every kernel: trainings save, and all ends; the same
     call goes on.
 
+    Args:
+        minutes: for all of them: each has its share of what is left when it begins, and buys seeds with it,
+            see :mod:`studykit.study.budget`.
+
     Raises:
-        ValueError: an unknown notebook or profile, a parameter that none of the notebooks declares, or fewer
-            than one job; before any notebook runs.
+        ValueError: an unknown notebook or profile, a parameter that none of the notebooks declares, fewer
+            than one job, or minutes for several at a time; before any notebook runs.
         KeyboardInterrupt: a signal stopped the batch.
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}.")
+    if minutes is not None and (jobs > 1 or not minutes > 0):
+        raise ValueError(
+            f"minutes must be above 0 and are spent on one job at a time; got {minutes:g}, {jobs} jobs."
+        )
     stems = list(dict.fromkeys(notebook_of(stem) for stem in stems))
     declared = {stem: parameters_of(stem) for stem in stems}
     foreign = sorted(set(parameters) - {name for known in declared.values() for name in known})
@@ -55,15 +64,17 @@ def run_batch(
         check_parameters(stem, own[stem])
 
     last = [stem for stem in stems if stem.startswith("99_")]
-    executions = []
+    executions: list[Execution] = []
+    end = None if minutes is None else time.time() + 60 * minutes
     with stop_on_signal(insist=True) as stop:
         watch = _Watch(stop)
 
         def one(stem: str) -> Execution:
+            until = None if end is None else share(end, len(stems) - len(executions))
             with watch.running(stem):
                 return run_notebook(
-                    stem, own[stem], limit_seconds=limit_seconds, in_place=in_place, show_output=show_output,
-                    say=watch.say, stopped=lambda: bool(stop.received), cores=max(1, _cores() // jobs),
+                    stem, own[stem], limit_seconds=limit_seconds, until=until, in_place=in_place,
+                    show_output=show_output, say=watch.say, stopped=lambda: bool(stop.received), cores=max(1, _cores() // jobs),
                 )  # fmt: skip
 
         for group in ([stem for stem in stems if stem not in last], last):
@@ -73,6 +84,12 @@ def run_batch(
         if stop.received:
             raise KeyboardInterrupt(f"stopped by {stop.received}")
     return executions
+
+
+def share(end: float, waiting: int) -> float:
+    """When the first of ``waiting`` notebooks has to be over, all of which have until ``end``."""
+    now = time.time()
+    return now + max(end - now, 0.0) / waiting
 
 
 def _cores() -> int:

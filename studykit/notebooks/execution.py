@@ -1,6 +1,7 @@
 """One notebook, executed in a process of its own, under a time limit, and stopped so that it can go on."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -55,6 +56,7 @@ def run_notebook(
     parameters: Mapping[str, Any],
     *,
     limit_seconds: float | None = None,
+    until: float | None = None,
     in_place: bool = False,
     show_output: bool = False,
     say: Callable[[str], None] = print,
@@ -69,6 +71,8 @@ def run_notebook(
         stem: of the notebook.
         parameters: by name; the others keep the values that the notebook declares.
         limit_seconds: a notebook that takes longer is stopped, a training in it as by SIGTERM.
+        until: seconds of the epoch; trainings end in time before, see :mod:`studykit.study.budget`, and the
+            notebook is stopped then as at its limit.
         in_place: the outputs go into the notebook itself, as it is committed.
         show_output: what the notebook prints is said, too, line by line.
         say: where to.
@@ -88,9 +92,11 @@ def run_notebook(
     draft.parent.mkdir(parents=True, exist_ok=True)
     log = draft.with_suffix(".log")
     start = time.monotonic()
+    if until is not None:
+        limit_seconds = min(limit_seconds or math.inf, until - time.time())
     error = execute(
         source, draft, parameters, log=log, limit=limit_seconds, say=say if show_output else None,
-        stopped=stopped, cores=cores,
+        stopped=stopped, cores=cores, variables={} if until is None else {home.UNTIL: str(until)},
     )  # fmt: skip
     seconds = time.monotonic() - start
     if error:

@@ -101,6 +101,8 @@ def hardware() -> dict[str, Any]:
 def git_state(root: Path) -> dict[str, Any]:
     """``commit`` (40 hex digits) and ``dirty`` of the checkout at ``root``; both None where it is none.
 
+    A copy without git that a bundle carried has those of the checkout it was made from.
+
     Dirty means that what is run differs from the commit: a tracked file changed, or a file git does not
     ignore was added to ``studykit/``, ``papers/`` or ``notebooks/``. What running writes does not count:
     ``results/``, the README's claim table, and the outputs of a notebook whose cells are unchanged.
@@ -108,13 +110,20 @@ def git_state(root: Path) -> dict[str, Any]:
     top = git(root, "rev-parse", "--show-toplevel")
     commit = git(root, "rev-parse", "HEAD")
     if top is None or commit is None or Path(top.strip()).resolve() != root.resolve():
-        return {"commit": None, "dirty": None}
+        return _carried_state(root)
     changed = (git(root, "diff", "--name-only", "-z", "HEAD") or "").split("\0")
     added = git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", *_SOURCES) or ""
     return {
         "commit": commit.strip(),
         "dirty": bool(added) or any(_source_changed(root, path) for path in filter(None, changed)),
     }
+
+
+def _carried_state(root: Path) -> dict[str, Any]:
+    """The state of the checkout that a copy without git was made from, as a bundle notes it in the copy."""
+    note = root / "commit.json"
+    state = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
+    return {key: state.get(key) for key in ("commit", "dirty")}
 
 
 _SOURCES = ("studykit", "papers", "notebooks")

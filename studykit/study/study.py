@@ -46,19 +46,18 @@ class Study:
         ground: volumes, split and recipe.
         trials: arms and their runs.
         evidence: figures, tables and verdicts.
-        seeds: repetitions of each arm.
         nproc: processes a training runs in.
     """
 
     def __init__(self, ground: Ground, seeds: tuple[int, ...], nproc: int) -> None:
         self.ground = ground
-        self.seeds = seeds
         self.nproc = nproc
         self.trials = Trials(ground, seeds, nproc, RunStore(home.runs_dir()))
         self.evidence = EvidenceFolder(ground.study, ground.profile.name, ground.folder)
 
     name = property(attrgetter("ground.study"), doc="Name of the study.")
     profile = property(attrgetter("ground.profile"), doc="Its sizes.")
+    seeds = property(attrgetter("trials.seeds"), doc="Repetitions of each arm; fewer once time was short.")
     setup = property(attrgetter("ground.setup"), doc="What it differs in from other studies.")
     source = property(attrgetter("ground.source"), doc="Name of the source of its volumes.")
     data = property(attrgetter("ground.data"), doc="All its volumes, prepared at the profile's spacing.")

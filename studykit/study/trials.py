@@ -27,6 +27,7 @@ from studykit.runs.store import FINAL, Run, RunStore, derive_seed
 from studykit.runs.threads import most_workers
 from studykit.runs.training_run import run_config, work
 from studykit.runs.weights import new_method
+from studykit.study.budget import Budget, budget, buy_seeds
 from studykit.study.ground import Ground
 
 LIVE: "WeakSet[Trials]" = WeakSet()
@@ -46,6 +47,7 @@ class Trials:
         arms: those named so far, as they were named or tuned last.
         seen: runs that were made or found, by key: what a verdict rests on.
         whose: arm and repetition of runs, by key, of all that were planned here.
+        bought: whether the seeds are those that limited time has bought.
     """
 
     def __init__(self, ground: Ground, seeds: tuple[int, ...], nproc: int, store: RunStore) -> None:
@@ -56,6 +58,7 @@ class Trials:
         self.arms: dict[str, Arm] = {}
         self.seen: dict[str, Run] = {}
         self.whose: dict[str, tuple[str, int | str]] = {}
+        self.bought = False
         self._operations: dict[str, int] = {}
         LIVE.add(self)
 
@@ -125,10 +128,25 @@ class Trials:
     def run_all(
         self, arms: Iterable[Arm | str] | None = None, seeds: Sequence[int] | None = None
     ) -> dict[str, list[Run]]:
-        """Every seed of every arm, seed by seed, so that a study stopped early has whole pairs."""
-        chosen, seeds = self.chosen(arms), self.seeds if seeds is None else seeds
-        self._make([run for seed in seeds for arm in chosen for run in self._chain(arm, seed)])
+        """Every seed of every arm, seed by seed, so that a study stopped early has whole pairs.
+
+        Where time is limited, those that end in time, see :mod:`studykit.study.budget`.
+        """
+        chosen, limited = self.chosen(arms), budget()
+        if limited and seeds is None and not self.bought and not home.dry_run():
+            buy_seeds(limited, self, chosen, list(LIVE), self._make)
+        seeds = self.seeds if seeds is None else seeds
+        self._make(self.runs_of(chosen, seeds))
         return {arm.name: [self.run(arm, seed) for seed in seeds] for arm in chosen}
+
+    def runs_of(self, arms: Iterable[Arm], seeds: Iterable[int]) -> list[Run]:
+        """Runs of some seeds of some arms, seed by seed, each after those that it starts from."""
+        arms = list(arms)
+        return [run for seed in seeds for arm in arms for run in self._chain(arm, seed)]
+
+    def seconds_of(self, limited: Budget, seeds: Sequence[int]) -> float:
+        """What is still to do of some seeds of all arms takes."""
+        return limited.seconds(self.runs_of(self.arms.values(), seeds), self)
 
     def tune_all(self, arms: Iterable[Arm | str]) -> list[tuple[Arm, pd.DataFrame]]:
         """Each arm at its best rate, which it has from now on, and the error at each rate tried."""
@@ -188,11 +206,13 @@ class Trials:
             for trials in sorted(LIVE, key=lambda one: one.study):
                 write_plan(trials.plan())
             raise DryRun("nothing was trained: this is a dry run")
-        if self._at_once(todo) > 1:
+        if todo and (limited := budget()):
+            limited.tell(todo, self, list(LIVE))
+        if self.at_once(todo) > 1:
             work_side_by_side(small_ones(todo), most_workers())
         return [self._execute(run) for run in runs]
 
-    def _at_once(self, todo: Sequence[Run]) -> int:
+    def at_once(self, todo: Sequence[Run]) -> int:
         """How many of the small ones among these runs are made at a time, see :func:`workers_that_pay`."""
         if self.nproc > 1 or len(todo) < 2:
             return 1
@@ -216,7 +236,7 @@ class Trials:
     def expect(self, arms: Iterable[Arm | str] | None = None) -> pd.DataFrame:
         """What the tuning and the runs still to do will take: steps, operations, minutes as timed here."""
         todo = {arm.name: self._todo(self._all_runs(arm)) for arm in self.chosen(arms)}
-        at_once = self._at_once([run for own in todo.values() for run in own])
+        at_once = self.at_once([run for own in todo.values() for run in own])
         rows = []
         for name, own in todo.items():
             steps = sum(run.config["training"]["steps"] for run in own)

@@ -5,6 +5,7 @@ the one that pip is configured with (``PIP_INDEX_URL``, ``pip config get global.
 certificates are those of ``REQUESTS_CA_BUNDLE`` or ``PIP_CERT``.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -17,12 +18,15 @@ from typing import Any
 
 from filelock import FileLock
 
+from studykit import atomic
 from studykit.data.files.digests import file_sha256
 
 PYPI = "https://pypi.org/simple/"
 ATTEMPTS = 3
 TIMEOUT_SECONDS = (10, 60)
 CHUNK_BYTES = 1 << 16
+STAND_IN = ".carried"
+"""Ending of the file that takes an archive's place, see :func:`leave_stand_in`."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,27 @@ class ArchiveUnavailable(RuntimeError):
         return "\n".join(lines)
 
 
+class ArchiveStandIn(RuntimeError):
+    """An archive has only a stand-in here, and something of it is asked for that was not carried along."""
+
+
 class ArchiveCorrupt(RuntimeError):
     """A file does not have the digest that it must have; it has been removed."""
 
 
+def leave_stand_in(archive: Archive, folder: Path, names: Iterable[str]) -> Path:
+    """Put a list of names in the place of an archive of which everything that is needed is prepared.
+
+    Volumes and templates are keyed by an archive's digest and the names of its members, not by its bytes:
+    where their cache comes along, as in a bundle, nothing of the archive itself is ever read.
+    """
+    path = folder / f"{archive.filename}{STAND_IN}"
+    atomic.write_json(path, {"sha256": archive.sha256, "names": sorted(names)})
+    return path
+
+
 def fetch(archive: Archive, folder: Path) -> Path:
-    """Path of ``archive`` in ``folder``, downloaded where it is missing.
+    """Path of ``archive`` in ``folder``, downloaded where it is missing, or of its stand-in if there is one.
 
     One process downloads while others wait. A broken transfer goes on where it stopped; nothing but a file
     with the right digest ever gets the archive's name.
@@ -82,6 +101,9 @@ def fetch(archive: Archive, folder: Path) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / archive.filename
+    stand_in = folder / f"{archive.filename}{STAND_IN}"
+    if stand_in.exists() and not path.exists():
+        return stand_in
     with FileLock(folder / f".{archive.filename}.lock"):
         if path.exists():
             _check(path, archive, folder / "digests")
@@ -123,6 +145,11 @@ def read_members(path: Path, names: Iterable[str]) -> dict[str, bytes]:
         KeyError: the archive has no such regular file.
     """
     names = tuple(names)
+    if path.suffix == STAND_IN:
+        raise ArchiveStandIn(
+            f"only volumes prepared from {path.stem} were carried here, and {', '.join(names[:3])} of it is "
+            "asked for: a bundle of other studies or of another profile"
+        )
     for name in names:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
             raise ValueError(f"{path}: refused member name {name!r}: it leaves the archive")
@@ -134,9 +161,13 @@ def read_members(path: Path, names: Iterable[str]) -> dict[str, bytes]:
 
 
 def list_members(path: Path, prefix: str, suffix: str) -> tuple[str, ...]:
-    """Sorted names of a zip archive's members that start with ``prefix`` and end with ``suffix``."""
-    with zipfile.ZipFile(path) as archive:
-        return tuple(sorted(n for n in archive.namelist() if n.startswith(prefix) and n.endswith(suffix)))
+    """Sorted names of the members of a zip archive, or of its stand-in, that start with ``prefix`` and end with ``suffix``."""
+    if path.suffix == STAND_IN:
+        names = json.loads(path.read_text(encoding="utf-8"))["names"]
+    else:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    return tuple(sorted(n for n in names if n.startswith(prefix) and n.endswith(suffix)))
 
 
 def _read_zip(path: Path, names: tuple[str, ...]) -> dict[str, bytes]:

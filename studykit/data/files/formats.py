@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from studykit.data.files.archives import ArchiveStandIn
 from studykit.data.files.dicom_grid import LPS_TO_RAS
 from studykit.data.files.dicom_headers import keep_locale
 from studykit.data.files.dicom_volume import read_series
@@ -52,7 +53,7 @@ def decode(ref: VolumeRef) -> Decoded:
             )
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadVolume(ref.name, f"truncated or damaged: {error}") from error
-    except BadVolume:
+    except (BadVolume, ArchiveStandIn):
         raise
     except Unusable as error:
         raise BadVolume(ref.name, str(error)) from error

@@ -43,6 +43,11 @@ class Angiographies(MadeKind):
     def archives(self, name: str) -> tuple[Archive, ...]:
         return _ARCHIVES
 
+    def templates(self, name: str) -> tuple[str, ...]:
+        from studykit.data.angiography.subjects import angiography_settings
+
+        return angiography_settings(name, spacing_mm=1.5).templates
+
     def make(self, name: str, spacing_mm: float, cache: Path) -> "Prepared":
         from studykit.data.angiography.cohort import open_angiography
 

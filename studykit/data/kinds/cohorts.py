@@ -39,6 +39,9 @@ class Cohorts(MadeKind):
     def archives(self, name: str) -> tuple[Archive, ...]:
         return _archives(read_cohort_name(name).design)
 
+    def templates(self, name: str) -> tuple[str, ...]:
+        return read_cohort_name(name).design.templates
+
     def make(self, name: str, spacing_mm: float, cache: Path) -> "Prepared":
         from studykit.data.cohorts.cohort import make_cohort
 

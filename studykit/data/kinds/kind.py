@@ -133,6 +133,10 @@ class MadeKind(SourceKind):
         """What its volumes are made from."""
         raise NotImplementedError
 
+    def templates(self, name: str) -> tuple[str, ...]:
+        """Label maps that its volumes are drawn from; none where they are cut from the archives themselves."""
+        return ()
+
     def open(self, name: str, cache: Path) -> Collection:
         raise ValueError(
             f"{name} has no files of its own: its volumes are made when they are first used, by "

@@ -56,9 +56,13 @@ class Samples(SourceKind):
     def lines(self) -> tuple[Source, ...]:
         return _LINES
 
+    def archives(self, name: str) -> tuple[archives.Archive, ...]:
+        """What its volumes lie in."""
+        return tuple(dict.fromkeys(sample.archive for sample in _SAMPLES[name]))
+
     def open(self, name: str, cache: Path) -> Collection:
         table = _SAMPLES[name]
-        paths = archives.fetch_all(dict.fromkeys(sample.archive for sample in table), cache / "archives")
+        paths = archives.fetch_all(self.archives(name), cache / "archives")
         subjects = tuple(_subject(sample, paths[sample.archive]) for sample in table)
         line = next(line for line in _LINES if line.name == name)
         return Collection(name, subjects, line.licence, line.citation, cache)

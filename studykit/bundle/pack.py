@@ -1,0 +1,143 @@
+"""A bundle: one file for a machine that has no network, which runs studies there and packs what comes back.
+
+studykit-bundle/   bundle.json  run.sh  source/  carried/  wheels/
+"""
+
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from studykit import atomic, home
+from studykit.arms.profiles import check_profile
+from studykit.bundle.manifest import COMMIT, FILE, Manifest, Needs, rules_of
+from studykit.bundle.sources import volumes_of
+from studykit.bundle.volumes import carry
+from studykit.bundle.wheels import fetch_wheels, least_version, missing_wheels
+from studykit.notebooks.catalogue import notebook_of, study_of
+from studykit.runs.provenance import git, git_state
+
+ROOT = "studykit-bundle"
+NEEDS = {"smoke": (2, 0, 1), "laptop": (4, 0, 2), "gpu": (16, 16, 6), "paper": (64, 64, 50)}
+"""By profile: GiB of memory, of a card's memory, and of disk that have to be free; cautious, not measured."""
+CARRIED = ("studykit", "papers", "tests", "benchmarks", "pyproject.toml", "LICENSE", "README.md")
+CARD_PROFILES = ("gpu", "paper")
+
+
+@dataclass(frozen=True)
+class Bundled:
+    """A bundle as it was written.
+
+    Attributes:
+        megabytes: what its parts take in it, by part.
+        volumes, wheels: how many it carries.
+    """
+
+    path: Path
+    manifest: Manifest
+    megabytes: dict[str, float]
+    volumes: int
+    wheels: int
+
+
+def bundle(
+    out: Path,
+    studies: Sequence[str],
+    *,
+    profile: str,
+    minutes: float,
+    python: str,
+    platform: str,
+    has: Sequence[str],
+    limit_mb: float,
+) -> Bundled:
+    """Write a bundle of some studies.
+
+    Args:
+        out: the file, a compressed tar.
+        studies: to run there, in this order.
+        minutes: for everything that is to be done there.
+        python, platform: of the machine, as pip names them.
+        has: packages that the machine has, and with them what they need.
+        limit_mb: the most that the file may take.
+
+    Raises:
+        ValueError: an unknown study or profile, a checkout without a commit, volumes that are not carried, or
+            a file beyond the limit; nothing is left then.
+        RuntimeError: pip cannot bring a wheel.
+    """
+    check_profile(profile)
+    stems = list(dict.fromkeys(notebook_of(name) for name in studies))
+    if not stems:
+        raise ValueError("a bundle needs at least one study")
+    state = git_state(home.home())
+    if state["commit"] is None:
+        raise ValueError(
+            f"{home.home()} is no git checkout: what comes back could not be told whose code it is"
+        )
+    memory, card, disk = NEEDS[profile]
+    needs = Needs(python, least_version("torch"), profile in CARD_PROFILES, memory, card, disk)
+    with tempfile.TemporaryDirectory(prefix="studykit-", dir=_folder_of(out)) as name:
+        root = Path(name) / ROOT
+        wheels = fetch_wheels(missing_wheels(has, python), root / "wheels", python, platform)
+        wanted = dict.fromkeys(volumes for stem in stems for volumes in volumes_of(stem, profile))
+        rounded = carry(wanted, root / "carried")
+        own = tuple(study_of(stem) for stem in stems)
+        manifest = Manifest(
+            state["commit"], state["dirty"], own, profile, minutes, rules_of(own), rounded, needs
+        )
+        _copy_source(root / "source", [f"notebooks/{stem}.ipynb" for stem in stems])
+        atomic.write_json(root / "source" / COMMIT, state)
+        atomic.write_json(root / FILE, manifest.to_dict())
+        shutil.copy(root / "source" / "studykit" / "bundle" / "run.sh", root / "run.sh")
+        packed = Path(name) / "packed"
+        sizes = _write(root, packed)
+        total = packed.stat().st_size / 1e6
+        if total > limit_mb:
+            parts = ", ".join(f"{part} {size:.1f}" for part, size in sizes.items())
+            raise ValueError(
+                f"the bundle takes {total:.1f} MB, {limit_mb:g} may go in ({parts}): name fewer studies, a "
+                "profile of larger voxels, or more of what the machine --has"
+            )
+        shutil.move(packed, out)
+    volumes = sum(1 for _ in sizes_of(out, "carried/volumes/"))
+    return Bundled(out, manifest, sizes, volumes, len(wheels))
+
+
+def sizes_of(path: Path, below: str) -> list[int]:
+    """Bytes of the files of a bundle below a folder of it."""
+    with tarfile.open(path) as tar:
+        return [member.size for member in tar if member.name.startswith(f"{ROOT}/{below}")]
+
+
+def _folder_of(out: Path) -> Path:
+    folder = out.absolute().parent
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {folder}")
+    return folder
+
+
+def _copy_source(into: Path, notebooks: Sequence[str]) -> None:
+    """The files of the checkout that git does not ignore, as they lie; of the notebooks those that are to run."""
+    root = home.home()
+    listed = (
+        git(root, "ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", *CARRIED, *notebooks)
+        or ""
+    )
+    for name in filter(None, listed.split("\0")):
+        if (root / name).is_file():
+            (into / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(root / name, into / name)
+
+
+def _write(root: Path, packed: Path) -> dict[str, float]:
+    """Pack a folder; gives the megabytes that each part adds to the file."""
+    sizes = {}
+    with open(packed, "wb") as file, tarfile.open(fileobj=file, mode="w:gz", compresslevel=6) as tar:
+        for part in sorted(root.iterdir()):
+            before = file.tell()
+            tar.add(part, f"{ROOT}/{part.name}")
+            sizes[part.name] = (file.tell() - before) / 1e6
+    return sizes

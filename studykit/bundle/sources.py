@@ -1,0 +1,69 @@
+"""Which volumes the notebook of a study asks for: by the study's set-up, and by what its cells name."""
+
+import ast
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from studykit.arms.profiles import Profile
+from studykit.arms.setups import profile_of, setup_of
+from studykit.notebooks.catalogue import notebook_of, notebooks, study_of
+
+VOLUMES = ("prepared_source", "open_labelled")
+
+
+@dataclass(frozen=True)
+class Volumes:
+    """A source as it is prepared; ``labelled`` where each label map gives one volume."""
+
+    source: str
+    spacing_mm: float
+    intensity: str = "auto"
+    labelled: bool = False
+
+
+def volumes_of(study: str, profile: str) -> tuple[Volumes, ...]:
+    """What the notebook of a study takes at a profile, each once.
+
+    Its cells are read, not run: a source or a study that they name by a plain text is found, whatever spacing
+    they compute is taken to be the profile's.
+    """
+    stem = notebook_of(study)
+    own = profile_of(setup_of(study_of(stem)), profile)
+    found: dict[Volumes, None] = dict.fromkeys(_of_setup(study_of(stem), profile))
+    for call, first, named in _calls(stem):
+        if call == "open_study" and first:
+            found |= dict.fromkeys(_of_setup(first, profile, named.get("data")))
+        elif call in VOLUMES and first:
+            intensity = named.get(2) or named.get("intensity") or "auto"
+            spacing = named.get(1) or named.get("spacing_mm") or own.spacing_mm
+            found[Volumes(first, float(spacing), str(intensity), call == "open_labelled")] = None
+    return tuple(found)
+
+
+def _of_setup(study: str, profile: str, data: str | None = None) -> Iterator[Volumes]:
+    """Volumes of a study, those it tests on among them."""
+    setup = setup_of(study)
+    sizes: Profile = profile_of(setup, profile)
+    labelled = bool(setup.labels)
+    yield Volumes(data or setup.source_at(sizes), sizes.spacing_mm, setup.intensity, labelled)
+    for source in setup.tests_at(sizes).values():
+        yield Volumes(source, sizes.spacing_mm, labelled=labelled)
+
+
+def _calls(stem: str) -> Iterator[tuple[str, str | None, dict[int | str, Any]]]:
+    """Calls of a notebook: what is called, its first argument, and all that are plain values, by place or name.
+
+    A first argument that is no plain text is None.
+    """
+    content = json.loads(notebooks()[stem].read_text(encoding="utf-8"))
+    for cell in content["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        for node in ast.walk(ast.parse("".join(cell["source"]))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                given = [*enumerate(node.args), *((word.arg, word.value) for word in node.keywords)]
+                plain = {at: value.value for at, value in given if isinstance(value, ast.Constant)}
+                first = plain.get(0)
+                yield node.func.id, first if isinstance(first, str) else None, plain

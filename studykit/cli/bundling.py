@@ -1,0 +1,57 @@
+"""The verbs bundle and unbundle: a study goes to a machine without network, and comes back."""
+
+import argparse
+from pathlib import Path
+
+PYTHON, PLATFORM, LIMIT_MB, MINUTES = "3.12", "manylinux_2_28_x86_64", 64, 10
+
+
+def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    verb = verbs.add_parser("bundle", help="pack studies for a machine without network, with a run.sh")
+    verb.add_argument("out", type=Path, metavar="FILE", help="the bundle, such as bundle.tar.gz")
+    verb.add_argument("study", nargs="+", help="studies to run there, in this order")
+    verb.add_argument("--profile", default="gpu", help="smoke, laptop, gpu (default) or paper")
+    verb.add_argument(
+        "--minutes", type=float, default=MINUTES, metavar="M",
+        help=f"for all that is done there (default {MINUTES})",
+    )  # fmt: skip
+    verb.add_argument("--python", default=PYTHON, help=f"of the machine (default {PYTHON})")
+    verb.add_argument("--platform", default=PLATFORM, help=f"as pip names it (default {PLATFORM})")
+    verb.add_argument(
+        "--has", nargs="+", metavar="PACKAGE",
+        help="what the machine has, torch and numpy among it; by default what is usual beside torch",
+    )  # fmt: skip
+    verb.add_argument(
+        "--limit-mb", type=float, default=LIMIT_MB, metavar="MB", help=f"refuse a larger one ({LIMIT_MB})"
+    )
+    verb.set_defaults(action=bundle)
+
+
+def bundle(options: argparse.Namespace) -> int:
+    from studykit.bundle.pack import bundle
+    from studykit.bundle.wheels import HAS, LEFT_OUT
+
+    done = bundle(
+        options.out,
+        options.study,
+        profile=options.profile,
+        minutes=options.minutes,
+        python=options.python,
+        platform=options.platform,
+        has=options.has or HAS,
+        limit_mb=options.limit_mb,
+    )
+    sizes = ", ".join(f"{part} {size:.1f}" for part, size in done.megabytes.items() if size >= 0.05)
+    total = done.path.stat().st_size / 1e6
+    print(f"{done.path}: {total:.1f} MB of {options.limit_mb:g} ({sizes})")
+    manifest = done.manifest
+    print(f"studies at {manifest.profile}, {manifest.minutes:g} minutes: {', '.join(manifest.studies)}")
+    state = " with local changes, so it will not be taken back" if manifest.dirty else ""
+    print(f"commit {manifest.commit[:12]}{state}")
+    rounded = f", no voxel moved by more than {manifest.rounded_by:.1g} deviations" if done.volumes else ""
+    print(f"{done.volumes} prepared volumes in half precision{rounded}; cohorts are made there")
+    print(f"{done.wheels} wheels for Python {options.python}; left out: {', '.join(LEFT_OUT)}")
+    print(
+        "there: tar xf FILE && bash studykit-bundle/run.sh; here again: studykit unbundle studykit-back.tar.gz"
+    )
+    return 0
