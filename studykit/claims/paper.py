@@ -1,5 +1,6 @@
 """The papers of ``papers/`` and their claims, by name."""
 
+import warnings
 from pathlib import Path
 
 from studykit import home
@@ -10,20 +11,28 @@ from studykit.claims.rule import Rule
 __all__ = ["Claim", "Paper", "Related", "Reported", "Rule", "claims_of_study", "find_claim", "load_papers"]
 
 
-def load_papers(folder: Path | None = None) -> dict[str, Paper]:
+def load_papers(folder: Path | None = None, *, strict: bool = False) -> dict[str, Paper]:
     """All papers below ``folder`` (default: the checkout's ``papers/``), by folder name, in its order.
 
+    A paper that cannot be read disables its own claims only: it is left out with a warning, or else is
+    refused.
+
     Raises:
-        ValueError: a ``paper.toml`` is malformed; the message names the file and the key.
-        FileNotFoundError: a paper's folder has no ``paper.toml``.
+        ValueError: ``strict``, and a ``paper.toml`` is malformed; the message names the file and the key.
+        FileNotFoundError: ``strict``, and a paper's folder has no ``paper.toml``.
     """
     folder = home.papers_dir() if folder is None else Path(folder)
     papers = {}
     for path in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
         file = path / "paper.toml"
-        if not file.is_file():
-            raise FileNotFoundError(f"{path} has no paper.toml: write one, or move the folder elsewhere")
-        papers[path.name] = read_paper(file)
+        try:
+            if not file.is_file():
+                raise FileNotFoundError(f"{path} has no paper.toml: write one, or move the folder elsewhere")
+            papers[path.name] = read_paper(file)
+        except (ValueError, FileNotFoundError) as error:
+            if strict:
+                raise
+            warnings.warn(f"{error}; its claims are left out", stacklevel=2)
     return papers
 
 
@@ -33,11 +42,12 @@ def find_claim(key: str, folder: Path | None = None) -> Claim:
     Raises:
         ValueError: no such paper or claim; the message lists the known ones.
     """
-    papers = load_papers(folder)
+    folder = home.papers_dir() if folder is None else Path(folder)
     name, _, id = key.partition("/")
-    if name not in papers:
-        raise ValueError(f"unknown paper {name!r} in claim {key!r}; known papers: {', '.join(papers)}")
-    return papers[name].claim(id)
+    if (folder / name / "paper.toml").is_file():
+        return read_paper(folder / name / "paper.toml").claim(id)
+    known = sorted(path.parent.name for path in folder.glob("*/paper.toml"))
+    raise ValueError(f"unknown paper {name!r} in claim {key!r}; known papers: {', '.join(known)}")
 
 
 def studies() -> tuple[str, ...]:

@@ -1,9 +1,9 @@
-"""Verbs on claims: list, show, judge, power, compare."""
+"""Verbs on claims: list, show, new, judge, power, compare."""
 
 import argparse
 from pathlib import Path
 
-from studykit.cli.words import print_columns
+from studykit.cli.words import print_columns, short
 
 
 def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -15,6 +15,10 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     verb.add_argument("study")
     verb.set_defaults(action=show)
+
+    verb = verbs.add_parser("new", help="a claim to begin with: paper.toml entry, notebook that runs, test")
+    verb.add_argument("claim", metavar="PAPER/CLAIM", help="both of lower-case words joined by '-'")
+    verb.set_defaults(action=new)
 
     verb = verbs.add_parser(
         "judge", help="judge verdicts again from the tables beside them, without training"
@@ -44,6 +48,17 @@ def list_studies(options: argparse.Namespace) -> int:
     papers, present = load_papers(), notebooks()
     named = {c.study: c.notebook for paper in papers.values() for c in paper.claims if c.notebook in present}
     print_columns(studies_table(gather(results_dir(), papers), named))
+    return 0
+
+
+def new(options: argparse.Namespace) -> int:
+    from studykit.home import home
+    from studykit.notebooks.new_claim import write_claim
+
+    file, notebook, test = (short(path, home()) for path in write_claim(options.claim))
+    print(f"{file}: write the sentence and the rule, and commit them before you run anything")
+    print(f"{notebook}: name the arms, then studykit run --in-place {options.claim.partition('/')[2]}")
+    print(f"{test}: what the rule says of four intervals")
     return 0
 
 

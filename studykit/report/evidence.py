@@ -118,10 +118,11 @@ def gather(results: str | Path, papers: Mapping[str, Paper]) -> tuple[Evidence, 
     An informative profile goes before one that is not, one that was judged before one that was not, then the
     stronger goes first; the others stand beside it. A study run
     again lies in ``<study>/<profile>-rerun-<name>`` and is held against the first, never pooled with it.
+    Verdicts on a paper that is not among ``papers``, as its file cannot be read, are passed over.
 
     Raises:
-        ValueError: a ``verdict.json`` is broken, names a claim that no paper has or that is another study's,
-            or states a verdict that its claim's rule does not give for its estimate.
+        ValueError: a ``verdict.json`` is broken, names a claim that its paper has not or another study's, or
+            states a verdict that its claim's rule does not give for its estimate.
     """
     claims = {claim.key: claim for paper in papers.values() for claim in paper.claims}
     found: dict[str, list[Record]] = {key: [] for key in claims}
@@ -195,7 +196,12 @@ def _p_value(evidence: Evidence) -> float:
 
 def _checked(path: Path, claims: Mapping[str, Claim]) -> tuple[Record, ...]:
     study, profile = path.parent.parent.name, path.parent.name
-    records = read_verdicts(path.parent, study, profile)
+    papers = {claim.paper for claim in claims.values()}
+    records = tuple(
+        record
+        for record in read_verdicts(path.parent, study, profile)
+        if record.verdict.claim.partition("/")[0] in papers
+    )
     for record in records:
         verdict = record.verdict
         claim = claims.get(verdict.claim)

@@ -8,21 +8,6 @@ from studykit.claims.claim import ARITHMETIC, CHECKS, DIRECTION, NUMBER
 from studykit.claims.paper import claims_of_study, find_claim, load_papers
 from studykit.claims.rule import Rule
 
-STUDIES = {
-    "bertswin-convergence": ("01_bertswin_convergence", "bertswin"),
-    "bertswin-compute": ("02_bertswin_compute", "bertswin"),
-    "effective-rank": ("03_effective_rank", "bertswin"),
-    "mvc-components": ("04_mvc_components", "bertswin"),
-    "gradient-conductor": ("05_gradient_conductor", "bertswin"),
-    "waveformer-efficiency": ("06_waveformer_efficiency", "rsna-pipeline"),
-    "spark-sparsity": ("07_spark_sparsity", "rsna-pipeline"),
-    "mim-masking": ("08_mim_masking", "rsna-pipeline"),
-    "nnformer-data-efficiency": ("09_nnformer_data_efficiency", "nnformer-mae"),
-    "volta-transfer": ("10_volta_transfer", "volta-3d"),
-    "spine-ablation": ("11_spine_ablation", "spine-adaptive"),
-    "bertswin-ablations": ("12_bertswin_ablations", "bertswin"),
-}
-
 PAPER = """
 title = "A paper"
 authors = ["unknown"]
@@ -65,7 +50,7 @@ before = "not reproduced"
 
 @pytest.fixture(scope="module")
 def papers():
-    return load_papers()
+    return load_papers(strict=True)
 
 
 @pytest.fixture
@@ -80,15 +65,17 @@ def write(tmp_path):
 
 
 def test_the_five_sources_load(papers):
-    assert set(papers) == {"bertswin", "nnformer-mae", "rsna-pipeline", "spine-adaptive", "volta-3d"}
+    assert set(papers) >= {"bertswin", "nnformer-mae", "rsna-pipeline", "spine-adaptive", "volta-3d"}
     assert all(name == paper.name and paper.claims for name, paper in papers.items())
 
 
-def test_every_study_has_claims_of_its_own_paper_and_notebook(papers):
+def test_every_study_has_one_notebook_and_claims_of_one_paper(papers):
     found = {}
     for claim in (claim for paper in papers.values() for claim in paper.claims):
         found.setdefault(claim.study, set()).add((claim.notebook, claim.paper))
-    assert found == {study: {home} for study, home in STUDIES.items()}
+    assert len(found) >= 12 and {study for study, homes in found.items() if len(homes) > 1} == set()
+    numbers = [notebook[:2] for homes in found.values() for notebook, _ in homes]
+    assert len(set(numbers)) == len(numbers)
 
 
 def test_claims_are_written_to_be_judged(papers):
@@ -188,7 +175,7 @@ def test_the_first_protocol_is_read_from_beside_and_names_known_claims(write):
     assert (found.status, found.rule) == ("inconclusive", {"kind": "effect"})
     (folder / "one" / "protocol_v1.toml").write_text(first.format("slower"))
     with pytest.raises(ValueError, match=r"protocol_v1\.toml: no claim slower"):
-        load_papers(folder)
+        load_papers(folder, strict=True)
 
 
 @pytest.mark.parametrize(
@@ -232,14 +219,14 @@ def test_a_malformed_file_is_refused_by_name_and_key(write, old, new, said):
     assert old in PAPER
     folder = write(PAPER.replace(old, new))
     with pytest.raises(ValueError, match=re.escape(said)) as error:
-        load_papers(folder)
+        load_papers(folder, strict=True)
     assert str(folder / "one" / "paper.toml") in str(error.value)
 
 
 def test_a_rule_of_one_kind_takes_no_key_of_another(write):
     count = PAPER.replace('kind = "effect"', 'kind = "count"')
     with pytest.raises(ValueError, match="missing key 'tolerance'"):
-        load_papers(write(count))
+        load_papers(write(count), strict=True)
     with pytest.raises(ValueError, match="direction: has no meaning in a rule of kind 'identity'"):
         Rule(kind="identity", metric="residual", tolerance=1e-9, direction="higher")
     with pytest.raises(ValueError, match="family: has no meaning in a rule of kind 'count'"):
@@ -251,7 +238,7 @@ def test_a_rule_of_one_kind_takes_no_key_of_another(write):
 def test_duplicate_ids_are_refused(write):
     claim = PAPER[PAPER.index("[[claims]]") :]
     with pytest.raises(ValueError, match="duplicate id 'faster'"):
-        load_papers(write(PAPER + claim))
+        load_papers(write(PAPER + claim), strict=True)
 
 
 def test_a_folder_without_a_paper_is_named(write):
@@ -259,7 +246,17 @@ def test_a_folder_without_a_paper_is_named(write):
     (folder / "empty").mkdir()
     (folder / ".hidden").mkdir()
     with pytest.raises(FileNotFoundError, match=r"empty has no paper\.toml"):
-        load_papers(folder)
+        load_papers(folder, strict=True)
+
+
+def test_a_file_that_cannot_be_read_disables_its_own_paper_only(write):
+    folder = write(PAPER)
+    write("title = ", name="two")
+    with pytest.warns(UserWarning, match=r"two.paper\.toml: not valid TOML.*left out"):
+        assert set(load_papers(folder)) == {"one"}
+    assert find_claim("one/faster", folder).id == "faster"
+    with pytest.raises(ValueError, match="not valid TOML"):
+        find_claim("two/faster", folder)
 
 
 def test_unknown_names_list_the_known_ones(write):
