@@ -52,7 +52,7 @@ def dry_run() -> Path | None:
 
 
 def until() -> float | None:
-    """When all has to be over, ``$STUDYKIT_UNTIL`` in seconds of the epoch; None where time is not limited."""
+    """When all is to be over, ``$STUDYKIT_UNTIL``, in seconds of the epoch; None where time has no limit."""
     given = os.environ.get(UNTIL)
     return float(given) if given else None
 

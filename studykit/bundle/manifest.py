@@ -58,12 +58,16 @@ class Manifest:
         """The inverse of :meth:`to_dict`, from JSON.
 
         Raises:
-            ValueError: a missing or unknown key, or no JSON.
+            ValueError: a missing or unknown key, a value of another kind, or no JSON.
         """
         values = json.loads(text)
         known = {field.name for field in fields(cls)}
         if not isinstance(values, dict) or set(values) != known:
             raise ValueError(f"{FILE} has not the keys {', '.join(sorted(known))}")
+        kinds = {"commit": str, "dirty": bool, "studies": list, "profile": str, "rules": dict}
+        strange = [name for name, kind in kinds.items() if not isinstance(values[name], kind)]
+        if strange:
+            raise ValueError(f"{FILE}: {strange[0]} is {values[strange[0]]!r}")
         try:
             needs = Needs(**values["needs"])
         except TypeError as error:

@@ -120,7 +120,7 @@ def _folder_of(out: Path) -> Path:
 
 
 def _copy_source(into: Path, notebooks: Sequence[str]) -> None:
-    """The files of the checkout that git does not ignore, as they lie; of the notebooks those that are to run."""
+    """The files that git does not ignore, as they lie; of the notebooks those that are to run."""
     root = home.home()
     listed = (
         git(root, "ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", *CARRIED, *notebooks)

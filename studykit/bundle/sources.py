@@ -53,7 +53,7 @@ def _of_setup(study: str, profile: str, data: str | None = None) -> Iterator[Vol
 
 
 def _calls(stem: str) -> Iterator[tuple[str, str | None, dict[int | str, Any]]]:
-    """Calls of a notebook: what is called, its first argument, and all that are plain values, by place or name.
+    """Calls in a notebook: what is called, its first argument, and all plain values, by place or by name.
 
     A first argument that is no plain text is None.
     """

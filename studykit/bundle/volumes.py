@@ -1,4 +1,4 @@
-"""Volumes for a machine without network: prepared ones in half precision, cohorts as what they are drawn from.
+"""Volumes for a machine without network: prepared ones in half precision, cohorts by what they come from.
 
 Entries keep their keys: the machine finds them as if it had prepared them itself, and its runs have the
 identities that they have here. Archives are left behind, see

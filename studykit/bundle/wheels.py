@@ -6,7 +6,7 @@ Versions are those that are installed here, so the machine computes with what wa
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -53,11 +53,12 @@ def missing_wheels(has: Iterable[str], python: str) -> dict[str, str]:
         python: of the machine, such as ``3.12``; what only other Pythons need is left out, and so is what
             that one needs and this environment has not.
     """
-    there = _closure(has, python, set())
-    return dict(sorted(_closure(dependencies(), python, {*there, *LEFT_OUT}).items()))
+    there = closure(has, python)
+    return dict(sorted(closure(dependencies(), python, {*there, *LEFT_OUT}).items()))
 
 
-def _closure(roots: Iterable[str], python: str, without: set[str]) -> dict[str, str]:
+def closure(roots: Iterable[str], python: str, without: Collection[str] = ()) -> dict[str, str]:
+    """Package → version of some requirements and all that they need, as far as it is installed here."""
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 

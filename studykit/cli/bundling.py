@@ -25,6 +25,9 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "--limit-mb", type=float, default=LIMIT_MB, metavar="MB", help=f"refuse a larger one ({LIMIT_MB})"
     )
     verb.set_defaults(action=bundle)
+    verb = verbs.add_parser("unbundle", help="take in what a bundle's run.sh brought back")
+    verb.add_argument("file", type=Path, metavar="FILE", help="studykit-back.tar.gz")
+    verb.set_defaults(action=unbundle)
 
 
 def bundle(options: argparse.Namespace) -> int:
@@ -51,7 +54,22 @@ def bundle(options: argparse.Namespace) -> int:
     rounded = f", no voxel moved by more than {manifest.rounded_by:.1g} deviations" if done.volumes else ""
     print(f"{done.volumes} prepared volumes in half precision{rounded}; cohorts are made there")
     print(f"{done.wheels} wheels for Python {options.python}; left out: {', '.join(LEFT_OUT)}")
-    print(
-        "there: tar xf FILE && bash studykit-bundle/run.sh; here again: studykit unbundle studykit-back.tar.gz"
-    )
+    print("there: tar xf FILE && bash studykit-bundle/run.sh")
+    print("here again: studykit unbundle studykit-back.tar.gz")
+    return 0
+
+
+def unbundle(options: argparse.Namespace) -> int:
+    from studykit.bundle.unpack import unbundle
+    from studykit.cli.words import short
+    from studykit.home import home
+
+    added = unbundle(options.file)
+    for folder in added.evidence:
+        print(f"added {short(folder, home())}")
+    print(f"added {added.runs} runs, without their weights; {added.runs_here} were here already")
+    if added.logs:
+        print(f"logs: {short(added.logs, home())}")
+    for words in added.left_out:
+        print(f"left out: {words}")
     return 0

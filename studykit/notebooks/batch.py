@@ -74,7 +74,8 @@ def run_batch(
             with watch.running(stem):
                 return run_notebook(
                     stem, own[stem], limit_seconds=limit_seconds, until=until, in_place=in_place,
-                    show_output=show_output, say=watch.say, stopped=lambda: bool(stop.received), cores=max(1, _cores() // jobs),
+                    show_output=show_output, say=watch.say, stopped=lambda: bool(stop.received),
+                    cores=max(1, _cores() // jobs),
                 )  # fmt: skip
 
         for group in ([stem for stem in stems if stem not in last], last):

@@ -13,7 +13,7 @@ CLAIM = "bertswin/convergence-speedup"
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock on which each optimizer step of the tiny study takes a second, and a process has ``minutes``."""
+    """A clock on which an optimizer step takes a second; called with a process's minutes."""
     now = [1000.0]
     monkeypatch.setattr(module.time, "time", lambda: now[0])
     monkeypatch.setattr(module, "seconds_a_step", lambda config, nproc: 1.0)

@@ -161,7 +161,7 @@ def read_members(path: Path, names: Iterable[str]) -> dict[str, bytes]:
 
 
 def list_members(path: Path, prefix: str, suffix: str) -> tuple[str, ...]:
-    """Sorted names of the members of a zip archive, or of its stand-in, that start with ``prefix`` and end with ``suffix``."""
+    """Sorted names of a zip archive's members, or its stand-in's, by how they start and how they end."""
     if path.suffix == STAND_IN:
         names = json.loads(path.read_text(encoding="utf-8"))["names"]
     else:

@@ -134,7 +134,7 @@ class MadeKind(SourceKind):
         raise NotImplementedError
 
     def templates(self, name: str) -> tuple[str, ...]:
-        """Label maps that its volumes are drawn from; none where they are cut from the archives themselves."""
+        """Label maps that its volumes are drawn from; none where they are cut from archives."""
         return ()
 
     def open(self, name: str, cache: Path) -> Collection:
