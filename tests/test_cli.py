@@ -64,7 +64,7 @@ def loaded_after(*arguments):
 def test_help_loads_nothing_heavy_and_names_every_command():
     said = loaded_after("--help")
     assert "loaded []" in said
-    for verb in ("list", "show", "run", "data", "runs", "report"):
+    for verb in ("list", "show", "run", "data", "runs", "bundle", "unbundle", "report"):
         assert f"\n    {verb} " in said
 
 
@@ -265,6 +265,13 @@ def test_a_dry_run_tells_what_it_would_take(call, pretended, monkeypatch):
     assert "MAE-ViT  10,800       1.71          11.7     –            99.1" in said.out
     plans["00_tour"] = ([], "ValueError: no volumes")
     assert call("run", "tour", "--dry-run").status == 1
+
+
+def test_minutes_are_handed_on(call, pretended):
+    call("run", "--minutes", "2.5", "tour")
+    assert pretended["minutes"] == 2.5
+    call("run", "tour")
+    assert pretended["minutes"] is None
 
 
 def test_as_many_jobs_as_cores(call, pretended):

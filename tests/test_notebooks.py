@@ -172,6 +172,47 @@ def test_a_notebook_past_its_limit_may_save_and_is_stopped_with_its_kernel(check
     assert not [p for p in psutil.Process().children(recursive=True) if "ipykernel" in " ".join(p.cmdline())]
 
 
+@pytest.fixture
+def ends(checkout, monkeypatch):
+    """Notebooks take 100 s each and nothing is run; when each was told to be over, and its limit."""
+    told, now = [], [1000.0]
+
+    def pretend(source, draft, parameters, *, variables, limit, **_):
+        told.append((variables.get(home.UNTIL), limit))
+        shutil.copy(source, draft)
+        now[0] += 100
+        return ""
+
+    monkeypatch.setattr(executed, "execute", pretend)
+    for module in (executed, batch):
+        monkeypatch.setattr(module.time, "time", lambda: now[0])
+    return told
+
+
+def test_notebooks_share_the_minutes_that_are_left(ends):
+    run_batch(["01_good", "02_bad", "99_summary"], {}, minutes=10)
+    assert ends == [("1200.0", 200.0), ("1350.0", 250.0), ("1600.0", 400.0)]
+
+
+def test_without_minutes_there_is_no_end_and_a_limit_stays_one(ends):
+    run_batch(["01_good"], {}, limit_seconds=7)
+    run_batch(["01_good"], {}, limit_seconds=7, minutes=10)
+    assert ends == [(None, 7), ("1700.0", 7)]
+
+
+@pytest.mark.parametrize(("minutes", "jobs"), [(0, 1), (-1, 1), (float("nan"), 1), (5, 2)])
+def test_minutes_that_cannot_be_spent_are_refused(ends, minutes, jobs):
+    with pytest.raises(ValueError, match="minutes must be above 0 and are spent on one job at a time"):
+        run_batch(["01_good"], {}, minutes=minutes, jobs=jobs)
+    assert ends == []
+
+
+def test_a_kernel_knows_when_it_has_to_be_over(checkout):
+    write_notebook(checkout / "notebooks" / "01_good.ipynb", "print(home.until())")
+    [done] = run_batch(["01_good"], {}, minutes=5)
+    assert 200 < float(printed(done.output).split()[-1]) - time.time() < 300
+
+
 def kernels(data):
     """Kernels of this machine that work for the notebook which got this folder."""
     found = []

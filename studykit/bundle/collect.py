@@ -21,6 +21,8 @@ RUN_FILES = (
 )
 """Of a run: all that is no weight and no scratch."""
 FAILED = "batch"
+NOT_KEPT = ".png"
+"""Evidence is kept with its SVGs; PNGs stay where they were drawn."""
 
 
 def collect(root: Path, back: Path) -> tuple[Path, float]:
@@ -38,7 +40,8 @@ def _wanted(root: Path, manifest: Manifest) -> list[tuple[str, Path]]:
     files = [(FILE, root / FILE)]
     for study in manifest.studies:
         folder = results / study / manifest.profile
-        files += [(f"results/{study}/{manifest.profile}/{path.name}", path) for path in folder.glob("*.*")]
+        kept = [path for path in folder.glob("*.*") if path.suffix != NOT_KEPT]
+        files += [(f"results/{study}/{manifest.profile}/{path.name}", path) for path in kept]
     for name in RUN_FILES:
         files += [(f"runs/{path.parent.name}/{name}", path) for path in results.glob(f"runs/*/{name}")]
     files += [(f"logs/{path.name}", path) for path in (root / "logs").glob("*.log")]

@@ -22,7 +22,7 @@ from studykit.runs.provenance import git, git_state
 ROOT = "studykit-bundle"
 NEEDS = {"smoke": (2, 0, 1), "laptop": (4, 0, 2), "gpu": (16, 16, 6), "paper": (64, 64, 50)}
 """By profile: GiB of memory, of a card's memory, and of disk that have to be free; cautious, not measured."""
-CARRIED = ("studykit", "papers", "tests", "benchmarks", "pyproject.toml", "LICENSE", "README.md")
+CARRIED = ("studykit", "papers", "tests", "benchmarks", "pyproject.toml", "LICENSE")
 CARD_PROFILES = ("gpu", "paper")
 
 
@@ -70,9 +70,10 @@ def bundle(
     """
     check_profile(profile)
     stems = list(dict.fromkeys(notebook_of(name) for name in studies))
-    if not stems:
-        raise ValueError("a bundle needs at least one study")
-    state = git_state(home.home())
+    own = tuple(study_of(stem) for stem in stems)
+    if not minutes > 0:
+        raise ValueError(f"minutes must be above 0, got {minutes:g}")
+    rules, state = rules_of(own), git_state(home.home())
     if state["commit"] is None:
         raise ValueError(
             f"{home.home()} is no git checkout: what comes back could not be told whose code it is"
@@ -84,10 +85,8 @@ def bundle(
         wheels = fetch_wheels(missing_wheels(has, python), root / "wheels", python, platform)
         wanted = dict.fromkeys(volumes for stem in stems for volumes in volumes_of(stem, profile))
         rounded = carry(wanted, root / "carried")
-        own = tuple(study_of(stem) for stem in stems)
-        manifest = Manifest(
-            state["commit"], state["dirty"], own, profile, minutes, rules_of(own), rounded, needs
-        )
+        manifest = Manifest(state["commit"], state["dirty"], own, profile, minutes, rules, rounded, needs)
+        volumes = len(list((root / "carried").glob("volumes/*")))
         _copy_source(root / "source", [f"notebooks/{stem}.ipynb" for stem in stems])
         atomic.write_json(root / "source" / COMMIT, state)
         atomic.write_json(root / FILE, manifest.to_dict())
@@ -102,14 +101,7 @@ def bundle(
                 "profile of larger voxels, or more of what the machine --has"
             )
         shutil.move(packed, out)
-    volumes = sum(1 for _ in sizes_of(out, "carried/volumes/"))
     return Bundled(out, manifest, sizes, volumes, len(wheels))
-
-
-def sizes_of(path: Path, below: str) -> list[int]:
-    """Bytes of the files of a bundle below a folder of it."""
-    with tarfile.open(path) as tar:
-        return [member.size for member in tar if member.name.startswith(f"{ROOT}/{below}")]
 
 
 def _folder_of(out: Path) -> Path:

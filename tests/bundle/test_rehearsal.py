@@ -91,6 +91,15 @@ def test_what_a_bundle_holds(bundled):
     )
 
 
+def test_the_guard_against_connections_holds(python, tmp_path):
+    code = "import socket; socket.create_connection(('127.0.0.1', 9))"
+    environment = {**os.environ, "STUDYKIT_CONNECTIONS": str(tmp_path / "log")}
+    done = subprocess.run([python, "-c", code], env=environment, capture_output=True, text=True)
+    assert "no network here" in done.stderr
+    assert connections(tmp_path / "log") == ["('127.0.0.1', 9)"]
+    assert subprocess.run([python, "-c", "import monai"], capture_output=True).returncode == 1
+
+
 def test_it_runs_end_to_end_and_comes_back(node, bundled, tmp_path, monkeypatch):
     done = node()
     assert done.returncode == 0, done.stdout + done.stderr
@@ -136,6 +145,8 @@ def test_a_machine_that_will_not_do_is_told_before_any_work(node):
 def test_a_study_that_fails_comes_back_with_its_logs(node, tmp_path):
     for path in (node.root / "carried" / "volumes").glob("*.npz"):
         path.unlink()
+    path = node.root / FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"minutes": 2}))
     done = node()
     assert done.returncode == 1
     with tarfile.open(node.back) as tar:

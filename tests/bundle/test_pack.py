@@ -1,0 +1,126 @@
+"""A bundle is refused before it is written where it cannot be what it should; the verbs say what is in it."""
+
+import json
+import tarfile
+
+import pytest
+
+from studykit import cli, home
+from studykit.bundle import pack
+from studykit.bundle.manifest import COMMIT, FILE, Manifest
+from studykit.bundle.unpack import Added
+from studykit.bundle.volumes import Volumes
+from studykit.runs import provenance
+from studykit.runs.provenance import git_state
+
+STUDY = "bertswin-convergence"
+STATE = {"commit": "a" * 40, "dirty": False}
+
+
+@pytest.fixture
+def make(tmp_path, monkeypatch):
+    """Bundles with one wheel and one volume, neither of them fetched nor decoded."""
+    carried = {}
+
+    def carry(wanted, folder):
+        carried["wanted"] = list(wanted)
+        (folder / "volumes").mkdir(parents=True)
+        (folder / "volumes" / "key.npz").write_bytes(bytes(range(256)) * 40)
+        return 0.001
+
+    def fetch(wanted, folder, python, platform):
+        folder.mkdir(parents=True)
+        (folder / "thing-1-py3-none-any.whl").write_bytes(b"wheel")
+        return [folder / "thing-1-py3-none-any.whl"]
+
+    monkeypatch.setattr(pack, "carry", carry)
+    monkeypatch.setattr(pack, "fetch_wheels", fetch)
+    monkeypatch.setattr(pack, "git_state", lambda root: STATE)
+    settings = {
+        "profile": "gpu", "minutes": 10, "python": "3.12", "platform": "any", "has": ["torch"],
+        "limit_mb": 64,
+    }  # fmt: skip
+
+    def bundle(*studies, **other):
+        return pack.bundle(tmp_path / "out.tar.gz", studies or [STUDY], **settings | other)
+
+    bundle.carried, bundle.folder = carried, tmp_path
+    return bundle
+
+
+def test_a_bundle_says_what_is_in_it(make, tmp_path):
+    done = make()
+    assert make.carried["wanted"] == [Volumes("sample-heads", 1.0)]
+    assert (done.volumes, done.wheels) == (1, 1)
+    with tarfile.open(done.path) as tar:
+        tar.extractall(tmp_path, filter="data")
+    root = tmp_path / pack.ROOT
+    assert sorted(p.name for p in root.iterdir()) == [FILE, "carried", "run.sh", "source", "wheels"]
+    manifest = Manifest.from_text((root / FILE).read_bytes())
+    assert manifest == done.manifest and manifest.needs.cuda
+    assert json.loads((root / "source" / COMMIT).read_text()) == STATE
+    assert (root / "source" / "notebooks" / "01_bertswin_convergence.ipynb").is_file()
+
+
+def test_a_carried_checkout_knows_its_commit(make, tmp_path):
+    with tarfile.open(make().path) as tar:
+        tar.extractall(tmp_path, filter="data")
+    assert git_state(tmp_path / pack.ROOT / "source") == STATE
+    assert provenance.git_state(tmp_path) == {"commit": None, "dirty": None}
+
+
+def test_smoke_needs_no_card(make):
+    assert not make(profile="smoke").manifest.needs.cuda
+
+
+def test_a_bundle_that_is_too_large_is_refused_with_its_parts(make):
+    with pytest.raises(ValueError, match=r"takes [\d.]+ MB, 0\.1 may go in \(.*source [\d.]+, wheels"):
+        make(limit_mb=0.1)
+    assert list(make.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("studies", "other", "message"),
+    [
+        (["fly"], {}, "No notebook for 'fly'"),
+        ([STUDY], {"profile": "huge"}, "Unknown profile 'huge'"),
+        ([STUDY], {"minutes": 0}, "minutes must be above 0, got 0"),
+        (["tour"], {}, "no claim names the study 'tour'"),
+    ],
+)
+def test_what_cannot_be_bundled_is_said(make, studies, other, message):
+    with pytest.raises(ValueError, match=message):
+        make(*studies, **other)
+    assert list(make.folder.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"there is no folder .*nowhere"):
+        pack.bundle(
+            tmp_path / "nowhere" / "x", [STUDY], profile="gpu", minutes=1, python="3.12", platform="any",
+            has=[], limit_mb=1,
+        )  # fmt: skip
+
+
+def test_without_a_commit_there_is_no_bundle(make, monkeypatch):
+    monkeypatch.setattr(pack, "git_state", lambda root: {"commit": None, "dirty": None})
+    with pytest.raises(ValueError, match="is no git checkout"):
+        make()
+
+
+def test_the_verbs_tell_what_went_out_and_what_came_in(make, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "b.tar.gz"
+    assert cli.main(["bundle", str(out), STUDY, "--has", "torch", "--minutes", "5"]) == 0
+    said = capsys.readouterr().out
+    assert f"{out}: " in said and " MB of 64 (" in said
+    assert f"studies at gpu, 5 minutes: {STUDY}\ncommit {'a' * 12}\n" in said
+    assert "1 prepared volumes in half precision, no voxel moved by more than 0.001 deviations" in said
+    assert cli.main(["bundle", str(out), STUDY, "--limit-mb", "0.01"]) == 2
+
+    folder = home.home() / "results" / STUDY / "gpu"
+    added = Added((folder,), 12, 3, None, ("2 runs that did not come to their end",))
+    monkeypatch.setattr("studykit.bundle.unpack.unbundle", lambda path: added)
+    assert cli.main(["unbundle", "x"]) == 0
+    said = capsys.readouterr().out
+    assert f"added results/{STUDY}/gpu\nadded 12 runs, without their weights; 3 were here already\n" in said
+    assert said.endswith("left out: 2 runs that did not come to their end\n")
