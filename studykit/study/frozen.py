@@ -17,7 +17,7 @@ from studykit.study.labelled_ground import TraitsGround
 from studykit.study.scores import kept_rows, sources_to_test, volumes_to_test
 from studykit.tasks.classification import fingerprint, images_of
 
-VERSION = 1
+VERSION = 2
 """Raised when a probe of the same weights gives other scores than before."""
 VALIDATION = "validation"
 COLUMNS = ("test", "trait", "features", "labels", "subject", "score", "label")
