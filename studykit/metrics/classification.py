@@ -90,6 +90,10 @@ def auroc_gain(
 ) -> Estimate:
     """AUROC of ``treatment`` less that of ``baseline``, mean over seeds, interval over seeds × subjects.
 
+    >>> better, worse = [[0.9, 0.6, 0.4, 0.1]] * 2, [[0.9, 0.3, 0.4, 0.1]] * 2
+    >>> auroc_gain([1, 1, 0, 0], worse, better).value
+    0.25
+
     Args:
         labels: (subjects,), 0 or 1.
         baseline, treatment: scores (seeds, subjects), paired, two seeds at least.

@@ -88,6 +88,6 @@ def test_encode_sees_the_whole_volume(method):
 
 def test_unknown_method_lists_the_known_ones():
     with pytest.raises(ValueError, match=f"Known: {', '.join(sorted(METHODS))}"):
-        build_method("simclr")
+        build_method("dino")
     with pytest.raises(ValueError, match="takes no depht"):
         build_method("mae", depht=3)

@@ -59,7 +59,7 @@ def test_the_configuration_is_plain_json_and_builds_the_same_again():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method": "simclr"}, "Unknown method 'simclr'. Known: .*bertswin.*mae"),
+        ({"method": "dino"}, "Unknown method 'dino'. Known: .*bertswin.*mae"),
         ({"options": {**OPTIONS, "loss": "l1"}}, "Unknown loss 'l1'. Known: l2, mvc, phys"),
     ],
 )

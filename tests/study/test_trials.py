@@ -52,7 +52,7 @@ def seen(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"method": "simclr"}, r"Unknown method 'simclr'\. Known: bertswin, .*mae, "),
+        ({"method": "dino"}, r"Unknown method 'dino'\. Known: bertswin, .*mae, "),
         ({"method": "mae", "dept": 3}, r"takes no dept\. Known: .*depth"),
         ({"method": "mae", "loss": "l1"}, r"Unknown loss 'l1'\. Known: l2, mvc, phys"),
         ({"method": "mae", "loss_options": {"weight": 2}}, r"Loss 'l2' takes no weight"),
