@@ -27,10 +27,9 @@ def test_a_claim_of_a_new_paper_is_read_back_and_its_notebook_is_found(checkout)
     assert notebook.name == "01_much_faster.ipynb" and test.parent.name == "much_faster"
     claim = find_claim("my-paper/much-faster")
     assert (claim.study, claim.notebook, claim.figure) == ("much-faster", "01_much_faster", "curves")
-    assert claim.rule.gates and {reading.of for reading in claim.readings} == {
-        "estimate",
-        claim.rule.gates[0].name,
-    }
+    beside = {entry.name for entry in (*claim.rule.gates, *claim.rule.sensitivity)}
+    assert claim.rule.gates and {reading.of for reading in claim.readings} == {"estimate", *beside}
+    assert file.with_name("NOTES.md").is_file()
     assert notebook_of("much-faster") == "01_much_faster"
     assert parameters_of("much-faster") == {
         "profile": "'smoke'",

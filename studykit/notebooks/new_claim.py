@@ -26,6 +26,12 @@ year = 2026
 sources = ["abstract"]
 """
 
+NOTES = """\
+# {paper}: the paper, its released code, and ours
+
+What of it was read, what it leaves open, and what we chose instead.
+"""
+
 CLAIM = '''
 [[claims]]
 id = "{id}"
@@ -48,11 +54,20 @@ family = "effects"
 [[claims.rule.gates]]
 name = "the baseline paints hidden patches better than interpolation from the visible ones does"
 above = 0.0
+[[claims.rule.sensitivity]]
+name = "the best error along the way"
+varies = "definition"
 [[claims.readings]]
 of = "estimate"
 table = "ratio.csv"
 value = "ratio"
 where = {{ pair = "baseline over new" }}
+scale = "ratio"
+[[claims.readings]]
+of = "the best error along the way"
+table = "ratio.csv"
+value = "ratio"
+where = {{ pair = "baseline over new, best" }}
 scale = "ratio"
 [[claims.readings]]
 of = "the baseline paints hidden patches better than interpolation from the visible ones does"
@@ -125,7 +140,9 @@ def write_claim(key: str) -> tuple[Path, Path, Path]:
     stem = f"{number:02d}_{id.replace('-', '_')}"
     notebook = home.notebooks_dir() / f"{stem}.ipynb"
     test = home.home() / "tests" / "studies" / id.replace("-", "_") / "test_rule.py"
+    notes = () if file.is_file() else ((file.with_name("NOTES.md"), NOTES.format(paper=paper)),)
     for path, content in (
+        *notes,
         (file, text.rstrip() + "\n" + CLAIM.format(id=id, stem=stem)),
         (notebook, _notebook(key, id)),
         (test, TEST.format(key=key)),
