@@ -65,7 +65,8 @@ def short_answer(answer: Answer, rows: Sequence[Evidence]) -> str:
     found = {evidence.claim.id: evidence for evidence in rows}
     judged = [evidence for evidence in rows if evidence.status != NOT_EVALUATED]
     if not judged:
-        return f"None of its {len(rows)} claims has been judged yet." if rows else "It has no claims yet."
+        many = f"None of its {len(rows)} claims has" if len(rows) > 1 else "Its claim has not"
+        return f"{many} been judged yet." if rows else "It has no claims yet."
     said = [_said(sentence, found) for sentence in answer.sentences]
     return " ".join(said) or " ".join(_as_judged(evidence) for evidence in _telling(judged)[:3])
 

@@ -53,6 +53,10 @@ def test_without_an_answer_the_verdicts_speak_and_reported_numbers_go_first(conc
     assert short_answer(Answer(), []) == "It has no claims yet."
 
 
+def test_a_paper_of_one_claim_says_so(conclude, papers):
+    assert short_answer(Answer(), rows(conclude, papers)[:1]) == "Its claim has not been judged yet."
+
+
 def test_an_unknown_claim_is_refused(conclude, papers):
     conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
     with pytest.raises(ValueError, match="an answer names stpes; known claims: steps, flops"):

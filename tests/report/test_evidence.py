@@ -165,3 +165,10 @@ def test_every_figure_that_a_claim_names_is_among_its_evidence():
     for evidence in gather(results_dir(), load_papers()):
         if evidence.record and evidence.claim.figure:
             assert evidence.figure == f"{evidence.claim.figure}.svg", evidence.claim.key
+
+
+def test_verdicts_on_a_paper_that_cannot_be_read_are_passed_over(conclude, papers):
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    other = replace(papers["toy"], name="other", claims=(replace(papers["toy"].claims[3], paper="other"),))
+    (evidence,) = gather(conclude.results, {"other": other})
+    assert evidence.claim.key == "other/late" and evidence.record is None
