@@ -69,12 +69,12 @@ def _logged(
 ) -> int:
     """Run a module or a script of Python; what it says is shown, and kept as a log. Gives its exit status."""
     command = [sys.executable, *(["-P", "-m"] if module else []), *arguments]
-    print(f"{name}:", flush=True)
     start = time.monotonic()
     with open(root / "logs" / f"{name}.log", "w+b") as log:
         child: subprocess.Popen[Any] = subprocess.Popen(
             command, cwd=root / "source", stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
+        print(f"{name}:", flush=True)
         try:
             status = _follow(child, log.name, None if seconds is None else start + seconds)
         finally:

@@ -76,7 +76,7 @@ def unpack(folder: Path, cache: Path) -> int:
     for path in packed:
         try:
             cached_arrays(cache, path.stem, lambda path=path: _unpacked(path))
-        except (BadZipFile, KeyError, EOFError) as error:
+        except (BadZipFile, KeyError, EOFError, ValueError) as error:
             raise ValueError(f"{path.name} is damaged: {error}") from error
     return len(packed)
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-PYTHON, PLATFORM, LIMIT_MB, MINUTES = "3.12", "manylinux_2_28_x86_64", 64, 10
+PYTHON, PLATFORM, LIMIT_MB, MINUTES = "3.12", "manylinux_2_28_x86_64", 64, 9
 
 
 def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -116,14 +116,15 @@ def buy_seeds(
     peers = [one for one in live if one is trials or (one.seeds == seeds and not one.bought)]
     whole = 0
     for place, seed in enumerate(seeds):
+        runs = trials.runs_of(arms, [seed])
         needed = sum(one.seconds_of(own, seeds[: place + 1]) for one in peers)
-        if needed > max(own.left, 0):
+        if needed > max(own.left, 0) and any(run.state not in FINAL for run in runs):
             print(
                 f"seed {seed} is not begun: {needed / 60:.1f} minutes, {own.left / 60:.1f} are left",
                 flush=True,
             )
             break
-        make(trials.runs_of(arms, [seed]))
+        make(runs)
         whole = place + 1
     if whole < min(FEWEST, len(seeds)):
         raise OutOfTime(f"out of time: {whole} of {len(seeds)} seeds are whole; another call goes on")

@@ -84,6 +84,16 @@ def test_another_call_goes_on_with_the_next_seeds(study, clock, capsys):
         assert [r.key for r in runs[name][:3]] == [r.key for r in own]
 
 
+def test_a_call_without_time_concludes_with_what_is_done(study, clock):
+    clock(10)
+    run(study())
+    clock(1 / 60)
+    opened = study()
+    opened.arm("never run", "mae", training={"lr": 1e-3}, embed_dim=48, depth=1, num_heads=2)
+    run(opened)
+    assert opened.seeds == (0, 1, 2, 3, 4)
+
+
 def test_one_seed_is_no_study(study, clock):
     clock(25 / 60)  # 20 s: tuning and one seed
     with pytest.raises(OutOfTime, match="1 of 5 seeds are whole; another call goes on"):

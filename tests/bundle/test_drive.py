@@ -1,0 +1,123 @@
+"""What run.sh does on a machine: in which order, with how much time, and that something always comes back."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+
+import pytest
+
+from studykit.bundle import drive
+from studykit.bundle.collect import BACK, ROOT
+from studykit.bundle.manifest import FILE, Manifest, Needs
+
+STUDIES = ("bertswin-convergence", "effective-rank")
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A bundle without volumes, and with two files of tests of which one is for a card."""
+    values = Manifest(
+        commit="a" * 40, dirty=False, studies=STUDIES, profile="gpu", minutes=10, rules={}, rounded_by=0,
+        needs=Needs("3.12", "2.8", True, 1, 1, 1),
+    ).to_dict()  # fmt: skip
+    (tmp_path / FILE).write_text(json.dumps(values))
+    tests = tmp_path / "source" / "tests" / "training"
+    tests.mkdir(parents=True)
+    (tests / "test_loop.py").write_text("@pytest.mark.gpu\n")
+    (tests / "test_step.py").write_text("")
+    return tmp_path
+
+
+@pytest.fixture
+def done(monkeypatch):
+    """What would be started: name → (arguments, seconds), in order; each ends as ``ends`` says."""
+    calls, ends = {}, {}
+
+    def logged(arguments, root, name, seconds, *, module=True):
+        calls[name] = list(arguments), seconds
+        return ends.get(name, 0)
+
+    monkeypatch.setattr(drive, "_logged", logged)
+    return calls, ends
+
+
+def test_tests_come_first_then_benchmarks_then_the_studies_with_the_rest(root, done):
+    calls, ends = done
+    ends["benchmarks"] = 124
+    assert drive.drive(root, root) == 0
+    assert list(calls) == ["tests", "benchmarks", "run"]
+    arguments, seconds = calls["tests"]
+    assert arguments[-1] == "tests/training/test_loop.py" and "gpu" in arguments and seconds == 90
+    assert 0 < calls["benchmarks"][1] <= 60
+    arguments, seconds = calls["run"]
+    assert arguments[:6] == ["studykit", "run", *STUDIES, "--profile", "gpu"] and seconds is None
+    assert 9.5 < float(arguments[arguments.index("--minutes") + 1]) < 10
+    assert (root / BACK).exists()
+
+
+def test_nothing_is_trained_on_a_card_whose_tests_fail(root, done):
+    calls, ends = done
+    ends["tests"] = 1
+    assert drive.drive(root, root) == 1
+    assert list(calls) == ["tests"] and (root / BACK).exists()
+
+
+def test_what_fails_to_unpack_still_brings_the_manifest_back(root, done):
+    folder = root / "carried" / "volumes"
+    folder.mkdir(parents=True)
+    (folder / "key.npz").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match=r"key\.npz is damaged"):
+        drive.drive(root, root)
+    with tarfile.open(root / BACK) as tar:
+        assert tar.getnames() == [f"{ROOT}/{FILE}"]
+
+
+def script(root, text):
+    path = root / "source" / "script.py"
+    path.write_text(text)
+    return [str(path)]
+
+
+def test_what_a_step_says_is_shown_and_kept(root, capsys):
+    (root / "logs").mkdir()
+    own = script(root, "import sys\nprint('out')\nsys.exit(3)")
+    assert drive._logged(own, root, "step", 60, module=False) == 3
+    assert (root / "logs" / "step.log").read_text() == "out\n"
+    assert "  out\n  step: exit status 3" in capsys.readouterr().out
+
+
+def test_a_step_is_ended_with_its_children_when_its_time_is_over(root):
+    (root / "logs").mkdir()
+    own = script(root, "import os, time\nprint(os.fork(), flush=True)\ntime.sleep(60)")
+    start = time.monotonic()
+    assert drive._logged(own, root, "step", 1, module=False) == 124
+    assert time.monotonic() - start < 30
+    child = max(map(int, (root / "logs" / "step.log").read_text().split()))
+    for _ in range(100):
+        if not os.path.exists(f"/proc/{child}") or " Z " in open(f"/proc/{child}/stat").read():
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("its child is still at work")
+
+
+def test_a_call_that_is_cut_short_still_packs(root):
+    """SIGTERM, as of ``timeout``, while the tests of the card are running."""
+    (root / "source" / "tests" / "training" / "test_loop.py").write_text(
+        "import pytest, time\n@pytest.mark.gpu\ndef test_slow():\n    time.sleep(60)\n"
+    )
+    command = [sys.executable, "-P", "-m", "studykit.bundle.drive", str(root), str(root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        for line in child.stdout:
+            if line.startswith("tests:"):
+                break
+        child.send_signal(signal.SIGTERM)
+        said = child.stdout.read()
+    assert child.returncode == 128 + signal.SIGTERM
+    assert str(root / BACK) in said
+    with tarfile.open(root / BACK) as tar:
+        assert f"{ROOT}/logs/tests.log" in tar.getnames()
