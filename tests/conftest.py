@@ -23,6 +23,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("MinkowskiEngine is not installed: make minkowski")
 
 
+def pytest_make_parametrize_id(val):
+    """Bytes by their number: those of gzip hold the time, and workers have to agree on the tests' names."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
 @pytest.fixture(autouse=True)
 def close_figures() -> Iterator[None]:
     """No figure outlives its test; nothing is imported for a test that draws none."""
