@@ -206,30 +206,30 @@ SPINES = {
 
 TRAITS = {
     "smoke": replace(
-        SEGMENTATION["smoke"], spacing_mm=12.0, patch_size=4, embed_dim=24, depth=2, num_heads=2,
+        SEGMENTATION["smoke"], spacing_mm=7.5, patch_size=4, embed_dim=24, depth=2, num_heads=2,
         batch_size=4, steps=2, eval_every=2, tuning_steps=1, train=8, val=4, test=8,
         label_fractions=(0.5, 1.0),
     ),
     "laptop": replace(
-        SEGMENTATION["laptop"], spacing_mm=4.0, crop_size=48, patch_size=8, embed_dim=72, depth=4,
-        num_heads=4, window_size=3, batch_size=8, steps=120, warmup_steps=12, eval_every=15,
-        checkpoint_every=120, snapshot_every=300, crops_per_subject=1, learning_rates=(1e-3, 3e-3),
-        tuning_steps=120, tuning_extensions=0, train=120, val=40, test=160, pretraining_steps=300,
+        SEGMENTATION["laptop"], spacing_mm=3.0, crop_size=40, patch_size=8, embed_dim=72, depth=4,
+        num_heads=4, window_size=3, batch_size=16, steps=200, warmup_steps=20, eval_every=50,
+        checkpoint_every=200, snapshot_every=250, crops_per_subject=1, learning_rates=(3e-4, 1e-3, 3e-3),
+        tuning_steps=150, tuning_extensions=0, train=480, val=80, test=400, pretraining_steps=250,
         label_fractions=(0.2, 1.0),
     ),
     "gpu": replace(
-        SEGMENTATION["gpu"], spacing_mm=2.0, crop_size=96, patch_size=8, embed_dim=384, depth=8, num_heads=6,
+        SEGMENTATION["gpu"], spacing_mm=1.5, crop_size=80, patch_size=8, embed_dim=384, depth=8, num_heads=6,
         window_size=3, batch_size=32, steps=1000, warmup_steps=50, eval_every=50, checkpoint_every=200,
         snapshot_every=8000, learning_rates=(1e-4, 3e-4), tuning_steps=1000, train=240, val=80, test=480,
         pretraining_steps=8000, label_fractions=(0.2, 1.0),
     ),
 }  # fmt: skip
 TRAITS["paper"] = replace(
-    TRAITS["gpu"], name="paper", spacing_mm=1.0, crop_size=192, patch_size=16, embed_dim=768, depth=12,
+    TRAITS["gpu"], name="paper", spacing_mm=1.0, crop_size=120, patch_size=8, embed_dim=768, depth=12,
     num_heads=12, batch_size=8, steps=10_000, warmup_steps=500, eval_every=500, pretraining_steps=100_000,
     snapshot_every=100_000, tuning_steps=2_000,
 )  # fmt: skip
-"""Crops are whole fields of view of a head. The paper gives no sizes but an effective batch of 8."""
+"""Crops are the middle of a head. The paper gives no sizes but an effective batch of 8."""
 
 TRANSFER = {"segmentation": SEGMENTATION, "detection": DETECTION, "traits": TRAITS, "spines": SPINES}
 

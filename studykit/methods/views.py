@@ -32,6 +32,11 @@ class Views(NamedTuple):
     flips: Tensor
     corruption: Tensor
 
+    @property
+    def kinds(self) -> Tensor:
+        """What is shown of each token of all views, (V·B, T), all samples of a view together."""
+        return self.corruption.transpose(0, 1).flatten(0, 1)
+
     def pack(self) -> Tensor:
         """All in one tensor, int64 (B, V·(6 + T))."""
         return torch.cat([self.corners, self.flips.long(), self.corruption], dim=2).flatten(1)
@@ -41,6 +46,24 @@ class Views(NamedTuple):
         """Inverse of :meth:`pack` for views of ``tokens`` tokens."""
         corners, flips, corruption = packed.unflatten(1, (-1, 6 + tokens)).split([3, 3, tokens], dim=2)
         return cls(corners, flips.bool(), corruption)
+
+
+def whole_patches(patch_size: int, *, crop_size: int, **views: int) -> list[tuple[int, int, int]]:
+    """Patches along each axis of a crop, then of each view, given in voxels.
+
+    >>> whole_patches(8, crop_size=40, img_size=32)
+    [(5, 5, 5), (4, 4, 4)]
+
+    Raises:
+        ValueError: a size that is no multiple of the patch, or a view larger than the crop.
+    """
+    for name, size in {"crop_size": crop_size, **views}.items():
+        if size % patch_size or not 0 < size <= crop_size:
+            raise ValueError(
+                f"{name} ({size}) must be a multiple of patch_size ({patch_size}), and no view may be larger "
+                f"than the crop ({crop_size})"
+            )
+    return [(size // patch_size,) * 3 for size in (crop_size, *views.values())]
 
 
 def draw_views(

@@ -17,11 +17,22 @@ from torch import Tensor, nn
 
 from studykit.layers.linear import Linear
 from studykit.layers.patches import take_tokens, unpatchify
-from studykit.losses.distillation import Centre, class_token_loss, patch_token_loss, sharpened
+from studykit.losses.distillation import Centre, class_token_loss, koleo, patch_token_loss, sharpened
 from studykit.masking import mask_on, move_to, random_patch_mask
 from studykit.methods.hidden_patches import painted
 from studykit.methods.masked_modelling import MaskedModelling
-from studykit.methods.views import Told, Views, cells, corrupt, cut_patches, draw_views, noise_like, replaced
+from studykit.methods.teacher import follow, rising_momentum
+from studykit.methods.views import (
+    Told,
+    Views,
+    cells,
+    corrupt,
+    cut_patches,
+    draw_views,
+    noise_like,
+    replaced,
+    whole_patches,
+)
 from studykit.metrics.collapse import collapse_signs
 from studykit.models import build_model
 from studykit.models.prototype_head import PrototypeHead
@@ -42,6 +53,7 @@ class Volta(MaskedModelling):
         local_size: of a local view; by default half of ``img_size``, in whole patches.
         local_views: how many of them the student sees.
         class_weight, patch_weight, paint_weight: of the three losses; 0 leaves one out.
+        spread_weight: of KoLeo on class tokens, which keeps subjects apart in small batches; not the paper's.
         hidden: share of a student's patches that is replaced.
         swapped: share of those that come from another crop of the batch; the rest is noise.
         prototypes: outputs of the heads.
@@ -73,6 +85,7 @@ class Volta(MaskedModelling):
         class_weight: float = 1.0,
         patch_weight: float = 1.0,
         paint_weight: float = 1.0,
+        spread_weight: float = 0.0,
         hidden: float = 0.5,
         swapped: float = 0.3,
         prototypes: int = 1024,
@@ -87,24 +100,20 @@ class Volta(MaskedModelling):
         **model_options: Any,
     ) -> None:
         super().__init__()
-        weights = (class_weight, patch_weight, paint_weight)
-        if min(weights) < 0 or not any(weights):
-            raise ValueError(f"weights of the losses must not be negative nor all 0, got {weights}")
+        losses = {"class": class_weight, "patch": patch_weight, "paint": paint_weight}
+        self.weights = losses | {"spread": spread_weight}
+        if min(self.weights.values()) < 0 or not any(losses.values()):
+            raise ValueError(f"weights of the losses must not be negative nor all 0, got {self.weights}")
+        if spread_weight and not class_weight:
+            raise ValueError("spread_weight keeps class tokens apart: it needs a class_weight above 0")
         self.model = build_model(model, img_size=img_size, **model_options)
         self.patch_size = p = self.model.patch_size
         self.crop_size = img_size if crop_size is None else crop_size
         local_size = max(img_size // p // 2, 2) * p if local_size is None else local_size
         sizes = {"crop_size": self.crop_size, "img_size": img_size, "local_size": local_size}
-        for name, size in sizes.items():
-            if size % p or not 0 < size <= self.crop_size:
-                raise ValueError(
-                    f"{name} ({size}) must be a multiple of patch_size ({p}), and no view may be larger than "
-                    f"the crop ({self.crop_size})"
-                )
-        self.grid, self.view, self.local = ((size // p,) * 3 for size in sizes.values())
+        self.grid, self.view, self.local = whole_patches(p, **sizes)
         self.local_views, self.hidden, self.swapped = local_views, hidden, swapped
         self.replaced = {view: replaced(view, hidden, swapped) for view in (self.view, self.local)}
-        self.class_weight, self.patch_weight, self.paint_weight = weights
         self.student_temperature, self.temperatures = student_temperature, tuple(teacher_temperature)
         self.warm_up, self.horizon, self.frozen = warm_up, horizon, frozen
         width = self.model.embed_dim
@@ -113,8 +122,8 @@ class Volta(MaskedModelling):
         self.paint_head = Linear(width, p**3) if paint_weight else None
         self.paints = bool(paint_weight)
         heads = {"class_head": self.class_head, "patch_head": self.patch_head}
-        aligned = {name: head for name, head in heads.items() if head is not None}
-        student = {"model": self.model} | aligned if aligned else {}
+        student = {name: head for name, head in heads.items() if head is not None}
+        student |= {"model": self.model} if student else {}
         self.teacher = nn.ModuleDict(copy.deepcopy(student)).requires_grad_(False)
         self.class_centre = Centre(prototypes, centre_momentum) if class_weight else None
         self.patch_centre = Centre(prototypes, centre_momentum) if patch_weight else None
@@ -122,19 +131,13 @@ class Volta(MaskedModelling):
 
     @property
     def terms(self) -> tuple[str, ...]:
-        weights = {"class": self.class_weight, "patch": self.patch_weight, "paint": self.paint_weight}
-        return tuple(name for name, weight in weights.items() if weight)
+        return tuple(name for name, weight in self.weights.items() if weight)
 
     @torch.no_grad()
     def begin_step(self, step: int, steps: int) -> None:
         """Take the student of the step before into the teacher, move the centres, set the schedules."""
         if step:
-            start = 1 - 1 / max(self.horizon * steps, 1)
-            momentum = 1 - (1 - start) * (1 + math.cos(math.pi * step / steps)) / 2
-            for name, part in self.teacher.items():
-                mine = getattr(self, name)
-                for old, new in zip(part.parameters(), mine.parameters(), strict=True):
-                    old.lerp_(new.detach(), 1 - momentum)
+            follow(self.teacher, self, rising_momentum(step, steps, self.horizon))
         heads = ((self.class_head, self.class_centre), (self.patch_head, self.patch_centre))
         for head, centre in heads:
             if head is not None:
@@ -170,7 +173,7 @@ class Volta(MaskedModelling):
         return random_patch_mask((crop_size // self.patch_size,) * 3, FIXED_RATIO, count, generator)
 
     def forward(self, volume: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """Weighted loss terms ``class``, ``patch`` and ``paint``.
+        """Weighted loss terms ``class``, ``patch``, ``paint`` and ``spread``, those that are not left out.
 
         Args:
             volume: (B, 1, D, H, W), crops of ``crop_size``.
@@ -191,14 +194,16 @@ class Volta(MaskedModelling):
         terms = {}
         if self.class_head is not None:
             said = torch.cat([self.class_head(cls) for cls, _, _ in seen]).unflatten(0, (-1, len(volume)))
-            loss = class_token_loss(said, told["class"], self.student_temperature)
-            terms["class"] = self.class_weight * loss
+            terms["class"] = class_token_loss(said, told["class"], self.student_temperature)
         if self.patch_head is not None:
-            terms["patch"] = self.patch_weight * self._aligned(seen, told["patch"], groups)
+            terms["patch"] = self._aligned(seen, told["patch"], groups)
         if self.paint_head is not None:
             errors = [self._painting_error(*each) for each in zip(seen, clean, strict=True)]
-            terms["paint"] = self.paint_weight * torch.stack(errors).mean()
-        return terms
+            terms["paint"] = torch.stack(errors).mean()
+        if self.weights["spread"]:
+            tokens = F.normalize(seen[0][0].float(), dim=1).unflatten(0, (GLOBALS, -1))
+            terms["spread"] = torch.stack([koleo(view) for view in tokens]).mean()
+        return {name: self.weights[name] * term for name, term in terms.items()}
 
     @torch.no_grad()
     def reconstruct(self, volume: Tensor, mask: Tensor) -> Tensor:
@@ -241,19 +246,14 @@ class Volta(MaskedModelling):
         p, found = self.patch_size, []
         for views, view in self._views(mask):
             clean = cut_patches(volume, views, view, p)
-            seen, _ = corrupt(clean, self._kinds(views), self.replaced[view], fixed=True)
+            seen, _ = corrupt(clean, views.kinds, self.replaced[view], fixed=True)
             pictures = (unpatchify(x.unflatten(2, (1, p, p, p)), view) for x in (clean, seen))
             found.append(tuple(x.unflatten(0, (-1, len(volume))) for x in pictures))
         return found
 
-    @staticmethod
-    def _kinds(views: Views) -> Tensor:
-        """What is shown of each token of all views, (V·B, T)."""
-        return views.corruption.transpose(0, 1).flatten(0, 1)
-
     def _views(self, mask: Tensor) -> list[tuple[Views, tuple[int, int, int]]]:
         tokens = math.prod(self.view)
-        first, rest = mask.split([GLOBALS * (6 + tokens), mask.shape[1] - GLOBALS * (6 + tokens)], dim=1)
+        first, rest = mask.tensor_split([GLOBALS * (6 + tokens)], dim=1)
         groups = [(Views.unpack(first, tokens), self.view)]
         if self.local_views:
             groups.append((Views.unpack(rest, math.prod(self.local)), self.local))
@@ -267,8 +267,9 @@ class Volta(MaskedModelling):
         for name, x, centre in (("class", cls, self.class_centre), ("patch", tokens, self.patch_centre)):
             if centre is not None:
                 logits = self.teacher[f"{name}_head"](x)
-                said = sharpened(logits, centre.value, self.teacher_temperature)
-                told[name] = said.unflatten(0, (-1, batch))
+                told[name] = sharpened(logits, centre.value, self.teacher_temperature).unflatten(
+                    0, (-1, batch)
+                )
                 if self.training:
                     centre.see(logits)
         return told
@@ -277,7 +278,7 @@ class Volta(MaskedModelling):
         self, clean: Tensor, views: Views, view: tuple[int, int, int]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Class tokens, patch tokens and which were replaced, of all views of one size, (V·B, ...)."""
-        seen, hidden = corrupt(clean, self._kinds(views), self.replaced[view], fixed=not self.training)
+        seen, hidden = corrupt(clean, views.kinds, self.replaced[view], fixed=not self.training)
         return *self.model.read(seen, view), hidden
 
     def _aligned(self, seen: list, told: Tensor, groups: list) -> Tensor:

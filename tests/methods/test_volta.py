@@ -107,6 +107,17 @@ def test_painting_alone_has_no_teacher_and_costs_what_the_student_costs():
             assert shapes == [(False, 4, 27), (True, 4, 27), (True, 4, 8)]
 
 
+def test_the_spread_term_is_added_and_scales_and_leaves_the_others_alone():
+    plain, spread = terms_of(built()), terms_of(built(spread_weight=0.5))
+    assert set(spread) - set(plain) == {"spread"}
+    for name, term in plain.items():
+        assert torch.equal(term, spread[name])
+    doubled = terms_of(built(spread_weight=1.0))["spread"]
+    assert torch.allclose(2 * spread["spread"], doubled)
+    with pytest.raises(ValueError, match="it needs a class_weight"):
+        built(class_weight=0.0, spread_weight=0.1)
+
+
 def test_weights_scale_their_losses():
     one, half = terms_of(built()), terms_of(built(patch_weight=0.5))
     torch.testing.assert_close(half["patch"], 0.5 * one["patch"])

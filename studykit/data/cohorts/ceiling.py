@@ -34,8 +34,8 @@ def trait_ceiling(design: Design, trait: str) -> float:
     """AUROC of the ideal observer of a design of heads for one of its traits.
 
     >>> from studykit.data.cohorts.designs import DESIGNS
-    >>> {name: round(trait_ceiling(DESIGNS["people"], name), 2) for name in ("sex", "disease")}
-    {'sex': 0.97, 'disease': 0.93}
+    >>> {name: round(trait_ceiling(DESIGNS["people"], name), 3) for name in ("sex", "disease")}
+    {'sex': 0.97, 'disease': 0.996}
 
     Raises:
         ValueError: the design has no such trait, or a trait acts on a volume whose deviation is not known.

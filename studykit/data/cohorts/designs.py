@@ -38,6 +38,12 @@ REAL_SPINES = "real-spines"
 """Two real CTs' spines with the classes of the design ``spines``, see :mod:`.real_spines`."""
 
 
+REGISTERED: Mapping[str, float | bool] = MappingProxyType(
+    {"rotation_degrees": 1.0, "shift_mm": 1.0, "mirrored": False}
+)
+"""What a rigid registration leaves of the pose's variation."""
+
+
 @dataclass(frozen=True)
 class DesignTrait:
     """Two groups of a design's subjects and the effect that parts them; traits are crossed.
@@ -67,6 +73,8 @@ class Design:
         traits: what its subjects differ in on purpose; without any all are of one group.
         size_deviation: standard deviation of the logarithm of a head's volume, None for the anatomy's own,
             see :data:`studykit.data.cohorts.subjects.VARIATIONS`.
+        registered: heads stand as after a rigid registration, upright within :data:`REGISTERED`, and nobody
+            is mirrored.
         united: (class, structures) pairs of structures that share a label, see :attr:`classes`.
     """
 
@@ -77,6 +85,7 @@ class Design:
     scanners: tuple[str, ...]
     traits: tuple[DesignTrait, ...] = ()
     size_deviation: float | None = None
+    registered: bool = False
     centre: tuple[str, ...] = ()
     united: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
@@ -103,21 +112,22 @@ _PEOPLE = Design(
     "people",
     templates=("allen-9861", "allen-12876", "allen-15496", "allen-15697"),
     structures=("hippocampus", "amygdala", "lateral ventricle", "thalamus", "caudate", "putamen"),
-    # Whole heads: 48 voxels of 4 mm, 64 of 3 mm.
-    field_mm=(192.0, 192.0, 192.0),
+    # The deep structures and what is around them: 40 voxels of 3 mm, 80 of 1.5 mm.
+    field_mm=(120.0, 120.0, 120.0),
     scanners=("site-a", "site-b", "site-c"),
-    # The sexes differ by more than real ones do, so that little data can show it; `.ceiling` says what both
-    # effects allow.
+    # The sexes differ by more than real ones do, so that little data can show it; disease by what dementia
+    # takes from the hippocampus and gives to the ventricles. `.ceiling` says what both effects allow.
     traits=(
         DesignTrait("sex", ("male", "female"), size=0.81),
         DesignTrait(
             "disease",
             ("healthy", "disease"),
-            structures=(("hippocampus", 0.88), ("lateral ventricle", 1.68)),
+            structures=(("hippocampus", 0.75), ("lateral ventricle", 2.2)),
         ),
     ),
     size_deviation=0.07,
-    centre=("cortex", "cerebellar cortex"),
+    registered=True,
+    centre=("thalamus", "caudate", "hippocampus"),
 )
 
 DESIGNS: Mapping[str, Design] = MappingProxyType(
@@ -209,7 +219,8 @@ def cohort_settings(source: str, spacing_mm: float) -> "CohortSettings":
     from studykit.data.cohorts.subjects import VARIATIONS, CohortSettings
 
     name = read_cohort_name(source)
-    own = name.design.size_deviation
+    own = {} if name.design.size_deviation is None else {"size": name.design.size_deviation}
+    own |= REGISTERED if name.design.registered else {}
     return CohortSettings(
         name=source.removeprefix(COHORT),
         subjects=name.subjects,
@@ -221,7 +232,7 @@ def cohort_settings(source: str, spacing_mm: float) -> "CohortSettings":
         centre=name.design.centre,
         spacing_mm=spacing_mm,
         shape=name.design.shape(spacing_mm),
-        variation=None if own is None else replace(VARIATIONS["head"], size=own),
+        variation=replace(VARIATIONS["head"], **own) if own else None,
     )
 
 

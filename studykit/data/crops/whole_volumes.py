@@ -25,15 +25,15 @@ def whole_volume(volume: PreparedVolume, side: int, *, constant_background: bool
 
 
 class WholeVolumes:
-    """Whole volumes, every class as often: shifted, mirrored left to right, other intensities.
+    """Whole volumes, every class as often: mirrored left to right, other intensities.
 
-    All random numbers of a batch come from a CPU generator and are the same on every device.
+    None is moved: where a thing is tells groups apart, and heads do not all stand alike as it is. All random
+    numbers of a batch come from a CPU generator and are the same on every device.
 
     Args:
         volumes: float32 (N, 1, D, H, W), kept on ``device``.
         classes: class number of each, from 0; each class has a volume.
         batch_size: volumes in a global batch, a multiple of the number of classes.
-        shift: largest number of voxels along each axis, either way; what comes in repeats the border.
 
     Raises:
         ValueError: a class without a volume, fewer than two classes, or a batch that they cannot share.
@@ -45,8 +45,6 @@ class WholeVolumes:
         classes: Sequence[int],
         batch_size: int,
         device: str | torch.device = "cpu",
-        *,
-        shift: int = 2,
     ) -> None:
         count = max(classes, default=0) + 1
         self._of_class = [[i for i, own in enumerate(classes) if own == number] for number in range(count)]
@@ -55,7 +53,7 @@ class WholeVolumes:
             raise ValueError(f"classification needs volumes of every class, two at least; it has {held}")
         if batch_size < count or batch_size % count:
             raise ValueError(f"batch_size must be a multiple of the {count} classes, got {batch_size}")
-        self.batch_size, self.shift = batch_size, shift
+        self.batch_size = batch_size
         self.device = torch.device(device)
         self._volumes = volumes.to(self.device)
 
@@ -65,26 +63,14 @@ class WholeVolumes:
         Args:
             generator: CPU generator; it advances by the same amount whatever ``rows`` is.
         """
-        draws = torch.rand(self.batch_size, 7, generator=generator, dtype=torch.float64).tolist()
+        draws = torch.rand(self.batch_size, 4, generator=generator, dtype=torch.float64).tolist()
         return torch.stack([self._one(row, *draws[row]) for row in range(self.batch_size)[rows]])
 
-    def _one(
-        self, row: int, pick: float, mirror: float, contrast: float, brightness: float, *shifts: float
-    ) -> Tensor:
+    def _one(self, row: int, pick: float, mirror: float, contrast: float, brightness: float) -> Tensor:
         number = row % len(self._of_class)
         among = self._of_class[number]
         image = self._volumes[among[int(pick * len(among))]]
-        moved = tuple(int(draw * (2 * self.shift + 1)) - self.shift for draw in shifts)
-        image = _moved(image, moved)
         if mirror < 0.5:
             image = image.flip(-1)
         scale, offset = 1 + CONTRAST * (2 * contrast - 1), BRIGHTNESS * (2 * brightness - 1)
         return torch.cat([scale * image + offset, torch.full_like(image, number)])
-
-
-def _moved(image: Tensor, shifts: Sequence[int]) -> Tensor:
-    """(1, D, H, W) moved by whole voxels; its border is repeated."""
-    for axis, shift in enumerate(shifts, start=1):
-        index = (torch.arange(image.shape[axis], device=image.device) - shift).clamp(0, image.shape[axis] - 1)
-        image = image.index_select(axis, index)
-    return image

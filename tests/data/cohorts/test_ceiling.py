@@ -48,7 +48,7 @@ def volumes(plans):
     ]
 
 
-@pytest.mark.parametrize(("trait", "stated"), [("sex", 0.97), ("disease", 0.93)])
+@pytest.mark.parametrize(("trait", "stated"), [("sex", 0.97), ("disease", 0.996)])
 def test_the_ceiling_is_what_the_best_score_reaches_among_drawn_subjects(plans, volumes, trait, stated):
     scores = [ideal_score(PEOPLE, trait, own) for own in volumes]
     assert trait_ceiling(PEOPLE, trait) == pytest.approx(stated, abs=0.005)
@@ -59,7 +59,7 @@ def test_the_ceiling_is_what_the_best_score_reaches_among_drawn_subjects(plans, 
 
 def test_one_volume_alone_is_worse_than_all_that_a_trait_acts_on(plans, volumes):
     alone = auroc([-own["hippocampus"] for own in volumes], positives(plans, "disease"))
-    assert 0.75 < alone < trait_ceiling(PEOPLE, "disease") - 0.02
+    assert 0.75 < alone < trait_ceiling(PEOPLE, "disease") - 0.01
 
 
 def test_no_effect_is_a_coin():
@@ -82,7 +82,8 @@ def test_what_has_no_ceiling_is_refused():
 @pytest.mark.network
 def test_people_have_the_volumes_that_the_ceiling_counts_on():
     """A quarter of the subjects that the deviations were measured over, so within a half."""
-    settings = cohort_settings("cohort:people/site-a:32", 3.0)
+    people = cohort_settings("cohort:people/site-a:32", 3.0)
+    settings = replace(people, shape=(64, 64, 64), centre=("cortex",))  # all of the brain
     added = {name: [] for name in WARP_DEVIATION}
     moulds = {}
     for plan in draw_subjects(settings)[::2]:
