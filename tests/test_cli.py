@@ -153,6 +153,18 @@ def test_show_of_an_unknown_study_lists_the_known_ones(call):
     assert said.status == 2 and f"Unknown study 'convergence'. Known: {STUDY}" in said.err
 
 
+def test_status_says_what_changed_since_the_evidence_and_what_a_refresh_costs(call, tiny):
+    tiny("laptop", data=DEFAULT_SOURCE).conclude(CLAIM, Estimate(2.4, 1.8, 3.1, 5, "reduced-scale", unit="×"))
+    said = call("status", STUDY)
+    assert said.status == 0
+    head, row = said.out.splitlines()[:2]
+    assert head.split()[:4] == ["study", "profile", "claims", "rule"] and "cost of a refresh" in head
+    assert row.split()[:3] == [STUDY, "laptop", "1"] and "no compute" in row
+    assert "no evidence yet" in call("status").out
+    wrong = call("status", "convergence")
+    assert wrong.status == 2 and f"Known: {STUDY}" in wrong.err
+
+
 def test_judge_decides_again_from_the_tables_and_needs_a_verdict(call, tiny):
     empty = call("judge", STUDY)
     assert empty.status == 2 and f"{STUDY} has no verdict" in empty.err

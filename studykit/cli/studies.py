@@ -1,4 +1,4 @@
-"""Verbs on claims: list, show, new, judge, power, compare."""
+"""Verbs on claims: list, status, show, new, judge, power, compare."""
 
 import argparse
 from pathlib import Path
@@ -9,6 +9,11 @@ from studykit.cli.words import print_columns, short
 def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     verb = verbs.add_parser("list", help="all studies and how their claims stand")
     verb.set_defaults(action=list_studies)
+
+    words = "whether rule, code, data or environment changed since the evidence, and what a refresh costs"
+    verb = verbs.add_parser("status", help=words)
+    verb.add_argument("study", nargs="*", help="all unless some are named")
+    verb.set_defaults(action=status)
 
     verb = verbs.add_parser(
         "show", help="a study's claims: sentence, reported numbers, unknowns, rule, verdict"
@@ -48,6 +53,22 @@ def list_studies(options: argparse.Namespace) -> int:
     papers, present = load_papers(), notebooks()
     named = {c.study: c.notebook for paper in papers.values() for c in paper.claims if c.notebook in present}
     print_columns(studies_table(gather(results_dir(), papers), named))
+    return 0
+
+
+def status(options: argparse.Namespace) -> int:
+    from studykit.claims.paper import load_papers
+    from studykit.home import results_dir
+    from studykit.notebooks.freshness import HEAD, freshness
+
+    rows = freshness(results_dir(), load_papers())
+    known = dict.fromkeys(row.study for row in rows)
+    for name in options.study:
+        if name not in known:
+            raise ValueError(f"Unknown study {name!r}. Known: {', '.join(known)}.")
+    chosen = [row for row in rows if not options.study or row.study in options.study]
+    print_columns([list(HEAD), *(list(vars(row).values()) for row in chosen)])
+    print("\nstudykit run STUDY --profile PROFILE --dry-run says what is still to train, as timed here")
     return 0
 
 
