@@ -205,6 +205,9 @@ def test_power_says_what_a_design_sees_and_compare_holds_a_rerun_against_it(call
         (["tour", "--jobs", "0"], "jobs must be at least 1, got 0"),
         (["tour", "--in-place", "-p", "seeds", "[1]"], "--in-place keeps the default parameters"),
         (["tour", "--in-place", "--profile", "gpu"], "--in-place keeps the default parameters"),
+        (["tour", "--in-place", "--seeds", "3"], "--in-place keeps the default parameters"),
+        (["tour", "--seeds", "0"], "--seeds is a number of seeds, at least 1"),
+        (["tour", "--seeds", "2", "-p", "seeds", "[1]"], "--seeds is a number of seeds, at least 1"),
     ],
 )
 def test_a_wrong_run_ends_with_2_before_any_notebook(call, checkout, results, arguments, message):
@@ -269,12 +272,17 @@ def test_run_ends_in_the_claims_of_this_run_alone(call, pretended, tiny, heads):
 def test_a_dry_run_tells_what_it_would_take(call, pretended, monkeypatch):
     row = {"study": STUDY, "arm": "MAE-ViT", "steps to do": 10800, "GFLOP a step": 1.7109, "minutes": 11.7}
     row |= {"memory (MB)": None, "disk (MB)": 99.1}
-    plans = {"00_tour": ([], ""), "01_bertswin_convergence": ([row], "")}
+    rows = [row, row | {"arm": "BertsWin", "memory (MB)": 512.0}]
+    plans = {"00_tour": ([], ""), "01_bertswin_convergence": (rows, "")}
     monkeypatch.setattr(dry_run, "plan_notebook", lambda stem, parameters: plans[stem])
     said = call("run", "--dry-run", "-p", "data", "sample-heads")
     assert said.status == 0 and "stems" not in pretended
-    assert "00_tour: nothing to train" in said.out and "about 12 minutes of training, 99 MB" in said.out
-    assert "MAE-ViT  10,800       1.71          11.7     –            99.1" in said.out
+    assert "00_tour: nothing to train" in said.out
+    assert "about 23 minutes of training, 37 TFLOP, 198 MB" in said.out
+    lines = [line.split() for line in said.out.splitlines()]
+    assert ["MAE-ViT", "10,800", "1.71", "18.5", "11.7", "–", "99.1"] in lines
+    assert ["BertsWin", "10,800", "1.71", "18.5", "11.7", "512", "99.1"] in lines
+    assert ["in", "all", "21,600", "–", "37", "23.4", "–", "198"] in lines, "one arm's memory is not known"
     plans["00_tour"] = ([], "ValueError: no volumes")
     assert call("run", "tour", "--dry-run").status == 1
 
@@ -312,6 +320,42 @@ def test_run_hands_over_values_and_a_data_folder_seen_from_here(call, pretended,
     assert pretended["parameters"]["profile"] == "gpu"
     call("run", "tour", "--in-place")
     assert pretended["parameters"] == {} and pretended["in_place"] and not pretended["show_output"]
+
+
+def test_a_number_of_seeds_is_the_first_ones(call, pretended):
+    call("run", "tour", "--seeds", 3)
+    assert pretended["parameters"]["seeds"] == [0, 1, 2]
+
+
+def test_text_stays_text_where_the_notebook_says_so(call, pretended):
+    call("run", "tour", "-p", "label", "007", "-p", "seeds", "[7]")
+    assert pretended["parameters"]["label"] == "007" and pretended["parameters"]["seeds"] == [7]
+
+
+def test_pretrain_help_tells_its_backbones(capsys):
+    with pytest.raises(SystemExit):
+        main(["pretrain", "--help"])
+    said = capsys.readouterr().out
+    assert "backbones: unetr, " in said and "wave-unet" in said and "mae-vit" not in said
+    assert "maskings: random, nested" in said and "objectives: reconstruction, " in said
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("studykit sta", ["status"]),
+        ("studykit run bertswin-con", ["bertswin-convergence"]),
+        ("studykit run --profile la", ["laptop"]),
+        ("studykit runs cl", ["clean"]),
+    ],
+)
+def test_tab_completes(typed, expected, tmp_path):
+    pytest.importorskip("argcomplete", reason="not installed here: pip install argcomplete")
+    said = tmp_path / "said"
+    shell = {"_ARGCOMPLETE": "1", "COMP_LINE": typed, "COMP_POINT": str(len(typed)), "COMP_TYPE": "9"}
+    shell |= {"_ARGCOMPLETE_IFS": "\n", "_ARGCOMPLETE_STDOUT_FILENAME": str(said)}
+    subprocess.run([sys.executable, "-m", "studykit"], env=os.environ | shell, check=True)
+    assert [word.strip() for word in said.read_text().split("\n")] == expected
 
 
 def test_a_stop_by_the_user_ends_with_130(call, monkeypatch):

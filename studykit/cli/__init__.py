@@ -1,6 +1,7 @@
 """Command line, one file a group of verbs; nothing heavy is imported before a verb's own use of it."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -8,13 +9,20 @@ from studykit import __version__
 from studykit.cli import bundling, data, pretraining, report, running, runs, studies
 from studykit.cli.words import speak_plainly
 
+COMPLETING = "_ARGCOMPLETE"
+"""Set by a shell that wants to know how a word could go on."""
 GROUPS = (studies, running, pretraining, data, runs, bundling, report)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status: 0 done, 1 something failed, 2 a wrong call."""
     speak_plainly()
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    if COMPLETING in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    options = parser.parse_args(arguments)
     try:
         return options.action(options)
     except (ValueError, FileNotFoundError) as error:
@@ -30,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="studykit", description="Does the claim hold? One notebook a claim."
+        prog="studykit",
+        description="Does the claim hold? One notebook a claim.",
+        epilog='Tab completes in bash and zsh after: eval "$(register-python-argcomplete studykit)"',
     )
     parser.add_argument("--version", action="version", version=f"studykit {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")

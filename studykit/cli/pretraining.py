@@ -1,9 +1,10 @@
 """The verb pretrain: an encoder from own volumes, as a tool."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
-from studykit.cli.words import value_of
+from studykit.cli.words import extend_help, value_of
 
 
 def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -31,6 +32,19 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         help="backbone option; VALUE is JSON, or else text",
     )  # fmt: skip
     verb.set_defaults(action=pretrain)
+    extend_help(verb, _parts)
+
+
+def _parts() -> Iterator[str]:
+    """What each part may be."""
+    from studykit.methods.mim_masks import MASKINGS
+    from studykit.models import MODELS
+    from studykit.models.encoder_decoder import EncoderDecoder
+    from studykit.pretraining import OBJECTIVES
+
+    backbones = [name for name, model in MODELS.items() if issubclass(model, EncoderDecoder)]
+    for part, names in (("backbones", backbones), ("maskings", MASKINGS), ("objectives", OBJECTIVES)):
+        yield f"{part}: {', '.join(names)}"
 
 
 def pretrain(options: argparse.Namespace) -> int:

@@ -3,36 +3,37 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from studykit.cli.words import print_columns, short, value_of
+from studykit.cli.words import (
+    extend_help,
+    known_profiles,
+    known_studies,
+    print_columns,
+    short,
+    value_of,
+)
 
 if TYPE_CHECKING:
     from studykit.notebooks import Execution
 
 ALL_CORES = "cores"
-
-
-class RunParser(argparse.ArgumentParser):
-    """Tells each notebook's parameters in its help, and reads them only then."""
-
-    def format_help(self) -> str:
-        from studykit.notebooks import notebooks, parameters_of, study_of
-
-        lines = [super().format_help(), "parameters (-p NAME VALUE) and their defaults:"]
-        for stem in notebooks():
-            given = ", ".join(f"{name} {default}" for name, default in parameters_of(stem).items())
-            lines.append(f"  {study_of(stem)}: {given or 'none'}")
-        return "\n".join(lines) + "\n"
+AMOUNTS = ("steps to do", "GFLOP a step", "TFLOP", "minutes", "memory (MB)", "disk (MB)")
+SUMS = ("steps to do", "TFLOP", "minutes", "disk (MB)")
 
 
 def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    usual, verbs._parser_class = verbs._parser_class, RunParser
     verb = verbs.add_parser("run", help="execute notebooks, all of them unless some are named")
-    verbs._parser_class = usual
-    verb.add_argument("study", nargs="*", help="studies or notebook names")
-    verb.add_argument("--profile", default="smoke", help="smoke (default), laptop, gpu or paper")
+    extend_help(verb, _parameters)
+    studies = verb.add_argument("study", nargs="*", help="studies or notebook names")
+    studies.completer = known_studies
+    profile = verb.add_argument("--profile", default="smoke", help="smoke (default), laptop, gpu or paper")
+    profile.completer = known_profiles
+    verb.add_argument(
+        "--seeds", type=int, metavar="N",
+        help="seeds 0 to N - 1 of each arm; those that are done are not done again",
+    )  # fmt: skip
     verb.add_argument(
         "--jobs", type=_jobs, default=1, metavar="N",
         help=f"notebooks at a time (default 1), or {ALL_CORES}: one a core; they share the cores",
@@ -51,6 +52,16 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     verb.set_defaults(action=run)
 
 
+def _parameters() -> Iterator[str]:
+    """Each notebook's parameters."""
+    from studykit.notebooks import notebooks, parameters_of, study_of
+
+    yield "parameters (-p NAME VALUE) and their defaults:"
+    for stem in notebooks():
+        given = ", ".join(f"{name} {default}" for name, default in parameters_of(stem).items())
+        yield f"  {study_of(stem)}: {given or 'none'}"
+
+
 def _jobs(text: str) -> int:
     return len(os.sched_getaffinity(0)) if text == ALL_CORES else int(text)
 
@@ -62,10 +73,7 @@ def run(options: argparse.Namespace) -> int:
 
     check_profile(options.profile)
     stems = [notebook_of(name) for name in options.study] or list(notebooks())
-    if options.in_place and (options.parameter or options.profile != "smoke"):
-        raise ValueError("--in-place keeps the default parameters: give no --profile and no -p with it.")
-    parameters = {} if options.in_place else {"profile": options.profile}
-    parameters |= {name: value_of(name, text) for name, text in options.parameter}
+    parameters = _given(options, stems)
     profile = parameters.get("profile", options.profile)
     if options.dry_run:
         return plan(stems, parameters)
@@ -100,28 +108,59 @@ def run(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _given(options: argparse.Namespace, stems: Iterable[str]) -> dict[str, Any]:
+    """Parameters by name, each of the type that the notebooks declare."""
+    from studykit.notebooks import texts_of
+
+    if options.in_place:
+        if options.parameter or options.seeds is not None or options.profile != "smoke":
+            raise ValueError(
+                "--in-place keeps the default parameters: give no --profile, no --seeds and no -p with it."
+            )
+        return {}
+    texts = {name for stem in stems for name in texts_of(stem)}
+    own = {name: text if name in texts else value_of(name, text) for name, text in options.parameter}
+    if options.seeds is not None:
+        if options.seeds < 1 or "seeds" in own:
+            raise ValueError(
+                f"--seeds is a number of seeds, at least 1 and without -p seeds; got {options.seeds}."
+            )
+        own["seeds"] = list(range(options.seeds))
+    return {"profile": options.profile, **own}
+
+
 def plan(stems: Iterable[str], parameters: dict[str, Any]) -> int:
     """Print what each notebook would train, and what that takes here, as far as arms are known beforehand."""
     from studykit.notebooks import parameters_of
     from studykit.notebooks.dry_run import plan_notebook
 
-    status, minutes, disk = 0, 0.0, 0.0
+    status, whole = 0, dict.fromkeys(SUMS, 0.0)
     for stem in stems:
         given = {name: value for name, value in parameters.items() if name in parameters_of(stem)}
         rows, error = plan_notebook(stem, given)
         print(f"{stem}: {error or ('' if rows else 'nothing to train')}", flush=True)
         if rows:
-            amounts = ("steps to do", "GFLOP a step", "minutes", "memory (MB)", "disk (MB)")
-            print_columns([["  arm", *amounts], *(_amounts(row, amounts) for row in rows)])
+            rows = [row | {"TFLOP": row["steps to do"] * row["GFLOP a step"] / 1e3} for row in rows]
+            whole = {name: whole[name] + sum(row[name] for row in rows) for name in SUMS}
+            print_columns([["  arm", *AMOUNTS], *map(_amounts, [*rows, _in_all(rows)])])
         status = 1 if error else status
-        minutes += sum(row["minutes"] for row in rows)
-        disk += sum(row["disk (MB)"] for row in rows)
-    print(f"about {minutes:.0f} minutes of training, {disk:.0f} MB; arms named after tuning come on top")
+    print(
+        f"about {whole['minutes']:.0f} minutes of training, {_amount(whole['TFLOP'])} TFLOP, "
+        f"{whole['disk (MB)']:.0f} MB; arms named after tuning come on top"
+    )
     return status
 
 
-def _amounts(row: dict[str, Any], names: Iterable[str]) -> list[str]:
-    return ["  " + row["arm"], *("–" if row[name] is None else _amount(row[name]) for name in names)]
+def _in_all(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """One row for a study: what adds up is added, memory is that of the largest arm."""
+    memory = [row["memory (MB)"] for row in rows]
+    largest = None if None in memory else max(memory)
+    sums = {name: sum(row[name] for row in rows) for name in SUMS}
+    return {"arm": "in all", "GFLOP a step": None, "memory (MB)": largest, **sums}
+
+
+def _amounts(row: dict[str, Any]) -> list[str]:
+    return ["  " + row["arm"], *("–" if row[name] is None else _amount(row[name]) for name in AMOUNTS)]
 
 
 def _amount(value: float) -> str:

@@ -1,9 +1,10 @@
-"""What the verbs say and are told: columns, short paths, a parameter's value."""
+"""What the verbs say and are told: columns, short paths, the value of a parameter, help at its end."""
 
+import argparse
 import codecs
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,26 @@ def value_of(name: str, text: str) -> Any:
         path = own_path(value)
         return value if path is None else f"{value.partition(':')[0]}:{path}"
     return value
+
+
+def extend_help(verb: argparse.ArgumentParser, lines: Callable[[], Iterable[str]]) -> None:
+    """Lines at the end of a verb's help, worked out when it is asked for."""
+    usual = verb.format_help
+    verb.format_help = lambda: "\n".join([usual(), *lines()]) + "\n"
+
+
+def known_studies(**_: object) -> list[str]:
+    """Names that a study may be called by, for completion in a shell."""
+    from studykit.notebooks import notebooks, study_of
+
+    return [study_of(stem) for stem in notebooks()]
+
+
+def known_profiles(**_: object) -> list[str]:
+    """Names of profiles, for completion in a shell."""
+    from studykit.arms.profiles import PROFILES
+
+    return list(PROFILES)
 
 
 def short(path: Path, root: Path) -> str:

@@ -2,7 +2,7 @@
 
 import ast
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,37 @@ def study_of(stem: str) -> str:
 
 def parameters_of(stem: str) -> dict[str, str]:
     """Parameters that a notebook declares, with their defaults as written."""
+    return {
+        ast.unparse(target): ast.unparse(line.value) for line in _lines(stem) for target in _targets(line)
+    }
+
+
+def texts_of(stem: str) -> set[str]:
+    """Parameters that are text, by the annotation that the notebook gives them or else by their default."""
+    return {
+        ast.unparse(target)
+        for line in _lines(stem)
+        for target in _targets(line)
+        if (ast.unparse(line.annotation) if isinstance(line, ast.AnnAssign) else _type(line.value)) == "str"
+    }
+
+
+def _lines(stem: str) -> Iterator[ast.Assign | ast.AnnAssign]:
+    """The assignments in a notebook's cell of parameters."""
     content = json.loads(notebooks()[notebook_of(stem)].read_text(encoding="utf-8"))
-    declared = {}
     for cell in content["cells"]:
         if "parameters" in cell["metadata"].get("tags", []):
             for line in ast.parse("".join(cell["source"])).body:
                 if isinstance(line, ast.Assign | ast.AnnAssign) and line.value is not None:
-                    targets = line.targets if isinstance(line, ast.Assign) else [line.target]
-                    declared |= {ast.unparse(target): ast.unparse(line.value) for target in targets}
-    return declared
+                    yield line
+
+
+def _targets(line: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
+    return line.targets if isinstance(line, ast.Assign) else [line.target]
+
+
+def _type(value: ast.expr) -> str:
+    return type(value.value).__name__ if isinstance(value, ast.Constant) else ""
 
 
 def check_parameters(stem: str, parameters: Mapping[str, Any]) -> None:
