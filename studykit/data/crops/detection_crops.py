@@ -115,5 +115,5 @@ def _shifted(volume: Tensor, shifts: Sequence[int]) -> Tensor:
         index = torch.arange(side, device=volume.device) - shift
         volume = volume.index_select(axis, index.clamp(0, side - 1))
         outside = (index < 0) | (index >= side)
-        volume[1].index_fill_(axis - 1, outside.nonzero()[:, 0], 0)
+        volume[1].masked_fill_(outside.view([side if own == axis else 1 for own in (1, 2, 3)]), 0)
     return volume

@@ -6,12 +6,14 @@ A tensor's spatial axes (D, H, W) are a volume's (Z, Y, X), see :mod:`studykit.d
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from studykit.data.crops.resident_volumes import ResidentVolumes, warped
 from studykit.data.crops.windows import centre_inside, copy_inside, foreground_voxels, window_size
 from studykit.data.volumes.cache import PreparedVolume
 from studykit.data.volumes.tensors import volume_tensor
@@ -50,8 +52,8 @@ class RandomCrops:
 
     Each crop is centred on a random foreground voxel of a random volume, mirrored along each axis with
     probability 1/2, turned about one random axis and scaled; trilinear interpolation, background outside
-    the volume. All random numbers of a batch come from a CPU generator and are the same on every device.
-    Nothing waits for the device.
+    the volume. All random numbers of a batch come from a CPU generator and are the same on every device. On
+    a GPU crops are cut all at once, see :mod:`studykit.data.crops.resident_volumes`; nothing waits for it.
 
     Args:
         volumes: prepared volumes; their images are kept on ``device``.
@@ -100,7 +102,8 @@ class RandomCrops:
             if [image.shape for image in companions] != [image.shape for image in images]:
                 raise ValueError("companions need the sizes of their volumes")
             layers.append((list(companions), [0.0] * len(images)))
-        self._layers = [([image.to(self.device) for image in own], outside) for own, outside in layers]
+        self._layers = layers
+        self._resident = [ResidentVolumes(*layer, self.device) for layer in layers] if self._at_once else []
 
     def draw(self, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
         """The next batch (B, 1 or 2, D, H, W) float32 on the device, or some ``rows`` of it.
@@ -111,20 +114,38 @@ class RandomCrops:
         """
         draws = torch.rand(self.batch_size, 8, generator=generator, dtype=torch.float64)
         warps = [self._warp(row) for row in draws[rows].tolist()]
-        batch = torch.empty(len(warps), len(self._layers), *self.crop_size, device=self.device)
-        for group in self._groups(warps):
+        if self._resident:
+            return self._sample_at_once(warps)
+        batch = torch.empty(len(warps), len(self._layers), *self.crop_size)
+        for crop, own in zip(batch, warps, strict=True):
             for layer in range(len(self._layers)):
-                self._sample(
-                    [warps[index] for index in group], [batch[index, layer] for index in group], layer
-                )
+                crop[layer] = self._sample(own, layer)
         return batch
 
-    def _groups(self, warps: list["_Warp"]) -> list[list[int]]:
-        """Crops to sample together: one on a CPU, whose cache holds it; else all of one axis."""
-        if self.device.type == "cpu":
-            return [[index] for index in range(len(warps))]
-        by_axis = [[index for index, warp in enumerate(warps) if warp.axis == axis] for axis in range(3)]
-        return [group for group in by_axis if group]
+    @property
+    def _at_once(self) -> bool:
+        """Whether a batch is cut as a whole; on a CPU it is crop by crop, which stay in the cache."""
+        return self.device.type != "cpu"
+
+    def _sample_at_once(self, warps: list["_Warp"]) -> Tensor:
+        """All crops of all layers (B, L, D, H, W), by a few launches and one transfer of their numbers."""
+        reach = [max(own) for own in zip(*(self._axis_reach(axis) for axis in range(3)), strict=True)]
+        rows = []
+        for warp in warps:
+            starts = [math.floor(c) - math.ceil(r) - 1 for c, r in zip(warp.centre, reach, strict=True)]
+            local = [c - s for c, s in zip(warp.centre, starts, strict=True)]
+            rows.append([warp.volume, *starts, *local, *chain(*_matrix(warp))])
+        numbers = self._send(torch.tensor(rows, dtype=torch.float64))
+        picks, starts, local, matrices = numbers.split([1, 3, 3, 9], dim=1)
+        places = picks.long()[:, 0], starts.long(), [2 * math.ceil(r) + 3 for r in reach]
+        turns = matrices.float().view(-1, 3, 3), local.float(), self.crop_size
+        return torch.stack([warped(layer.windows(*places), *turns) for layer in self._resident], dim=1)
+
+    def _axis_reach(self, axis: int) -> list[float]:
+        """Largest distance along (D, H, W) from the centre of a crop that is turned about ``axis``."""
+        order = (axis, *(other for other in range(3) if other != axis))
+        reach = self._reach([self.crop_size[other] for other in order])
+        return [reach[order.index(own)] for own in range(3)]
 
     def _warp(self, draws: list[float]) -> "_Warp":
         pick, place, *mirror, axis, turn, grow = draws
@@ -135,44 +156,31 @@ class RandomCrops:
         angle = math.radians(self.rotate_degrees) * (2 * turn - 1)
         return _Warp(volume, centre, signs, int(axis * 3), angle, scale)
 
-    def _sample(self, warps: list["_Warp"], crops: list[Tensor], layer: int) -> None:
-        """Fill ``crops`` (D, H, W) of one layer, all of them turned about the same axis.
+    def _sample(self, warp: "_Warp", layer: int) -> Tensor:
+        """A crop (D, H, W) of one layer.
 
-        Such a warp is linear interpolation along the axis followed by bilinear interpolation across it,
+        Its warp is linear interpolation along the turning axis followed by bilinear interpolation across it,
         which is trilinear interpolation at a fraction of its cost.
         """
         images, outside = self._layers[layer]
-        axis = warps[0].axis
-        order = (axis, *(other for other in range(3) if other != axis))
-        size = [self.crop_size[other] for other in order]
+        order = (warp.axis, *(other for other in range(3) if other != warp.axis))
+        size, centre, signs = (
+            [own[other] for other in order] for own in (self.crop_size, warp.centre, warp.signs)
+        )
         reach = self._reach(size)
-        window = [2 * math.ceil(r) + 3 for r in reach]
-        windows = torch.empty(len(warps), *window, device=self.device)
-        places, steps, planes = [], [], []
-        for index, warp in enumerate(warps):
-            centre = [warp.centre[other] for other in order]
-            signs = [warp.signs[other] for other in order]
-            starts = [math.floor(c) - math.ceil(r) - 1 for c, r in zip(centre, reach, strict=True)]
-            local = [c - s for c, s in zip(centre, starts, strict=True)]
-            windows[index].fill_(outside[warp.volume])
-            copy_inside(windows[index], images[warp.volume].permute(order), starts)
-            places.append(local[0])
-            steps.append(warp.scale * signs[0])
-            planes.append(_plane_matrix(warp, local[1:], signs[1:], window[1:]))
+        starts = [math.floor(c) - math.ceil(r) - 1 for c, r in zip(centre, reach, strict=True)]
+        local = [c - s for c, s in zip(centre, starts, strict=True)]
+        window = torch.full([2 * math.ceil(r) + 3 for r in reach], outside[warp.volume])
+        copy_inside(window, images[warp.volume].permute(order), starts)
         offsets = torch.arange(size[0], dtype=torch.float64) - (size[0] - 1) / 2
-        along = _column(places) + _column(steps) * offsets
-        base = torch.arange(len(warps))[:, None] * window[0]
+        along = local[0] + warp.scale * signs[0] * offsets
         left = along.floor()
-        index = self._send((base + left.long()).flatten())
-        share = self._send((along - left).float().flatten()[:, None, None])
-        slabs = windows.flatten(0, 1)
-        lines = torch.lerp(slabs.index_select(0, index), slabs.index_select(0, index + 1), share)
-        lines = lines.unflatten(0, (len(warps), size[0]))
-        grid = _plane_grid(self._send(torch.tensor(planes, dtype=torch.float32)), size[1], size[2])
-        sampled = F.grid_sample(lines, grid, mode="bilinear", padding_mode="border", align_corners=True)
-        back = tuple(order.index(other) for other in range(3))
-        for crop, values in zip(crops, sampled, strict=True):
-            crop.copy_(values.permute(back))
+        index, share = left.long(), (along - left).float()[:, None, None]
+        lines = torch.lerp(window.index_select(0, index), window.index_select(0, index + 1), share)
+        plane = torch.tensor([_plane_matrix(warp, local[1:], signs[1:], window.shape[1:])])
+        grid = _plane_grid(plane, size[1], size[2])
+        sampled = F.grid_sample(lines[None], grid, mode="bilinear", padding_mode="border", align_corners=True)
+        return sampled[0].permute(tuple(order.index(other) for other in range(3)))
 
     def _reach(self, size: Sequence[int]) -> list[float]:
         """Largest distance in voxels from a crop's centre, along the turning axis and the two others."""
@@ -215,6 +223,17 @@ class _Centres:
         return centre_inside(voxel, self.shape, size, scale)
 
 
+def _matrix(warp: _Warp) -> list[list[float]]:
+    """3x3: takes steps of a crop along (D, H, W) to steps of its volume."""
+    axis, (row, column) = warp.axis, (other for other in range(3) if other != warp.axis)
+    cosine, sine = warp.scale * math.cos(warp.angle), warp.scale * math.sin(warp.angle)
+    matrix = [[0.0] * 3 for _ in range(3)]
+    matrix[axis][axis] = warp.scale * warp.signs[axis]
+    matrix[row][row], matrix[row][column] = cosine * warp.signs[row], -sine * warp.signs[column]
+    matrix[column][row], matrix[column][column] = sine * warp.signs[row], cosine * warp.signs[column]
+    return matrix
+
+
 def _plane_matrix(
     warp: _Warp, centre: Sequence[float], signs: Sequence[float], window: Sequence[int]
 ) -> list[list[float]]:
@@ -225,10 +244,6 @@ def _plane_matrix(
         [cosine * signs[1] * across, sine * signs[0] * across, centre[1] * across - 1],
         [-sine * signs[1] * down, cosine * signs[0] * down, centre[0] * down - 1],
     ]
-
-
-def _column(values: list[float]) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)[:, None]
 
 
 def _plane_grid(planes: Tensor, rows: int, columns: int) -> Tensor:

@@ -204,12 +204,16 @@ def test_rows_are_parts_of_the_global_batch(bounds):
         assert torch.equal(generator.get_state(), whole_generator.get_state())
 
 
-def test_grouped_sampling_of_a_gpu_gives_the_same_crops(monkeypatch):
-    crops = RandomCrops([volume(seed=i) for i in range(3)], (8, 7, 6), 9)
-    alone = crops.draw(seeded())
-    by_axis = lambda warps: [g for k in range(3) if (g := [i for i, w in enumerate(warps) if w.axis == k])]  # noqa: E731
-    monkeypatch.setattr(crops, "_groups", by_axis)
-    torch.testing.assert_close(crops.draw(seeded()), alone, atol=1e-6, rtol=0)
+@pytest.mark.parametrize("size", [8, (8, 7, 6), 40], ids=["cubes", "three sizes", "larger than the volume"])
+def test_a_batch_cut_at_once_as_on_a_gpu_has_the_same_crops(monkeypatch, size):
+    volumes = [volume(seed=i) for i in range(3)]
+    companions = [torch.rand(v.array.T.shape) for v in volumes]
+    alone = RandomCrops(volumes, size, 9, companions=companions).draw(seeded())
+    monkeypatch.setattr(RandomCrops, "_at_once", True)
+    at_once = RandomCrops(volumes, size, 9, companions=companions)
+    torch.testing.assert_close(at_once.draw(seeded()), alone, atol=1e-4, rtol=0)
+    part = at_once.draw(seeded(), rows=slice(2, 5))
+    torch.testing.assert_close(part, alone[2:5], atol=1e-4, rtol=0)
 
 
 @pytest.mark.gpu
