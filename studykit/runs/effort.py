@@ -125,7 +125,8 @@ def cost_of(run: Run, operations_a_step: float) -> Cost:
 
 
 def provenance_of(runs: Iterable[Run]) -> list[dict[str, Any]]:
-    """Code and hardware that runs were made with, and how many with each.
+    """Code and hardware that runs were made with, and how many with each; on a GPU also how their ``steps``
+    were taken, see :mod:`studykit.training.graphs`.
 
     A study that is reopened elsewhere reuses its runs, so its own provenance need not be theirs.
     """
@@ -133,6 +134,7 @@ def provenance_of(runs: Iterable[Run]) -> list[dict[str, Any]]:
     for run in runs:
         facts = made_with(run)
         shown = {key: facts[key] for key in ("commit", "dirty", "device", "devices")}
+        shown |= {"steps": facts["steps"]} if "steps" in facts else {}
         hardware = {"cpu": facts["hardware"]["cpu"], "gpus": facts["hardware"]["gpus"]}
         counts[json.dumps(shown | hardware, sort_keys=True)] += 1
     return [json.loads(facts) | {"runs": count} for facts, count in counts.items()]

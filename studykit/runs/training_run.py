@@ -111,8 +111,14 @@ def _train(run: Run, world: World, *, show: bool) -> Outcome:
     training = TrainingConfig.from_dict(config["training"])
     method = new_method(config)
     batches, evaluate = task.ground(recipe, method, training, world)
+    facts = provenance() | _devices(world)
     if world.is_main:
-        atomic.write_json(folder / PROVENANCE, provenance() | _devices(world))
+        atomic.write_json(folder / PROVENANCE, facts)
+
+    def note(steps: str) -> None:
+        if world.is_main:
+            atomic.write_json(folder / PROVENANCE, facts | {"steps": steps})
+
     if "start" in config:
         _start_from(method, folder, **config["start"])
     with telling(run, show=show) if world.is_main else nullcontext() as tell:
@@ -126,6 +132,7 @@ def _train(run: Run, world: World, *, show: bool) -> Outcome:
             device=world.device,
             world=world,
             tell=tell,
+            note=note,
         )
 
 

@@ -18,6 +18,9 @@ JUDGED_FROM = 100
 """Optimizer steps below which no training is said to have collapsed: a network says much the same of all
 samples before it has learnt anything."""
 
+AHEAD = 8
+"""Steps that the host may queue on a GPU before it looks at how the first of them went."""
+
 
 def collapsed_to(record: Mapping[str, Any]) -> str:
     """To which end features have collapsed by the record after the last step, empty for none.
@@ -41,15 +44,16 @@ class Stop(NamedTuple):
 class Guard:
     """Watches every step for a value that is not finite, and for a signal on any rank.
 
-    On CUDA the flags travel to the host behind the kernels of their step, and :meth:`read` gives those of the
-    step before: the host waits for a step that is over while the next one is already queued.
+    On CUDA the flags travel to the host behind the kernels of their step, into a ring of :data:`AHEAD` steps;
+    :meth:`read` gives those of the oldest. So the host is never more steps ahead than that, and waits for one
+    that is over while others are queued already.
     """
 
     def __init__(self, world: World, device: torch.device) -> None:
         self._world = world
         self._cuda = device.type == "cuda"
         self._diverged_at = torch.zeros((), dtype=torch.int64, device=device)
-        self._posted: deque[tuple[Tensor, torch.cuda.Event | None]] = deque(maxlen=2 if self._cuda else 1)
+        self._posted: deque[tuple[Tensor, torch.cuda.Event | None]] = deque(maxlen=AHEAD if self._cuda else 1)
 
     def post(self, step: int, values: Tensor, interrupted: bool) -> None:
         """Note step ``step`` (from 1): ``values`` that have to be finite, and whether a signal came here."""
@@ -67,7 +71,7 @@ class Guard:
         self._posted.append((on_host, event))
 
     def read(self, *, latest: bool) -> Stop:
-        """Flags of the last step if ``latest``, or if the step before raised one; else of the step before."""
+        """Flags of the last step if ``latest``, or if an earlier one raised one; else of the oldest kept."""
         stop = self._at(-1 if latest else 0)
         return self._at(-1) if any(stop) else stop
 

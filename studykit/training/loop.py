@@ -29,11 +29,13 @@ from studykit.training.checkpoint import (
 )
 from studykit.training.config import TrainingConfig
 from studykit.training.distributed import SINGLE, World
+from studykit.training.graphs import Graphs, graphs_of
 from studykit.training.guard import Guard, collapsed_to
+from studykit.training.rates import learning_rate
 from studykit.training.records import METRICS, RecordWriter, read_records
 from studykit.training.signals import stop_on_signal
 from studykit.training.state import TrainingState
-from studykit.training.step import Batches, Step, autocast, fork_random_state, learning_rate
+from studykit.training.step import Batches, Step, autocast, fork_random_state
 
 ORPHAN_SECONDS = 60
 
@@ -62,6 +64,8 @@ def train(
     device: torch.device | str,
     world: World = SINGLE,
     tell: Callable[[int], None] | None = None,
+    note: Callable[[str], None] | None = None,
+    graphs: Graphs | None = None,
 ) -> Outcome:
     """Train ``method`` in place, from the checkpoint in ``folder`` where there is one.
 
@@ -86,6 +90,8 @@ def train(
             draws from torch's global generators does not move those of the training.
         world: from :func:`studykit.training.distributed.distributed_world` where there are several processes.
         tell: called with the number of steps done, at the start and after each step.
+        note: called on a GPU once it is decided how steps are taken, see :mod:`studykit.training.graphs`.
+        graphs: what captures steps, by default what the device has.
 
     Raises:
         ValueError: the batch cannot be shared equally, or ``batches`` gives another number of volumes.
@@ -101,7 +107,8 @@ def train(
         stop = stack.enter_context(stop_on_signal(insist=world.size == 1))
         stack.enter_context(fork_random_state(device))
         method.to(device).train()
-        step = Step(method, batches, config, device, world)
+        step = Step(method, batches, config, device, world, graphs or graphs_of(device), note or _nobody)
+        stack.callback(step.release)
         state = TrainingState(method, step.optimizer, seed=seed, device=device, world=world)
         if config.compile:
             step.compile()
@@ -253,7 +260,7 @@ def _sole_trainer(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _nobody(step: int) -> None:
+def _nobody(said: object) -> None:
     """Nobody wants to know."""
 
 

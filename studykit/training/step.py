@@ -1,7 +1,7 @@
 """One optimizer step at a constant global batch: drawn, cut into parts, differentiated, clipped, applied."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from studykit.training.config import CONDUCTED, TrainingConfig
 from studykit.training.distributed import World
 from studykit.training.gcond import GradientConductor
+from studykit.training.graphs import GraphedStep, Graphs, refusal
 from studykit.training.optimizers import build_optimizer
-from studykit.training.schedules import half_cosine, warmup_cosine
+from studykit.training.rates import Rates
 from studykit.training.state import TrainingState
 
 
@@ -46,10 +47,22 @@ class OutOfMemoryError(RuntimeError):
 
 
 class Step:
-    """Calling it moves a training one optimizer step on; nothing in it makes the host wait for the device."""
+    """Calling it moves a training one optimizer step on; nothing in it makes the host wait for the device.
+
+    Args:
+        graphs: what captures steps, see :mod:`studykit.training.graphs`; None where all are eager.
+        note: told how steps are taken, where they could be captured.
+    """
 
     def __init__(
-        self, method: nn.Module, batches: Batches, config: TrainingConfig, device: torch.device, world: World
+        self,
+        method: nn.Module,
+        batches: Batches,
+        config: TrainingConfig,
+        device: torch.device,
+        world: World,
+        graphs: Graphs | None,
+        note: Callable[[str], object],
     ) -> None:
         self.optimizer = build_optimizer(method, config, world)
         self._method = method
@@ -59,6 +72,12 @@ class Step:
         self._device = device
         self._world = world
         self._rows = world.rows(config.batch_size, config.accumulate)
+        self._rates = Rates(self.optimizer, config)
+        self._graphed: GraphedStep | None = None
+        if graphs is not None and (reason := refusal(config, world)):
+            note(f"eager: {reason}")
+        elif graphs is not None:
+            self._graphed = GraphedStep(self._take, self._rates, graphs, note)
 
     def __call__(self, state: TrainingState) -> dict[str, Tensor]:
         """This rank's mean loss terms (``train/<term>``), their sum (``train/total``) and ``grad_norm``.
@@ -67,13 +86,15 @@ class Step:
         """
         with self._memory_explained():
             self._method.begin_step(state.step, self._config.steps)
-            losses = self._differentiate(*self._draw(state.order, state.masks))
-            for group in self.optimizer.param_groups:
-                group["lr"] = learning_rate(self._config, state.step)
-                if self._config.weight_decay_end is not None and group["weight_decay"]:
-                    group["weight_decay"] = weight_decay(self._config, state.step)
-            told = self._apply()
-            self.optimizer.zero_grad()
+            batch = self._draw(state.order, state.masks)
+            self._rates.set(state.step)
+            return (self._graphed or self._take)(*batch)
+
+    def _take(self, volumes: Tensor, masks: Tensor) -> dict[str, Tensor]:
+        """All of a step that the device does by itself, once its batch is drawn and its rates are set."""
+        losses = self._differentiate(volumes, masks)
+        told = self._apply()
+        self.optimizer.zero_grad()
         return {**losses, **told}
 
     def _apply(self) -> dict[str, Tensor]:
@@ -81,6 +102,7 @@ class Step:
             return self.optimizer.step(clip_norm=self._config.clip_norm)
         limit = math.inf if self._config.clip_norm is None else self._config.clip_norm
         norm = nn.utils.clip_grad_norm_(self._method.parameters(), limit)
+        self._rates.shrink()
         self.optimizer.step()
         return {"grad_norm": norm}
 
@@ -92,6 +114,10 @@ class Step:
         self.optimizer.zero_grad()
         for name, value in self._method.named_buffers():
             value.copy_(buffers[name])
+
+    def release(self) -> None:
+        """Give back the memory of a captured step, which is the device's as long as there is a way to it."""
+        self._graphed = None
 
     def _draw(self, order: torch.Generator, masks: torch.Generator) -> tuple[Tensor, Tensor]:
         """This rank's volumes and masks of a new global batch, on the device."""
@@ -113,7 +139,7 @@ class Step:
         for index, part in enumerate(parts, start=1):
             reduces = index == count and not isinstance(self.optimizer, GradientConductor)
             with nullcontext() if reduces else self._world.no_sync(self._module):
-                with autocast(self._config, self._device):
+                with autocast(self._config, self._device, cache=self._graphed is None):
                     terms = self._module(*part)
                 self._backward(terms)
             for name, term in terms.items():
@@ -149,20 +175,13 @@ class Step:
             ) from error
 
 
-def learning_rate(config: TrainingConfig, step: int) -> float:
-    return warmup_cosine(
-        step, steps=config.steps, warmup_steps=config.warmup_steps, lr=config.lr, min_lr=config.min_lr
+def autocast(
+    config: TrainingConfig, device: torch.device, *, cache: bool = True
+) -> AbstractContextManager[None]:
+    """At the training's precision; a captured step keeps no ``cache`` of weights in half precision."""
+    return torch.autocast(
+        device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16", cache_enabled=cache
     )
-
-
-def weight_decay(config: TrainingConfig, step: int) -> float:
-    """Of the parameters that are not spared, in optimizer step ``step``, counted from 0."""
-    end = config.weight_decay if config.weight_decay_end is None else config.weight_decay_end
-    return half_cosine(step / config.steps, config.weight_decay, end)
-
-
-def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextManager[None]:
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16")
 
 
 def fork_random_state(device: torch.device) -> AbstractContextManager[None]:
