@@ -7,21 +7,37 @@ import platformdirs
 
 DRY_RUN = "STUDYKIT_DRY_RUN"
 UNTIL = "STUDYKIT_UNTIL"
+MARKER = ".studykit"
+"""File that marks a workspace; it says which version made it."""
+PACKAGE = Path(__file__).resolve().parent
 
 
 def home() -> Path:
-    """Root of the checkout: ``$STUDYKIT_HOME``, or the folder above the installed package.
+    """Folder of papers, notebooks and results.
+
+    It is ``$STUDYKIT_HOME``, or the workspace around the current folder, which ``studykit init`` made (see
+    :mod:`studykit.workspace`), or the checkout that the package is imported from.
 
     Raises:
-        FileNotFoundError: the folder holds no ``papers/`` (a wheel was installed without its checkout).
+        FileNotFoundError: there is none of them.
     """
-    root = Path(os.environ.get("STUDYKIT_HOME", Path(__file__).resolve().parents[1]))
+    given = os.environ.get("STUDYKIT_HOME")
+    root = Path(given) if given else _workspace() or PACKAGE.parent
     if not (root / "papers").is_dir():
         raise FileNotFoundError(
             f"{root} is not a studykit checkout: it has no papers/ folder. "
-            "Set STUDYKIT_HOME to a clone of the repository."
+            "studykit init DIR makes a folder to work in; or set STUDYKIT_HOME to a clone of the repository."
         )
     return root
+
+
+def _workspace() -> Path | None:
+    """The nearest folder from the current one upwards that ``studykit init`` made."""
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # it was deleted
+        return None
+    return next((folder for folder in (here, *here.parents) if (folder / MARKER).is_file()), None)
 
 
 def papers_dir() -> Path:
@@ -33,7 +49,7 @@ def notebooks_dir() -> Path:
 
 
 def results_dir() -> Path:
-    """``$STUDYKIT_RESULTS``, or ``results/`` in the checkout."""
+    """``$STUDYKIT_RESULTS``, or ``results/`` at :func:`home`."""
     given = os.environ.get("STUDYKIT_RESULTS")
     return Path(given) if given else home() / "results"
 

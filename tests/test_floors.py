@@ -19,7 +19,7 @@ FLOORS = (
     "probes tasks studies",
     "methods",
     "models losses metrics figures",
-    "layers training data claims",
+    "layers training data claims workspace",
     "masking registry atomic home imports",
 )
 """Rooms of the package from the top floor down."""

@@ -11,7 +11,7 @@ def test_named_folders_need_neither_a_home_nor_a_checkout(tmp_path, monkeypatch)
     monkeypatch.setenv("STUDYKIT_DATA", str(tmp_path / "d"))
     monkeypatch.setattr(home.platformdirs, "user_cache_dir", lambda *_, **__: pytest.fail("asked for a home"))
     assert home.results_dir() == tmp_path / "r" and home.data_dir() == tmp_path / "d"
-    with pytest.raises(FileNotFoundError, match="is not a studykit checkout"):
+    with pytest.raises(FileNotFoundError, match=r"is not a studykit checkout.*studykit init DIR"):
         home.home()
 
 

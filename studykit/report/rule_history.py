@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from studykit import home
 from studykit.claims.paper import Claim
 from studykit.runs.provenance import ROOT, git
 
@@ -23,14 +24,17 @@ class RuleCommit:
     written: datetime
 
 
-def rule_commit(claim: Claim, root: Path = ROOT) -> RuleCommit | None:
+def rule_commit(claim: Claim, root: Path | None = None) -> RuleCommit | None:
     """The oldest commit from which on, up to now, the claim's rule reads as it does.
+
+    It is looked up where the papers are, in the history of a clone or of a workspace, unless told otherwise.
 
     Which study and notebook a claim belongs to is no part of its rule.
 
     Returns:
         None without git or its history, or where the rule was changed and not committed yet.
     """
+    root = home.home() if root is None else root
     path = f"papers/{claim.paper}/paper.toml"
     history = git(root, "log", "--format=%H %cI", "--", path)
     file = root / path

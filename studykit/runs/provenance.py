@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from studykit import __version__
+from studykit import __version__, home, workspace
 
 PACKAGES = ("torch", "numpy", "scipy", "monai")
 
@@ -23,7 +23,8 @@ NOT_DETERMINISTIC_ON_CUDA = (
     "which kernels torch.compile and cuDNN choose by timing them",
 )
 
-ROOT = Path(__file__).resolve().parents[2]
+
+ROOT = home.PACKAGE.parent
 
 
 def provenance(started: datetime | None = None) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def provenance(started: datetime | None = None) -> dict[str, Any]:
         started: when the work began, timezone-aware; now where it is not given.
 
     Returns:
-        ``studykit``, ``commit`` and ``dirty`` (see :func:`git_state`), ``python``, ``packages``,
+        ``studykit``, ``commit`` and ``dirty`` (see :func:`code_state`), ``python``, ``packages``,
         ``os``, ``hardware``, ``threads`` of torch, ``started`` in UTC, ``deterministic_algorithms`` and
         ``not_deterministic_on_cuda`` (empty where no GPU is at hand).
 
@@ -47,7 +48,7 @@ def provenance(started: datetime | None = None) -> dict[str, Any]:
         raise ValueError(f"started needs a time zone, got {started}; use datetime.now(UTC)")
     return {
         "studykit": __version__,
-        **git_state(ROOT),
+        **code_state(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "os": " ".join(filter(None, (platform.system(), platform.machine(), *platform.libc_ver()))),
@@ -98,6 +99,15 @@ def hardware() -> dict[str, Any]:
     }
 
 
+def code_state() -> dict[str, Any]:
+    """``commit`` and ``dirty`` of what is run: of the clone, see :func:`git_state`, or of the wheel's origin.
+
+    Work in a workspace whose papers or notebooks are not the package's is dirty, too.
+    """
+    state = git_state(ROOT) if workspace.carried() == ROOT else workspace.carried_state()
+    return state | {"dirty": True} if workspace.differs() else state
+
+
 def git_state(root: Path) -> dict[str, Any]:
     """``commit`` (40 hex digits) and ``dirty`` of the checkout at ``root``; both None where it is none.
 
@@ -146,11 +156,8 @@ def _source_changed(root: Path, path: str) -> bool:
     if not path.endswith(".ipynb") or not (root / path).is_file():
         return True
     before = git(root, "show", f"HEAD:{path}")
-    return before is None or _cells(before) != _cells((root / path).read_text(encoding="utf-8"))
-
-
-def _cells(notebook: str) -> list[tuple[str, str]]:
-    return [(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(notebook)["cells"]]
+    now = (root / path).read_text(encoding="utf-8")
+    return before is None or workspace.cells_of(before) != workspace.cells_of(now)
 
 
 def _version(package: str) -> str | None:

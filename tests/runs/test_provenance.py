@@ -10,6 +10,7 @@ import pytest
 import torch
 from toy_paper import FACTS
 
+from studykit import home, workspace
 from studykit.layers.linear import PATHS
 from studykit.runs import provenance as module
 from studykit.runs.provenance import git_state, in_words, provenance
@@ -118,5 +119,26 @@ def test_facts_in_a_line():
     assert "Toy GPU (80.0 GiB)" in in_words({**FACTS, "hardware": gpu, "commit": None, "dirty": None})
 
 
-def test_the_checkout_is_the_one_this_package_runs_from():
+def test_the_code_is_the_clone_that_this_package_runs_from(monkeypatch):
     assert (module.ROOT / "studykit" / "runs" / "provenance.py").samefile(Path(module.__file__))
+    monkeypatch.setenv("STUDYKIT_HOME", str(home.PACKAGE.parent))
+    assert module.code_state() == git_state(home.PACKAGE.parent)
+
+
+def test_a_workspace_is_dirty_once_its_papers_or_notebooks_are_not_the_packages(tmp_path, monkeypatch):
+    folder = workspace.init(tmp_path / "mine")
+    monkeypatch.setenv("STUDYKIT_HOME", str(folder))
+    assert module.code_state() == git_state(home.PACKAGE.parent)
+    (folder / "papers" / "mine.txt").write_text("a thought")
+    assert module.code_state()["dirty"] is True
+
+
+def test_a_wheel_says_which_commit_it_is_of(tmp_path, monkeypatch):
+    carried = tmp_path / "carried"
+    for name in workspace.CARRIED:
+        (carried / name).mkdir(parents=True)
+    monkeypatch.setattr(home, "PACKAGE", tmp_path)
+    monkeypatch.setenv("STUDYKIT_HOME", str(carried))
+    assert module.code_state() == {"commit": None, "dirty": None}
+    (carried / workspace.NOTE).write_text('{"commit": "0a", "dirty": false}')
+    assert module.code_state() == {"commit": "0a", "dirty": False}
