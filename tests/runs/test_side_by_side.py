@@ -15,7 +15,7 @@ from tiny_study import BERTSWIN, MAE
 from studykit.runs import side_by_side
 from studykit.runs.now import notes
 from studykit.runs.side_by_side import small_ones, work_side_by_side, workers_that_pay
-from studykit.runs.threads import made_with
+from studykit.runs.threads import made_with, on_one_thread
 from studykit.runs.weights import last_weights
 from studykit.study import trials
 
@@ -194,3 +194,24 @@ def test_a_run_goes_on_at_the_threads_of_its_checkpoint(tiny, monkeypatch):
     assert threads_to_go_on_with(run) == 3
     (run.folder / "checkpoint.pt").unlink()
     assert threads_to_go_on_with(run) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "model", "alone"),
+    [
+        ("volta", None, True),
+        ("mae", "vit-autoencoder", True),
+        ("mae", None, False),
+        ("supervised", "unet", False),
+    ],
+)
+def test_tokens_of_patches_train_on_one_thread_at_larger_batches(method, model, alone, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    config = {
+        "method": {"name": method, "options": {"model": model} if model else {}},
+        "training": {"batch_size": 16},
+        "data": {"crop_size": 40},
+    }
+    assert on_one_thread(config) is alone
+    config["data"]["crop_size"] = 96
+    assert not on_one_thread(config)
