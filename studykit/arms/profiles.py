@@ -186,7 +186,8 @@ DETECTION["paper"] = replace(DETECTION["gpu"], name="paper", spacing_mm=0.5, cro
 
 SPINES = {
     "smoke": replace(
-        SEGMENTATION["smoke"], num_heads=3, steps=2, tuning_steps=1, label_fractions=(1.0,),
+        SEGMENTATION["smoke"], num_heads=3, steps=2, learning_rates=(1e-3,), tuning_steps=1,
+        label_fractions=(1.0,),
     ),
     "laptop": replace(
         SEGMENTATION["laptop"], spacing_mm=4.0, crop_size=24, embed_dim=12, num_heads=3, steps=300,
@@ -207,7 +208,7 @@ SPINES = {
 TRAITS = {
     "smoke": replace(
         SEGMENTATION["smoke"], spacing_mm=7.5, patch_size=4, embed_dim=24, depth=2, num_heads=2,
-        batch_size=4, steps=2, eval_every=2, tuning_steps=1, train=8, val=4, test=8,
+        batch_size=4, steps=2, eval_every=2, learning_rates=(1e-3,), tuning_steps=1, train=8, val=4, test=8,
         label_fractions=(0.5, 1.0),
     ),
     "laptop": replace(
