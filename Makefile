@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PROFILE ?= smoke
 
-.PHONY: study test unit notebooks volumes minkowski benchmarks report lab clean
+.PHONY: study test unit notebooks volumes minkowski benchmarks report docs links lab clean
 
 study: $(READY) volumes
 	$(BIN)/studykit run --profile $(PROFILE) --jobs cores
@@ -40,6 +40,18 @@ benchmarks: $(READY) volumes
 report: $(READY)
 	$(BIN)/studykit report
 
+# The site, into build/docs; a warning, such as a dead link, fails it.
+docs: $(BIN)/sphinx-build
+	$(BIN)/python -m sphinx -b html -W --keep-going -q -c docs . build/docs
+	@echo build/docs/index.html
+
+# Whether what the site links to in the world still answers; needs the network.
+links: $(BIN)/sphinx-build
+	$(BIN)/python -m sphinx -b linkcheck -q -c docs . build/links
+
+$(BIN)/sphinx-build: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[docs]'
+
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks
 
@@ -51,4 +63,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf .venv build *.egg-info results/runs results/batch results/*/smoke
+	rm -rf .venv build docs/api *.egg-info results/runs results/batch results/*/smoke

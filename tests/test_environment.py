@@ -12,8 +12,8 @@ from studykit.home import home
 
 CONDA_NAMES = {"pytorch": "torch"}
 COMPILED = "minkowskiengine"
-PEERS = "peers"
-"""The extra of what only benchmarks and some tests need; environment.yml leaves it to pip."""
+LEFT_TO_PIP = ("peers", "docs")
+"""Extras of what only benchmarks, some tests and the site need; environment.yml leaves them to pip."""
 COMPILED_WITH = ("cxx-compiler", "openblas")
 """What scripts/minkowski_wheel.py compiles the engine with; no pip line could, away from torch."""
 
@@ -59,8 +59,9 @@ def test_environment_holds_the_same_names_and_bounds_as_pyproject(project, requi
     assert bounds.pop("python") == SpecifierSet(project["requires-python"])
     for name in COMPILED_WITH:
         assert bounds.pop(name) == SpecifierSet()
-    peers = {canonicalize_name(Requirement(line).name) for line in project["optional-dependencies"][PEERS]}
-    assert bounds == {name: bound for name, bound in required.items() if name not in peers | {COMPILED}}
+    extras = project["optional-dependencies"]
+    left = {canonicalize_name(Requirement(line).name) for extra in LEFT_TO_PIP for line in extras[extra]}
+    assert bounds == {name: bound for name, bound in required.items() if name not in left | {COMPILED}}
 
 
 def test_every_requirement_is_pinned_within_its_bounds(required):

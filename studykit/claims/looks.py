@@ -1,8 +1,8 @@
 """Looking at seeds more than once: O'Brien and Fleming's bounds (1979), so that peeking costs nothing.
 
-At look k of K, with a share t of all repetitions, an effect is found where |Z| exceeds C / √t: hard at first,
-almost the usual bound at the end. C is such that all looks together err at the level. Futility: where even
-the last look could not reach its bound, nothing is gained by it.
+At look k of K, with a share t of all repetitions, an effect is found where abs(Z) exceeds C / √t: hard at
+first, almost the usual bound at the end. C is such that all looks together err at the level. Futility: where
+even the last look could not reach its bound, nothing is gained by it.
 """
 
 from collections.abc import Sequence

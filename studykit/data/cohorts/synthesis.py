@@ -43,8 +43,8 @@ def template_points(
     """Template voxel that lies at each voxel of a grid: (3, X, Y, Z) in template voxels.
 
     Args:
-        displacement: (3, …) on a grid of which each voxel is ``field_step``³ of the template's, in voxels of
-            its own.
+        displacement: (3, …) on a grid of which each voxel is a cube of ``field_step`` of the template's, in
+            voxels of its own.
     """
     axes = [torch.arange(side, dtype=torch.float32) for side in shape]
     x, y, z = axes[0][:, None, None], axes[1][:, None], axes[2]

@@ -1,0 +1,92 @@
+"""Sphinx: the documentation of studykit. ``make docs`` builds it into ``build/docs``.
+
+The root of the sources is the checkout, so that a link works on the site as it does in the repository:
+how-to pages of docs/, the notebooks as they are committed, the evidence of results/, the notes of papers/.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+import studykit
+
+project, author, release = "studykit", "studykit contributors", studykit.__version__
+copyright = "studykit contributors, Apache licence 2.0"
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+]
+
+root_doc = "docs/index"
+include_patterns = [
+    "docs/**",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "notebooks/[0-9]*.ipynb",
+    "papers/*/NOTES.md",
+    "results/SUMMARY.md",
+    "results/*/*/[0-9]*.ipynb",
+]
+exclude_patterns = [
+    "docs/templates",
+    "docs/front",
+    "**/smoke",
+    "**/*-own",
+    "results/runs",
+    "results/batch",
+    "build",
+    ".*",
+    "**/.*",
+]
+templates_path = [str(Path(__file__).parent / "templates")]
+
+nb_execution_mode = "off"  # the outputs that are committed are the ones to read
+nb_merge_streams = True
+myst_heading_anchors = 3
+myst_enable_extensions = ["colon_fence", "dollarmath", "html_image"]
+suppress_warnings = ["myst.header"]  # a notebook's card, printed by a cell, begins below its heading
+
+autosummary_generate = True
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_class_signature = "separated"
+napoleon_use_ivar = True
+napoleon_numpy_docstring = False
+
+html_theme = "furo"
+html_title = "studykit"
+html_extra_path = ["front"]
+html_copy_source = False
+linkcheck_anchors = False
+
+
+def indented_as_literal(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Docstrings are plain text first: what they indent after an empty line is shown as it stands."""
+    lines[:] = _with_literals(lines)
+
+
+def _with_literals(lines: list[str]) -> Iterator[str]:
+    literal = directive = False
+    before = ""
+    for line in lines:
+        indented = line.startswith(" ")
+        if line and not indented:
+            literal = False
+            directive = line.rstrip().endswith("::") or bool(re.match(r"(\.\. |:\w|[-*] |\d+\. )", line))
+        elif indented and not literal and not directive and not before.strip():
+            yield from ("::", "")
+            literal = True
+        yield line
+        before = line
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("autodoc-process-docstring", indented_as_literal, priority=400)
