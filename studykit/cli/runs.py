@@ -31,12 +31,12 @@ def now(options: argparse.Namespace) -> int:
 def list_runs(options: argparse.Namespace) -> int:
     from studykit.home import runs_dir
     from studykit.runs.store import RunStore
-    from studykit.training.records import METRICS, read_records
+    from studykit.training.records import METRICS, last_record
 
     lines = [["run", "state", "steps", "folder"]]
     for run in RunStore(runs_dir()).list():
-        records = read_records(run.folder / METRICS)
-        steps = f"{records[-1]['step'] if records else 0} of {run.config['training']['steps']}"
+        done = last_record(run.folder / METRICS).get("step", 0)
+        steps = f"{done} of {run.config['training']['steps']}"
         lines.append([run.label, str(run.state), steps, run.folder.name])
     print_columns(lines)
     return 0

@@ -1,7 +1,7 @@
 """Content-addressed runs: a folder for each configuration, found by its hash, resumed or reused by state.
 
     <root>/<hash>/   config.json  status.json  metrics.jsonl  checkpoint.pt  …
-    <root>/.locks/   one lock file a run, held while it is worked on; the system frees it when its holder dies
+    <root>/.locks/   lock and lease of each run, held while it is worked on, see :mod:`studykit.runs.locks`
 
 A run's state is one of :data:`STATES`. Only ``done`` is reused.
 """
@@ -21,9 +21,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from studykit.atomic import write_json
+from studykit.runs.locks import RunLock
 from studykit.training.records import METRICS, read_records
 
 if TYPE_CHECKING:
@@ -31,12 +32,14 @@ if TYPE_CHECKING:
 
 CONFIG = "config.json"
 STATUS = "status.json"
+LOCKS = ".locks"
 STATES = ("running", "interrupted", "done", "diverged", "collapsed", "error")
 ENDINGS = ("interrupted", "done", "diverged", "collapsed")
 FINAL = ("done", "diverged", "collapsed")
 """States that another call would end in again."""
 
 log = logging.getLogger(__name__)
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 def run_hash(config: Mapping[str, Any]) -> str:
@@ -47,8 +50,12 @@ def run_hash(config: Mapping[str, Any]) -> str:
     Raises:
         TypeError: a value is not plain JSON; the message says where.
     """
-    text = json.dumps(_plain(config, "config"), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return _digest(_plain(config, "config"))
+
+
+def _digest(plain: Any) -> str:
+    """The hash of what is plain JSON, such as what was read from a file."""
+    return hashlib.sha256(_canonical(plain).encode()).hexdigest()[:16]
 
 
 def derive_seed(*parts: str | int) -> int:
@@ -71,6 +78,9 @@ class Status:
     host: str
 
 
+FIELDS = tuple(field.name for field in fields(Status))
+
+
 class Ending(Protocol):
     """What work on a run gives back; :class:`studykit.training.loop.Outcome` is one."""
 
@@ -88,7 +98,7 @@ class Run:
         self.folder = root / key
         self.config = config
         self.label = label
-        self._lock_path = root / ".locks" / key
+        self._root = root
 
     def __repr__(self) -> str:
         return f"Run({self.label!r}, {self.state}, {self.folder})"
@@ -96,14 +106,14 @@ class Run:
     @property
     def status(self) -> Status | None:
         """The last status written, None before the first; one that is damaged counts as ``interrupted``."""
-        path = self.folder / STATUS
-        if not path.exists():
-            return None
         try:
-            content = json.loads(path.read_bytes())
-            status = Status(**{field.name: content[field.name] for field in fields(Status)})
+            with open(self.folder / STATUS, "rb") as file:
+                content = json.loads(file.read())
+            status = Status(**{name: content[name] for name in FIELDS})
             if status.state not in STATES:
                 raise ValueError(f"unknown state {status.state!r}")
+        except FileNotFoundError:
+            return None
         except (ValueError, KeyError, TypeError) as error:
             reason = f"{STATUS} could not be read ({type(error).__name__}: {error})"
             return Status("interrupted", self.label, reason, "", "", 0, 0, "")
@@ -115,7 +125,7 @@ class Run:
         status = self.status
         if status and status.state == "running" and self.is_held():
             return "running"
-        return self._state_at_rest()
+        return self._at_rest(status)
 
     @property
     def metrics(self) -> "pd.DataFrame":
@@ -127,33 +137,19 @@ class Run:
     @contextmanager
     def held(self, *, wait: bool) -> Iterator[None]:
         """Hold the run; where another process does, wait for it or raise :class:`filelock.Timeout`."""
-        self._lock_path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self._lock_path)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            if not wait:
-                raise
-            status = self.status
-            holder = f"process {status.pid} on {status.host}" if status else "another process"
-            log.warning("%s: %s is working on this run; waiting for it (%s)", self.label, holder, self.folder)
-            lock.acquire()
-        try:
+        with self._lock().held(wait=wait, label=self.label):
             yield
-        finally:
-            lock.release()
 
     def is_held(self) -> bool:
         """Whether some process, this one included, works on the run."""
-        try:
-            with self.held(wait=False):
-                return False
-        except Timeout:
-            return True
+        return self._lock().is_held()
 
-    def _state_at_rest(self) -> str | None:
+    def _lock(self) -> RunLock:
+        return RunLock(self._root / LOCKS, self.key)
+
+    @staticmethod
+    def _at_rest(status: Status | None) -> str | None:
         """State where nobody works on the run: who left it ``running`` was killed."""
-        status = self.status
         if status is None:
             return None
         return "interrupted" if status.state == "running" else status.state
@@ -177,18 +173,22 @@ class RunStore:
     def list(self) -> Sequence[Run]:
         """Every run with a readable ``config.json`` that hashes to its folder's name, sorted by label."""
         runs = []
-        for path in sorted(self.root.glob(f"*/{CONFIG}")):
+        keys = os.listdir(self.root) if self.root.is_dir() else []
+        for key in sorted(key for key in keys if not key.startswith(".")):
+            path = f"{self.root}/{key}/{CONFIG}"
             try:
-                config = json.loads(path.read_bytes())
-                genuine = run_hash(config) == path.parent.name
+                with open(path, "rb") as file:
+                    config = json.loads(file.read())
+                if _digest(config) != key:
+                    raise ValueError("it is not the configuration its folder is named after")
+            except (FileNotFoundError, NotADirectoryError):
+                continue
             except (ValueError, TypeError) as error:
                 log.warning("%s is left out: %s", path, error)
                 continue
-            if not genuine:
-                log.warning("%s is left out: it is not the configuration its folder is named after", path)
-                continue
-            run = Run(self.root, path.parent.name, config, path.parent.name)
-            run.label = run.status.label if run.status else run.label
+            run = Run(self.root, key, config, key)
+            status = run.status
+            run.label = status.label if status else key
             runs.append(run)
         return sorted(runs, key=lambda run: (run.label, run.key))
 
@@ -205,7 +205,7 @@ class RunStore:
         for run in self.list():
             try:
                 with run.held(wait=False):
-                    if run._state_at_rest() in states:
+                    if run._at_rest(run.status) in states:
                         shutil.rmtree(run.folder)
                         removed.append(run)
             except Timeout:

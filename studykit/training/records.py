@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 METRICS = "metrics.jsonl"
+TAIL_BYTES = 1 << 14
+"""More than any record takes."""
 
 
 class RecordWriter:
@@ -45,6 +47,18 @@ class RecordWriter:
 
     def close(self) -> None:
         self._file.close()
+
+
+def last_record(path: str | Path) -> dict[str, Any]:
+    """The last whole record of ``path``, empty where there is none; what comes before it is not looked at."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - TAIL_BYTES, 0))
+            *lines, _torn = file.read().split(b"\n")
+    except FileNotFoundError:
+        return {}
+    return json.loads(lines[-1]) if lines else {}
 
 
 def read_records(path: str | Path) -> list[dict[str, Any]]:

@@ -8,13 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
 
 from studykit.runs import store as run_store
-from studykit.runs.store import Run, RunStore, derive_seed, run_hash
+from studykit.runs.store import Run, RunStore, Status, derive_seed, run_hash
 
 CONFIG = {"study": "toy", "method": {"name": "mae", "version": 1}, "lr": 1e-3, "sizes": [48, 48]}
 
@@ -241,6 +241,23 @@ def test_list_and_clean(store: RunStore, caplog: pytest.LogCaptureFixture) -> No
     assert not removed[0].folder.exists()
     with pytest.raises(ValueError, match="unknown state finished; known: running, interrupted, done"):
         store.clean(["finished"])
+
+
+def test_a_thousand_runs_are_listed_at_once(store: RunStore) -> None:
+    """Seconds of the processor, the best of three: ten thousand take a second or so."""
+    status = asdict(Status("done", "an arm", "", "", "", 1, 1, "here"))
+    for seed in range(1000):
+        config = {**CONFIG, "seed": seed, "more": {str(n): [n, "text"] for n in range(20)}}
+        folder = store.root / run_hash(config)
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps(config, indent=2))
+        (folder / "status.json").write_text(json.dumps(status))
+    took = []
+    for _ in range(3):
+        start = time.process_time()
+        assert {run.state for run in store.list()} == {"done"} and len(store.list()) == 1000
+        took.append(time.process_time() - start)
+    assert min(took) < 0.6
 
 
 def test_full_disk_is_explained_and_the_run_goes_on(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:

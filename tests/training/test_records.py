@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from studykit.training.records import RecordWriter, read_records
+from studykit.training import records
+from studykit.training.records import RecordWriter, last_record, read_records
 
 
 @pytest.fixture
@@ -19,6 +20,16 @@ def test_written_records_come_back_and_are_flushed(path: Path) -> None:
     expected = [{"step": 0, "val/error": 0.5}, {"step": 4, "val/error": None, "train/total": None}]
     assert read_records(path) == expected
     writer.close()
+
+
+def test_the_last_record_is_found_without_the_others(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert last_record(path) == {}
+    path.write_text('{"torn')
+    assert last_record(path) == {}
+    path.write_text("".join(f'{{"step": {step}}}\n' for step in range(100)) + '{"torn')
+    assert last_record(path) == {"step": 99}
+    monkeypatch.setattr(records, "TAIL_BYTES", 30)
+    assert last_record(path) == {"step": 99}
 
 
 def test_resuming_cuts_back_to_the_checkpoint(path: Path) -> None:
