@@ -206,6 +206,8 @@ def test_power_says_what_a_design_sees_and_compare_holds_a_rerun_against_it(call
         (["tour", "--in-place", "-p", "seeds", "[1]"], "--in-place keeps the default parameters"),
         (["tour", "--in-place", "--profile", "gpu"], "--in-place keeps the default parameters"),
         (["tour", "--in-place", "--seeds", "3"], "--in-place keeps the default parameters"),
+        (["tour", "--cluster", "slurm", "--jobs", "2"], "queues one job a notebook"),
+        (["tour", "--cluster", "slurm", "--gpus", "-1"], "no negative number of GPUs"),
         (["tour", "--seeds", "0"], "--seeds is a number of seeds, at least 1"),
         (["tour", "--seeds", "2", "-p", "seeds", "[1]"], "--seeds is a number of seeds, at least 1"),
     ],

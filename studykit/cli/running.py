@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from studykit.cli import cluster
 from studykit.cli.words import (
     extend_help,
     known_profiles,
@@ -49,6 +50,7 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
         help="notebook parameter; VALUE is JSON, or else text",
     )  # fmt: skip
+    cluster.add_options(verb)
     verb.set_defaults(action=run)
 
 
@@ -77,6 +79,8 @@ def run(options: argparse.Namespace) -> int:
     profile = parameters.get("profile", options.profile)
     if options.dry_run:
         return plan(stems, parameters)
+    if options.cluster == cluster.SLURM:
+        return cluster.queue(options, stems, parameters)
     print(f"{len(stems)} notebook(s) at profile {profile}", flush=True)
 
     def announce(execution: "Execution") -> None:
