@@ -161,7 +161,7 @@ class GradientConductor:
         """
         if self._seen < self._accumulate:
             raise RuntimeError(f"step() after {self._seen} of {self._accumulate} micro-batch(es)")
-        memory, beta = self._memory, self._config.momentum
+        memory, beta, count = self._memory, self._config.momentum, self.param_groups[0].get("steps")
         if self._world.size > 1:
             dist.all_reduce(memory.gathered.flat)
         weights, told = self._conduct(memory)
@@ -170,10 +170,13 @@ class GradientConductor:
             memory.momentum.addcmul_(gradient, weight)
         self._steps += 1
         self._seen = 0
-        if memory.earlier is not None:
+        if memory.earlier is not None and count is None:
             memory.gathered, memory.earlier = memory.earlier, memory.gathered
+        elif memory.earlier is not None:  # a graph reads and writes where it did when it was captured
+            memory.earlier.flat.copy_(memory.gathered.flat)
         # What is left in the buffer to gather in next is spent: its first row holds what the optimizer reads.
-        torch.div(memory.momentum, 1 - beta**self._steps, out=memory.gathered.flat[0])
+        shrunk = 1 - beta ** (self._steps if count is None else count)
+        torch.div(memory.momentum, shrunk, out=memory.gathered.flat[0])
         for parameter, gradient in zip(self._parameters, memory.gathered.views[0], strict=True):
             parameter.grad = gradient
         if clip_norm is not None:
@@ -186,6 +189,10 @@ class GradientConductor:
     def zero_grad(self) -> None:
         """Forget the micro-batches since the last step."""
         self._seen = 0
+
+    def set_steps(self, count: int) -> None:
+        """Say how many steps were taken, where a graph took them and nobody counted."""
+        self._steps = count
 
     def memory_bytes(self) -> int:
         """Bytes held besides the optimizer's: 4 (2 N + 1) a parameter for N losses, 8 for one.
@@ -246,7 +253,7 @@ class GradientConductor:
         gram = inner_products(raw, raw)
         norms = gram.diagonal().sqrt()
         decay = self._config.norm_decay if self._steps else 0.0
-        memory.norm_average = decay * memory.norm_average + (1 - decay) * norms
+        memory.norm_average.copy_(decay * memory.norm_average + (1 - decay) * norms)
         weights = torch.ones_like(norms)
         if memory.earlier is not None:
             first, second = torch.triu_indices(len(norms), len(norms), offset=1, device=norms.device)
@@ -255,11 +262,12 @@ class GradientConductor:
                 likeness = cosines(inner_products(raw, memory.earlier.flat), norms, memory.norms).diagonal()
                 strength = torch.where(memory.norm_average > 0, norms / memory.norm_average, 0)
                 scores = arbiter_scores(likeness, strength, self._config)
-                combination, memory.wins, count = resolve(gram, scores, memory.wins, self._config)
+                combination, wins, count = resolve(gram, scores, memory.wins, self._config)
+                memory.wins.copy_(wins)
                 weights, told["conflict/resolutions"] = combination.sum(0), count
             else:
                 weights = self._weighting(gram).to(gram)
-        memory.norms = norms
+        memory.norms.copy_(norms)
         told["grad_norm"] = (weights @ gram @ weights).clamp(min=0).sqrt()
         told |= {f"grad_norm/{name}": norm for name, norm in zip(memory.losses, norms, strict=True)}
         return weights, {name: value.float() for name, value in told.items()}

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from studykit.training.config import TrainingConfig
 from studykit.training.distributed import World
+from studykit.training.peers import PEERS
 from studykit.training.rates import Rates
 
 WARM_STEPS = 3
@@ -74,7 +75,7 @@ class CudaGraphs:
     def capture(self, work: Callable[[], Result]) -> tuple[Callable[[], None], Result]:
         here, graph = torch.cuda.current_stream(self._device), torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.device(self._device), torch.cuda.graph(graph):
+            with torch.cuda.device(self._device), torch.cuda.graph(graph, stream=self._stream):
                 result = work()
         except Exception:
             # A capture that fails leaves its stream current and the device's generator believing in it.
@@ -90,12 +91,24 @@ def graphs_of(device: torch.device) -> Graphs | None:
     return CudaGraphs(device) if device.type == "cuda" else None
 
 
+def replayed(turn: Callable[[], object], device: torch.device) -> Callable[[], object]:
+    """Work of a device as a graph of it: what does it again; the work itself where it cannot be captured."""
+    graphs = graphs_of(device)
+    if graphs is None:
+        return turn
+    waits = [graphs.aside(turn)[1] for _ in range(WARM_STEPS)]
+    try:
+        return turn if waits[-1] else graphs.capture(turn)[0]
+    except RuntimeError:
+        return turn
+
+
 def refusal(config: TrainingConfig, world: World) -> str:
     """Why steps of such a training are not captured; empty where they are."""
     if world.size > 1:
         return "several processes share a step"
-    if config.optimizer != "adamw":
-        return f"{config.optimizer} counts its steps on the host"
+    if config.optimizer in PEERS:
+        return f"{config.optimizer} resolves conflicts on the host"
     return ""
 
 
@@ -125,11 +138,14 @@ class GraphedStep:
         if self._warm == WARM_STEPS and not (self._replay or self._refused):
             self._capture(volumes, masks)
         if self._replay is None:
-            return self._eagerly(volumes, masks)
-        for place, new in zip(self._inputs, (volumes, masks), strict=True):
-            place.copy_(new)
-        self._replay()
-        return dict(zip(self._names, self._values.clone().unbind(), strict=True))
+            values = self._eagerly(volumes, masks)
+        else:
+            for place, new in zip(self._inputs, (volumes, masks), strict=True):
+                place.copy_(new)
+            self._replay()
+            values = dict(zip(self._names, self._values.clone().unbind(), strict=True))
+        self._rates.taken()
+        return values
 
     def _eagerly(self, volumes: Tensor, masks: Tensor) -> dict[str, Tensor]:
         if self._warm == WARM_STEPS:

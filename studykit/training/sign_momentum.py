@@ -20,6 +20,9 @@ NEGLIGIBLE = 1e-8
 class SignMomentum(torch.optim.Optimizer):
     """The update above, without weight decay; nothing in it makes the host wait for the device.
 
+    While a graph is captured ``lr``, and ``steps`` with the one at hand, are scalars on the device, see
+    :class:`studykit.training.rates.Rates`.
+
     Args:
         params: parameters, or groups of them.
         lr: the trust coefficient.
@@ -56,16 +59,24 @@ class SignMomentum(torch.optim.Optimizer):
             parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
             if not parameters:
                 continue
-            averages = [self._average(parameter, group["momentum"]) for parameter in parameters]
+            averages = [self._average(parameter, group) for parameter in parameters]
             sizes = torch.stack(torch._foreach_norm(parameters))
             slopes = torch.stack(torch._foreach_norm(averages))
             tiny = torch.minimum(sizes, slopes) < NEGLIGIBLE
-            ratios = torch.where(tiny, 1.0, sizes / slopes).clamp(max=group["clip"])
+            ratios, rate = torch.where(tiny, 1.0, sizes / slopes).clamp(max=group["clip"]), group["lr"]
+            if isinstance(rate, Tensor):
+                ratios, rate = ratios * rate, 1.0
             for parameter, average, ratio in zip(parameters, averages, ratios, strict=True):
-                parameter.addcmul_(average.sign(), ratio, value=-group["lr"])
+                parameter.addcmul_(average.sign(), ratio, value=-rate)
         return loss
 
-    def _average(self, parameter: Tensor, momentum: float) -> Tensor:
+    def set_steps(self, count: int) -> None:
+        """Say how many steps were taken, where a graph took them and nobody counted."""
+        for state in self.state.values():
+            state["step"] = count
+
+    def _average(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
+        momentum = group["momentum"]
         if momentum == 0:
             return parameter.grad
         state = self.state[parameter]
@@ -74,4 +85,4 @@ class SignMomentum(torch.optim.Optimizer):
             state["exp_avg"] = torch.zeros_like(parameter)
         state["step"] += 1
         state["exp_avg"].mul_(momentum).add_(parameter.grad, alpha=1 - momentum)
-        return state["exp_avg"] / (1 - momentum ** state["step"])
+        return state["exp_avg"] / (1 - momentum ** group.get("steps", state["step"]))

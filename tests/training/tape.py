@@ -18,36 +18,49 @@ READING = {
     aten.is_nonzero.default,
 }  # fmt: skip
 """What makes the host wait for a GPU."""
+RESHAPING = {aten.squeeze_.dim, aten.squeeze_.default, aten.squeeze_.dims, aten.unsqueeze_.default}
+"""What changes a tensor's shape and none of its values, once and for all."""
 
 
 class Tape(TorchDispatchMode):
     """Operations as they come; a step of an optimizer and its backward pass among them.
 
+    Args:
+        keeps: whether operations are taken down.
+        strict: whether reading a value is refused.
+
     Attributes:
         waits: how often a value was read.
     """
 
-    def __init__(self, *, strict: bool) -> None:
+    def __init__(self, *, keeps: bool, strict: bool) -> None:
         super().__init__()
+        self.keeps = keeps
         self.strict = strict
         self.waits = 0
         self._done: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
         self._before: dict[int, tuple[Tensor, Tensor]] = {}
+        self._made: dict[int, Tensor] = {}
 
     def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
         keywords = keywords or {}
         if function in READING or _indexed_by_flags(function, arguments):
             self.waits += 1
-            if self.strict:
+            if self.keeps and self.strict:
                 raise RuntimeError(f"operation not permitted when stream is capturing: {function}")
-        if not self.strict:
+        if not self.keeps:
+            return function(*arguments, **keywords)
+        if function in RESHAPING:
             return function(*arguments, **keywords)
         if writes := _written(function, arguments, keywords):
             for tensor in writes:
-                self._before.setdefault(id(tensor), (tensor, tensor.clone()))
+                if id(tensor) not in self._made:
+                    self._before.setdefault(id(tensor), (tensor, tensor.clone()))
         out = function(*arguments, **keywords)
         if writes or not _is_view(function):
             self._done.append((function, arguments, keywords, None if writes else out))
+        if not (writes or _is_view(function)):
+            self._made |= {id(leaf): leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)}
         return out
 
     def undo(self) -> None:
@@ -63,23 +76,29 @@ class Tape(TorchDispatchMode):
                 if out is not None:
                     for place, new in zip(tree_leaves(out), tree_leaves(again), strict=True):
                         if isinstance(place, Tensor) and place is not new:
-                            place.copy_(new)
+                            place.copy_(new.view_as(place))
 
 
 class TapeGraphs:
-    """Stands where :class:`studykit.training.graphs.CudaGraphs` does; ``captures`` counts."""
+    """Stands where :class:`studykit.training.graphs.CudaGraphs` does; ``captures`` counts.
+
+    Attributes:
+        strict: whether a value that is read refuses the capture; without it, it stays what it was.
+    """
+
+    strict = True
 
     def __init__(self) -> None:
         self.captures = 0
 
     def aside(self, work: Callable[[], Any]) -> tuple[Any, bool]:
-        with Tape(strict=False) as tape:
+        with Tape(keeps=False, strict=self.strict) as tape:
             result = work()
-        return result, tape.waits > 0
+        return result, self.strict and tape.waits > 0
 
     def capture(self, work: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
         random = torch.get_rng_state()
-        tape = Tape(strict=True)
+        tape = Tape(keeps=True, strict=self.strict)
         try:
             with tape:
                 result = work()

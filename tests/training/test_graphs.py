@@ -14,8 +14,6 @@ from studykit.training.distributed import SINGLE, World
 from studykit.training.graphs import CAPTURED, WAITS, WARM_STEPS, graphs_of, refusal
 from studykit.training.records import read_records
 
-needs_card = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-
 
 def with_tape(folder: Path, settings=None, **changes):
     graphs, notes = TapeGraphs(), []
@@ -115,8 +113,21 @@ def test_divergence_is_seen_in_a_replay(tmp_path: Path) -> None:
     assert (outcome.state, outcome.step, captures) == ("diverged", 7, 1)
 
 
-def test_conductors_and_several_processes_say_why_they_stay_eager(tmp_path: Path) -> None:
-    outcome, _, captures, notes = with_tape(tmp_path, conducted(steps=4, eval_every=4, checkpoint_every=4))
-    assert (outcome.state, captures, notes) == ("done", 0, ["eager: gcond counts its steps on the host"])
+@pytest.mark.parametrize("optimizer", ["sign-momentum", "gcond", "gcond-single"])
+def test_what_counts_its_steps_counts_replayed_ones(tmp_path: Path, optimizer: str) -> None:
+    """Bias correction, the step before, and a checkpoint that an eager training goes on from."""
+    settings = conducted(optimizer, accumulate=2)
+    _, eager = train_toy(tmp_path / "eager", settings)
+    stop = {"batches": ToyBatches(before=send_self(signal.SIGTERM, 7))}
+    stopped, _, captures, notes = with_tape(tmp_path / "tape", settings, **stop)
+    assert (stopped.state, captures, notes) == ("interrupted", 1, [CAPTURED])
+    _, method = train_toy(tmp_path / "tape", settings)
+    assert_alike(eager, method, rtol=1e-4, atol=1e-5)
+
+
+def test_peers_and_several_processes_say_why_they_stay_eager(tmp_path: Path) -> None:
+    settings = conducted("upgrad", steps=4, eval_every=4, checkpoint_every=4)
+    outcome, _, captures, notes = with_tape(tmp_path, settings)
+    assert (outcome.state, captures, notes) == ("done", 0, ["eager: upgrad resolves conflicts on the host"])
     assert refusal(config(), World(0, 2)) == "several processes share a step"
     assert refusal(config(), SINGLE) == "" and graphs_of(torch.device("cpu")) is None
