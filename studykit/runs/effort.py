@@ -20,11 +20,15 @@ from studykit.runs.store import Run
 from studykit.runs.threads import at_threads, made_with, threads_of
 from studykit.runs.weights import new_method
 from studykit.training.config import CONDUCTED, TrainingConfig
+from studykit.training.distributed import SINGLE
+from studykit.training.graphs import refusal, replayed
 from studykit.training.step import autocast
 
 AXES = ("steps", "flops", "seconds")
 TIMED_CROPS = 4
 """Crops of a timed pass: a paper's whole batch would not fit on one device."""
+TIMED_VOXELS = 2**24
+"""On a GPU a pass has more crops, up to so many voxels: of a few it computes faster than it is told to."""
 
 
 def operations_of_crop(config: Mapping[str, Any], *, backward: bool) -> Flops:
@@ -60,8 +64,8 @@ def _conducted_terms(config: Mapping[str, Any]) -> tuple[str, ...]:
 def seconds_a_step(config: Mapping[str, Any], nproc: int = 1) -> float:
     """Time of an optimizer step on this machine: the second of two passes over a few crops, scaled up.
 
-    On the threads that it trains with, eager, and without data loading and validation: a compiled training
-    is faster.
+    On the threads that it trains with and, on a GPU, as a graph where it trains as one; without data loading
+    and validation. A compiled training is faster.
 
     Args:
         config: of a run.
@@ -70,16 +74,28 @@ def seconds_a_step(config: Mapping[str, Any], nproc: int = 1) -> float:
     training = TrainingConfig.from_dict(config["training"])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     method = new_method(config).to(device)
-    count = max(min(training.batch_size, TIMED_CROPS), method.least_batch)
-    crops = torch.zeros(count, method.batch_channels, *(config["data"]["crop_size"],) * 3, device=device)
+    side = config["data"]["crop_size"]
+    most = TIMED_CROPS if device.type == "cpu" else max(TIMED_CROPS, TIMED_VOXELS // side**3)
+    count = max(min(training.batch_size, most), method.least_batch)
+    crops = torch.zeros(count, method.batch_channels, *(side,) * 3, device=device)
+    masks, conducted = (
+        method.draw_masks(count, torch.Generator().manual_seed(0), crops),
+        _conducted_terms(config),
+    )
+
+    def once() -> None:
+        method.zero_grad()
+        with autocast(training, device, cache=False):
+            terms = method(crops, masks)
+        for name in conducted[1:]:
+            terms.pop(name).backward(retain_graph=True)
+        sum(terms.values()).backward()
+
     with at_threads(threads_of(config)):
+        turn = once if refusal(training, SINGLE) else replayed(once, device)
         for _ in range(2):
             start = time.perf_counter()
-            with autocast(training, device):
-                terms = method.loss_terms(crops, torch.Generator().manual_seed(0))
-            for name in _conducted_terms(config)[1:]:
-                terms.pop(name).backward(retain_graph=True)
-            sum(terms.values()).backward()
+            turn()
             if device.type == "cuda":
                 torch.cuda.synchronize()
         elapsed = time.perf_counter() - start
