@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from tiny_study import STUDY, tiny_profile, write_heads
 
 from studykit.arms import profiles
@@ -17,7 +18,10 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """What needs MinkowskiEngine is skipped without it, unless ``STUDYKIT_REQUIRE_MINKOWSKI`` is set."""
+    """What needs a card is skipped without one; what needs MinkowskiEngine is skipped without it, unless
+    ``STUDYKIT_REQUIRE_MINKOWSKI`` is set."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
     wanted = item.get_closest_marker("minkowski") and not os.environ.get("STUDYKIT_REQUIRE_MINKOWSKI")
     if wanted and not minkowski.available():
         pytest.skip("MinkowskiEngine is not installed: make minkowski")

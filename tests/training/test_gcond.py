@@ -470,7 +470,6 @@ def test_two_processes_conduct_as_one(ranks: Path, sampling: str) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_steps_on_a_gpu_never_wait_for_it() -> None:
     method = ToyTasks().cuda()
     conductor = sign_momentum(method, win_limit=2)

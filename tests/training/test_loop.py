@@ -323,7 +323,6 @@ def test_steps_do_not_read_from_the_device(tmp_path: Path) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_steps_on_a_gpu_never_wait_for_it(tmp_path: Path, precision: str) -> None:
     def watch(draw: int) -> None:

@@ -218,8 +218,6 @@ def test_a_batch_cut_at_once_as_on_a_gpu_has_the_same_crops(monkeypatch, size):
 
 @pytest.mark.gpu
 def test_draws_on_a_gpu_are_those_of_the_cpu_and_never_wait():
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     volumes = [volume(seed=i) for i in range(3)]
     there = RandomCrops(volumes, 8, 9, "cuda")
     there.draw(seeded())
