@@ -10,6 +10,7 @@ from studykit.data.crops.random_crops import RandomCrops
 from studykit.data.sources import DEFAULT_SOURCE, prepared_source
 from studykit.methods import build_method
 from studykit.training.distributed import SINGLE
+from studykit.training.graphs import graphs_of
 from studykit.training.state import TrainingState
 from studykit.training.step import Step
 
@@ -56,7 +57,7 @@ def main(quick: bool) -> None:
     for arm in arms(sizes):
         method = build_method(arm.method, **arm.options).to(device())
         training = training_of(arm, sizes, tuning=False)
-        step = Step(method, BatchAtHand(batch), training, device(), SINGLE)
+        step = Step(method, BatchAtHand(batch), training, device(), SINGLE, graphs_of(device()), print)
         state = TrainingState(method, step.optimizer, seed=0, device=device(), world=SINGLE)
         times = race(
             {"crops": lambda: crops.draw(generator), "step": lambda step=step, state=state: step(state)},

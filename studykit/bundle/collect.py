@@ -1,6 +1,6 @@
-"""What is to come back from a machine: evidence, runs without their weights, logs, the manifest.
+"""What is to come back from a machine: evidence, runs without their weights, timings, logs, the manifest.
 
-studykit-back/   bundle.json  results/<study>/<profile>/…  runs/<key>/…  logs/…
+studykit-back/   bundle.json  results/<study>/<profile>/…  runs/<key>/…  benchmarks/…-cuda.…  logs/…
 """
 
 import tarfile
@@ -20,6 +20,8 @@ RUN_FILES = (
     "transfer.json",
 )
 """Of a run: all that is no weight and no scratch."""
+BENCHMARKS = "benchmarks"
+TIMINGS = ("csv", "json", "md", "tex")
 FAILED = "batch"
 NOT_KEPT = ".png"
 """Evidence is kept with its SVGs; PNGs stay where they were drawn."""
@@ -44,6 +46,9 @@ def _wanted(root: Path, manifest: Manifest) -> list[tuple[str, Path]]:
         files += [(f"results/{study}/{manifest.profile}/{path.name}", path) for path in kept]
     for name in RUN_FILES:
         files += [(f"runs/{path.parent.name}/{name}", path) for path in results.glob(f"runs/*/{name}")]
+    for kind in TIMINGS:
+        found = (results / BENCHMARKS).glob(f"*-cuda.{kind}")
+        files += [(f"{BENCHMARKS}/{path.name}", path) for path in found]
     files += [(f"logs/{path.name}", path) for path in (root / "logs").glob("*.log")]
     files += [(f"logs/{path.name}", path) for path in (results / FAILED).glob("*.log")]
     return sorted(pair for pair in files if pair[1].is_file() and not pair[1].name.startswith("."))

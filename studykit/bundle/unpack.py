@@ -21,7 +21,7 @@ from typing import BinaryIO
 
 from studykit import home
 from studykit.arms.profiles import check_profile
-from studykit.bundle.collect import FAILED, ROOT, RUN_FILES
+from studykit.bundle.collect import BENCHMARKS, FAILED, ROOT, RUN_FILES, TIMINGS
 from studykit.bundle.manifest import FILE, Manifest, read_manifest, rules_of
 from studykit.claims.paper import load_papers
 from studykit.data.files.digests import file_sha256
@@ -36,9 +36,15 @@ MOST_BYTES = 256 * 10**6
 MOST_FILES = 20_000
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _RUN = "|".join(map(re.escape, RUN_FILES))
-_EXPECTED = re.compile(
-    rf"{ROOT}/(bundle\.json|logs/{_NAME}\.log|runs/[0-9a-f]{{16}}/({_RUN})|results/{_NAME}/{_NAME}/{_NAME})"
+_TIMING = rf"{BENCHMARKS}/[a-z_]+-cuda\.({'|'.join(TIMINGS)})"
+_PARTS = (
+    r"bundle\.json",
+    rf"logs/{_NAME}\.log",
+    rf"runs/[0-9a-f]{{16}}/({_RUN})",
+    rf"results/{_NAME}/{_NAME}/{_NAME}",
+    _TIMING,
 )
+_EXPECTED = re.compile(rf"{ROOT}/({'|'.join(_PARTS)})")
 
 
 @dataclass(frozen=True)
@@ -73,12 +79,13 @@ def unbundle(path: Path) -> Added:
         check_origin(manifest)
         moves, evidence, left_out = _evidence(stage, manifest, results)
         runs, here, unfinished = _runs(stage, manifest, results / "runs")
+        timings = _timings(stage, results / BENCHMARKS, left_out)
         if unfinished:
             left_out.append(f"{unfinished} runs that did not come to their end")
         logs = results / FAILED / f"back-{file_sha256(path)[:12]}"
         if (stage / "logs").is_dir() and not logs.exists():
             moves[stage / "logs"] = logs
-        _move({**runs, **moves})
+        _move({**runs, **timings, **moves})
     return Added(tuple(evidence), len(runs), here, logs if logs.is_dir() else None, tuple(left_out))
 
 
@@ -205,6 +212,14 @@ def _runs(stage: Path, manifest: Manifest, store: Path) -> tuple[dict[Path, Path
         else:
             moves[folder] = store / folder.name
     return moves, here, unfinished
+
+
+def _timings(stage: Path, here: Path, left_out: list[str]) -> dict[Path, Path]:
+    """Tables of a card's timings to move and whither; those that are here already are left out."""
+    moves = {path: here / path.name for path in sorted((stage / BENCHMARKS).glob("*"))}
+    if there := sorted({path.stem for path in moves.values() if path.exists()}):
+        left_out.append(f"timings that are here already: {', '.join(there)}; move them away to take them in")
+    return {path: target for path, target in moves.items() if target.stem not in there}
 
 
 def _move(moves: Mapping[Path, Path]) -> None:

@@ -52,7 +52,7 @@ def test_tests_come_first_then_benchmarks_then_the_studies_with_the_rest(root, d
     assert list(calls) == ["tests", "benchmarks", "run"]
     arguments, seconds = calls["tests"]
     assert arguments[-1] == "tests/training/test_loop.py" and "gpu" in arguments and seconds == 90
-    assert 0 < calls["benchmarks"][1] <= 60
+    assert 0 < calls["benchmarks"][1] <= 60 and calls["benchmarks"][0][1:] == ["card"]
     arguments, seconds = calls["run"]
     assert arguments[:6] == ["studykit", "run", *STUDIES, "--profile", "gpu"] and seconds is None
     assert 9.5 < float(arguments[arguments.index("--minutes") + 1]) < 10

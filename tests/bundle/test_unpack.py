@@ -282,3 +282,17 @@ def test_a_failure_half_way_is_undone(node, results, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         unbundle(path)
     assert everything(results) == {}
+
+
+def test_timings_of_a_card_come_along_and_none_is_replaced(node, results):
+    folder = node / "results" / "benchmarks"
+    folder.mkdir()
+    for name in ("card-cuda.csv", "card-cuda.json", "matmul-cuda.md", "card-avx2.csv"):
+        (folder / name).write_text("new")
+    (results / "benchmarks").mkdir(parents=True)
+    (results / "benchmarks" / "matmul-cuda.md").write_text("old")
+    path, _ = collect(node, node)
+    added = unbundle(path)
+    here = {path.name: path.read_text() for path in (results / "benchmarks").iterdir()}
+    assert here == {"card-cuda.csv": "new", "card-cuda.json": "new", "matmul-cuda.md": "old"}
+    assert any("here already: matmul-cuda" in words for words in added.left_out)
