@@ -1,4 +1,8 @@
-"""Profiles: how large a study is run. A profile scales sizes; it never changes what is compared."""
+"""Profiles: how large a study is run. A profile scales sizes; it never changes what is compared.
+
+``gpu`` is for calls of ten minutes on a node without network: its sizes follow from operations, see
+:mod:`studykit.bundle.card_plan`, volumes go into a bundle at 1.5 mm, and a step is a graph, not compiled.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -76,10 +80,10 @@ PRETRAINING = {
         tuning_steps=1200,
     ),
     "gpu": Profile(
-        name="gpu", spacing_mm=1.0, crop_size=112, patch_size=8, embed_dim=384, depth=8, num_heads=6,
-        window_size=7, batch_size=32, steps=1000, warmup_steps=50, eval_every=20, checkpoint_every=200,
-        snapshot_every=200, crops_per_subject=8, repetitions=5, learning_rates=(1.5e-4, 5e-4, 1.5e-3),
-        tuning_steps=250, precision="bf16", compile=True,
+        name="gpu", spacing_mm=1.5, crop_size=64, patch_size=8, embed_dim=192, depth=6, num_heads=6,
+        window_size=4, batch_size=32, steps=2000, warmup_steps=100, eval_every=40, checkpoint_every=500,
+        snapshot_every=400, crops_per_subject=8, repetitions=10, learning_rates=(5e-4, 1.5e-3, 4.5e-3),
+        tuning_steps=500, precision="bf16",
     ),
     "paper": Profile(
         name="paper", spacing_mm=0.2, crop_size=224, patch_size=16, embed_dim=768, depth=12, num_heads=12,
@@ -100,8 +104,8 @@ MANY_ARMS = {
         snapshot_every=150, learning_rates=(1.5e-3, 4.5e-3, 1.35e-2), tuning_steps=600,
     ),
     "gpu": replace(
-        PRETRAINING["gpu"], depth=6, steps=500, warmup_steps=25, eval_every=10, snapshot_every=125,
-        learning_rates=(5e-4, 1.5e-3), tuning_steps=250,
+        PRETRAINING["gpu"], depth=4, steps=500, warmup_steps=25, eval_every=20, checkpoint_every=250,
+        snapshot_every=125, learning_rates=(1.5e-3, 4.5e-3), tuning_steps=250,
     ),
     "paper": PRETRAINING["paper"],
 }  # fmt: skip
@@ -154,16 +158,16 @@ SEGMENTATION = {
     ),
     "gpu": TransferProfile(
         name="gpu", spacing_mm=1.5, crop_size=64, patch_size=16, embed_dim=96, depth=2, num_heads=3,
-        window_size=4, batch_size=8, steps=4000, warmup_steps=200, eval_every=200, checkpoint_every=400,
-        snapshot_every=4000, crops_per_subject=4, repetitions=5, learning_rates=(3e-4, 1e-3),
-        tuning_steps=4000, tuning_extensions=1, train=160, val=16, test=64, pretraining_steps=8000,
-        label_fractions=(0.05, 0.1, 0.2, 0.4, 1.0), precision="bf16", compile=True, evidence="mechanism",
+        window_size=4, batch_size=8, steps=600, warmup_steps=60, eval_every=60, checkpoint_every=300,
+        snapshot_every=1500, crops_per_subject=4, repetitions=5, learning_rates=(3e-4, 1e-3),
+        tuning_steps=300, tuning_extensions=1, train=80, val=8, test=32, pretraining_steps=1500,
+        label_fractions=(0.05, 0.1, 0.2, 0.4, 1.0), precision="bf16", evidence="mechanism",
     ),
 }  # fmt: skip
 SEGMENTATION["paper"] = replace(
     SEGMENTATION["gpu"], name="paper", spacing_mm=1.0, crop_size=128, patch_size=32, batch_size=2,
     steps=250_000, warmup_steps=2_500, eval_every=2_500, checkpoint_every=1_000, snapshot_every=250_000,
-    tuning_steps=25_000, pretraining_steps=250_000,
+    tuning_steps=25_000, train=160, val=16, test=64, pretraining_steps=250_000, compile=True,
 )  # fmt: skip
 """None of the papers states its sizes: ``paper`` takes nnFormer's own (crops of 128³, 1000 × 250 steps)."""
 
@@ -177,11 +181,15 @@ DETECTION = {
         val=40, test=160, label_fractions=(1.0,),
     ),
     "gpu": replace(
-        SEGMENTATION["gpu"], spacing_mm=0.75, crop_size=96, train=400, val=100, test=400,
+        SEGMENTATION["gpu"], spacing_mm=0.75, crop_size=96, train=160, val=60, test=240,
         label_fractions=(1.0,),
     ),
 }  # fmt: skip
-DETECTION["paper"] = replace(DETECTION["gpu"], name="paper", spacing_mm=0.5, crop_size=144)
+DETECTION["paper"] = replace(
+    DETECTION["gpu"], name="paper", spacing_mm=0.5, crop_size=144, steps=4000, warmup_steps=200,
+    eval_every=200, checkpoint_every=400, snapshot_every=4000, tuning_steps=4000, train=400, val=100,
+    test=400, pretraining_steps=8000, compile=True,
+)  # fmt: skip
 """Crops are whole fields of view."""
 
 SPINES = {
@@ -195,8 +203,7 @@ SPINES = {
         tuning_extensions=1, label_fractions=(1.0,),
     ),
     "gpu": replace(
-        SEGMENTATION["gpu"], embed_dim=24, window_size=7, steps=2000, warmup_steps=100, eval_every=200,
-        tuning_steps=500, label_fractions=(1.0,),
+        SEGMENTATION["gpu"], embed_dim=24, window_size=7, label_fractions=(1.0,),
     ),
     "paper": replace(
         SEGMENTATION["paper"], crop_size=96, embed_dim=48, window_size=7, label_fractions=(1.0,),
@@ -219,16 +226,16 @@ TRAITS = {
         label_fractions=(0.2, 1.0),
     ),
     "gpu": replace(
-        SEGMENTATION["gpu"], spacing_mm=1.5, crop_size=80, patch_size=8, embed_dim=384, depth=8, num_heads=6,
-        window_size=3, batch_size=32, steps=1000, warmup_steps=50, eval_every=50, checkpoint_every=200,
-        snapshot_every=8000, learning_rates=(1e-4, 3e-4), tuning_steps=1000, train=240, val=80, test=480,
-        pretraining_steps=8000, label_fractions=(0.2, 1.0),
+        SEGMENTATION["gpu"], spacing_mm=1.5, crop_size=80, patch_size=16, embed_dim=384, depth=6,
+        num_heads=6, window_size=3, batch_size=32, steps=240, warmup_steps=24, eval_every=30,
+        checkpoint_every=240, snapshot_every=1200, learning_rates=(1e-4, 3e-4), tuning_steps=240, train=240,
+        val=80, test=480, pretraining_steps=1200, label_fractions=(0.2, 1.0),
     ),
 }  # fmt: skip
 TRAITS["paper"] = replace(
     TRAITS["gpu"], name="paper", spacing_mm=1.0, crop_size=120, patch_size=8, embed_dim=768, depth=12,
-    num_heads=12, batch_size=8, steps=10_000, warmup_steps=500, eval_every=500, pretraining_steps=100_000,
-    snapshot_every=100_000, tuning_steps=2_000,
+    num_heads=12, batch_size=8, steps=10_000, warmup_steps=500, eval_every=500, checkpoint_every=200,
+    snapshot_every=100_000, tuning_steps=2_000, pretraining_steps=100_000, compile=True,
 )  # fmt: skip
 """Crops are the middle of a head. The paper gives no sizes but an effective batch of 8."""
 
