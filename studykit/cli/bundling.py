@@ -1,7 +1,9 @@
-"""The verbs bundle and unbundle: a study goes to a machine without network, and comes back."""
+"""The verbs bundle, unbundle, gpu-plan: a study on a machine without network, and what it takes there."""
 
 import argparse
 from pathlib import Path
+
+from studykit.cli.words import print_columns
 
 PYTHON, PLATFORM, LIMIT_MB, MINUTES = "3.12", "manylinux_2_28_x86_64", 64, 9
 
@@ -28,6 +30,10 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     verb = verbs.add_parser("unbundle", help="take in what a bundle's run.sh brought back")
     verb.add_argument("file", type=Path, metavar="FILE", help="studykit-back.tar.gz")
     verb.set_defaults(action=unbundle)
+    verb = verbs.add_parser("gpu-plan", help="operations of studies, and the minutes that a card takes")
+    verb.add_argument("study", nargs="+", help="studies or notebook names")
+    verb.add_argument("--profile", default="gpu", help="smoke, laptop, gpu (default) or paper")
+    verb.set_defaults(action=plan)
 
 
 def bundle(options: argparse.Namespace) -> int:
@@ -72,4 +78,22 @@ def unbundle(options: argparse.Namespace) -> int:
         print(f"logs: {short(added.logs, home())}")
     for words in added.left_out:
         print(f"left out: {words}")
+    return 0
+
+
+def plan(options: argparse.Namespace) -> int:
+    from studykit.bundle.card_plan import SHARE, card_plan, rate_of_card
+
+    rate = rate_of_card()
+    print(f"{rate.value / 1e12:.0f} TFLOP/s in bf16 products, {rate.source}; {SHARE:.0%} of it expected")
+    for study in options.study:
+        table, trouble = card_plan(study, options.profile, rate)
+        amounts = [name for name in table.columns if name not in ("study", "arm")]
+        rows = [[row["arm"], *(f"{row[name]:,.3g}" for name in amounts)] for _, row in table.iterrows()]
+        sums = {name: f"{table[name].sum():,.3g}" for name in amounts if name != "GFLOP a step"}
+        total = ["in all", *(sums.get(name, "") for name in amounts)]
+        print(f"\n{study} at {options.profile}")
+        print_columns([["arm", *amounts], *rows, total])
+        if trouble:
+            print(f"more may come on top: {trouble}")
     return 0
