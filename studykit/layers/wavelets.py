@@ -1,4 +1,4 @@
-"""The 3-D discrete wavelet transform and its inverse (Mallat 1989): Haar by our own code, the others by ptwt.
+"""The 3-D discrete wavelet transform and its inverse (Mallat 1989): Haar by sums, the others by matrices.
 
 Each axis is filtered into a smooth half ("a") and a detail half ("d"), so a level gives eight bands of half
 the size: ``aaa`` goes to the next level, the seven others are kept. Of a constant volume ``aaa`` is 2√2 times
@@ -7,6 +7,9 @@ its value.
 Haar's filters, (1, 1) / √2 and (1, -1) / √2, do not overlap, and their matrix is orthogonal. So the transform
 is sums and differences of neighbours along one axis after the other, its gradient is the inverse transform,
 the inverse's gradient the transform, and nothing is kept for the backward pass.
+
+Of the others, PyWavelets gives the matrix that transforms an axis, and each axis is multiplied by its own: so
+the work grows with the axis, not with the cube of the filter's length (62 samples for ``dmey``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +18,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from studykit.layers.wavelet_matrices import analysed, filter_length, synthesised
 
 BANDS = ("aad", "ada", "add", "daa", "dad", "dda", "ddd")
 """Detail bands in the order in which they are kept; a letter an axis, (D, H, W), as PyWavelets names them."""
@@ -60,8 +65,7 @@ def dwt3d(x: Tensor, wavelet: str = "haar", level: int = 1, mode: str = "zero") 
 
     Raises:
         ValueError: ``x`` is not a floating tensor of these axes, or one of D, H, W is empty; the level is
-            negative; the wavelet or the mode is unknown; a reflected or periodic border is longer than the
-            axis.
+            negative; the wavelet or the mode is unknown.
     """
     if x.ndim != 5 or not x.is_floating_point() or 0 in x.shape[2:]:
         raise ValueError(f"Expected floating (B, C, D, H, W), none empty, got {x.dtype} {tuple(x.shape)}.")
@@ -70,12 +74,15 @@ def dwt3d(x: Tensor, wavelet: str = "haar", level: int = 1, mode: str = "zero") 
     if mode not in MODES:
         raise ValueError(f"Unknown mode {mode!r}. Known: {', '.join(MODES)}.")
     if wavelet not in HAAR:
-        return _dwt3d_by_ptwt(x, wavelet, level, mode)
-    high: list[Tensor | None] = []
+        filter_length(wavelet)
+    dtype, high = x.dtype, []
     for _ in range(level):
-        x, details = _HaarAnalysis.apply(_padded_to_even(x, mode))
-        high.insert(0, details)
-    return Coefficients(x, tuple(high))
+        if wavelet in HAAR:
+            x, details = _HaarAnalysis.apply(_padded_to_even(x, mode))
+        else:
+            x, details = analysed(x, wavelet, mode)
+        high.insert(0, details.to(dtype))
+    return Coefficients(x.to(dtype), tuple(high))
 
 
 def idwt3d(coeffs: Coefficients, size: Sequence[int], wavelet: str = "haar") -> Tensor:
@@ -93,18 +100,20 @@ def idwt3d(coeffs: Coefficients, size: Sequence[int], wavelet: str = "haar") -> 
         ValueError: the wavelet is unknown, or the shapes of the coefficients are not those of a volume of
             ``size``.
     """
-    length = 2 if wavelet in HAAR else _filter_length(wavelet)
+    length = 2 if wavelet in HAAR else filter_length(wavelet)
     sizes: list[Size] = [tuple(size)]
     for _ in coeffs.high:
         sizes.insert(0, tuple((n + length - 1) // 2 for n in sizes[0]))
     _check_shapes(coeffs, sizes, wavelet)
-    low, high = coeffs = _in_one_dtype(coeffs)
-    if wavelet not in HAAR:
-        return _cropped(_idwt3d_by_ptwt(coeffs, sizes, wavelet), sizes[-1])
+    low, high = _in_one_dtype(coeffs)
+    dtype = low.dtype
     for details, finer in zip(high, sizes[1:], strict=True):
-        low = _spread(low) if details is None else _HaarSynthesis.apply(low, details)
-        low = _cropped(low, finer)
-    return low
+        if wavelet not in HAAR:
+            low = synthesised(low, details, finer, wavelet)
+        else:
+            low = _spread(low) if details is None else _HaarSynthesis.apply(low, details)
+            low = _cropped(low, finer)
+    return low.to(dtype)
 
 
 def to_pywt(coeffs: Coefficients) -> PywtCoefficients:
@@ -247,53 +256,3 @@ def _check_shapes(coeffs: Coefficients, sizes: list[Size], wavelet: str) -> None
             f"{len(coeffs.high)} levels of {wavelet} of a volume of {sizes[-1]} voxels have bands "
             f"{expected}, got {found}. Pass the size and the wavelet that they were made with."
         )
-
-
-def _filter_length(wavelet: str) -> int:
-    import pywt
-
-    known = pywt.wavelist(kind="discrete")
-    if wavelet not in known:
-        raise ValueError(f"Unknown wavelet {wavelet!r}. Known: {', '.join(known)}.")
-    return pywt.Wavelet(wavelet).dec_len
-
-
-def _dwt3d_by_ptwt(x: Tensor, wavelet: str, level: int, mode: str) -> Coefficients:
-    import ptwt
-
-    length, size = _filter_length(wavelet), tuple(x.shape[2:])
-    for _ in range(level):
-        _check_border(size, length, wavelet, mode)
-        size = tuple((n + length - 1) // 2 for n in size)
-    with torch.autocast(x.device.type, enabled=False):
-        found = from_pywt(ptwt.wavedec3(_in_ptwt_dtype(x), wavelet, mode=mode, level=level))
-        return Coefficients(found.low.to(x.dtype), tuple(h.to(x.dtype) for h in found.high))
-
-
-def _check_border(size: Sequence[int], length: int, wavelet: str, mode: str) -> None:
-    """Reflected and periodic borders reach no further than the axis is long."""
-    spare = {"reflect": 1, "periodic": 0}.get(mode)
-    if spare is not None and any(length - 2 + n % 2 + spare > n for n in size):
-        raise ValueError(
-            f"Mode {mode!r} of {wavelet} needs longer axes than a level of {tuple(size)} voxels has. Use the "
-            "mode 'zero', 'constant' or 'symmetric', fewer levels, or a shorter wavelet."
-        )
-
-
-def _idwt3d_by_ptwt(coeffs: Coefficients, sizes: list[Size], wavelet: str) -> Tensor:
-    import ptwt
-
-    low, high = coeffs
-    batch, channels = low.shape[:2]
-    full = (
-        low.new_zeros(batch, len(BANDS), channels, *size) if details is None else details
-        for details, size in zip(high, sizes[:-1], strict=True)
-    )
-    with torch.autocast(low.device.type, enabled=False):
-        bands = to_pywt(Coefficients(_in_ptwt_dtype(low), tuple(map(_in_ptwt_dtype, full))))
-        return ptwt.waverec3(bands, wavelet).to(low.dtype)
-
-
-def _in_ptwt_dtype(x: Tensor) -> Tensor:
-    """ptwt knows float32 and float64 only."""
-    return x if x.dtype == torch.float64 else x.float()
