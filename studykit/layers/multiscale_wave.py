@@ -5,6 +5,9 @@ deepest band, so attention is local on the finer bands and global on the last. T
 levels. What attention gives is upsampled trilinearly to the block's map, summed, and added to the stream; the
 inverse transform is left to the decoder. The smooth bands are divided by Haar's gain, 2√2 a level, so that
 the shared weights meet tokens of one scale; the released code does not do that.
+
+As there, the norms before attention and before the feed-forward add 1e-6 to the variance, those inside the
+feed-forward torch's default.
 """
 
 from collections.abc import Sequence
@@ -22,6 +25,8 @@ from studykit.layers.wavelets import dwt3d
 from studykit.layers.window_attention import RelativePositionBias
 
 GAIN = 2.0**1.5
+NORM_EPSILON = 1e-6
+"""Added to the variance of a stage's tokens."""
 
 
 def cut_windows(x: Tensor, window: Sequence[int]) -> Tensor:
@@ -144,7 +149,7 @@ class MultiScaleWaveBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.level = level
-        self.norm1, self.norm2 = ChannelNorm(dim), ChannelNorm(dim)
+        self.norm1, self.norm2 = (ChannelNorm(dim, eps=NORM_EPSILON) for _ in range(2))
         self.attn = SharedWindowAttention(dim, num_heads, window)
         self.mlp = ConvFeedForward(dim, int(dim * mlp_ratio))
         self.drop_path = DropPath(drop_path)

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from studykit.layers.linear import Linear
-from studykit.layers.multiscale_wave import MultiScaleWaveBlock, cut_windows
+from studykit.layers.multiscale_wave import NORM_EPSILON, MultiScaleWaveBlock, cut_windows
 from studykit.layers.packed_patches import PackedPatches, flags
 from studykit.layers.visibility import hide, instance_norm
 from studykit.layers.wavelets import Coefficients, dwt3d, idwt3d
@@ -47,7 +47,7 @@ class WaveFormer(EncoderDecoder):
         ValueError: fewer than two stages, or sizes that do not fit.
     """
 
-    version = 1
+    version = 2  # 1 added 1e-5 to the variance in every norm
     sparse = True
 
     def __init__(
@@ -149,7 +149,7 @@ class PatchMerging(nn.Module):
 
     def __init__(self, dim: int, out_dim: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(8 * dim)
+        self.norm = nn.LayerNorm(8 * dim, eps=NORM_EPSILON)
         self.reduction = Linear(8 * dim, out_dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -55,6 +55,15 @@ def test_parameters_at_the_published_sizes():
     assert count_parameters(model) == 17_167_546
 
 
+def test_tokens_are_normalised_with_the_released_epsilon():
+    """1e-6 before attention, before the feed-forward and in merging; inside the feed-forward torch's own."""
+    found = {}
+    for name, module in small().encoder.named_modules():
+        if isinstance(module, torch.nn.LayerNorm):
+            found.setdefault(module.eps, set()).add("mlp" if ".mlp." in name else name.split(".")[0])
+    assert found == {1e-6: {"stages", "mergings"}, 1e-5: {"mlp"}}
+
+
 def test_parameters_at_other_sizes():
     model = small(in_channels=2, num_classes=3)
     assert count_parameters(model) == sum(parameters_by_hand((16, 32, 48), 1, 2, 3, 3 * 5 * 3))
@@ -86,7 +95,7 @@ def test_patch_merging_takes_each_octant_once():
     x = normal(1, 2, 4, 4, 4)
     octants = merging(x)[0, :, 1, 0, 1]
     expected = x[0, :, 2:, :2, 2:].flatten(1).T.flatten()
-    torch.testing.assert_close(octants, F.layer_norm(expected, (16,)))
+    torch.testing.assert_close(octants, F.layer_norm(expected, (16,), eps=1e-6))
 
 
 def test_squeeze_sees_the_volume():
