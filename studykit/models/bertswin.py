@@ -3,6 +3,11 @@
 Source: arXiv 2512.21769 and its released code (sizes, order of layers, initialisation). Sizes are parameters
 here; the defaults are the paper's. Two options are ablations: a stem without overlap, and blocks that see
 visible tokens only.
+
+Outputs and gradients are the released ones where whole windows fill the grid, as at 224³ with patches of 16.
+A grid that is padded (512³: 32 tokens an axis become 35) is another function there: torchvision's blocks let
+padding act as keys, ours hide it. Below patches of 16 our stem is wider than the released one, which has 48
+channels first whatever the patch.
 """
 
 import math
@@ -30,7 +35,8 @@ class PatchStem(nn.Module):
     Args:
         patch_size: a power of two; log2 of it is the number of stages.
         in_channels: channels of the volume.
-        embed_dim: width of the token; the stages have embed_dim/2 channels at the end, half of it before, …
+        embed_dim: width of the token. Channels double from stage to stage: from embed_dim/16 on, as released,
+            with patches of 16 and more; up to embed_dim/2 below.
         stem: ``overlapping`` (convolutions k3 p1, as released) or ``strict`` (k2 p0: receptive fields do not
             overlap inside a patch).
 
@@ -46,7 +52,7 @@ class PatchStem(nn.Module):
         stages = int(math.log2(patch_size))
         if 2**stages != patch_size or stages < 1:
             raise ValueError(f"patch_size must be a power of two, at least 2, got {patch_size}.")
-        widths = [embed_dim // 2 ** (stages - i) for i in range(stages)]
+        widths = [(embed_dim << stage) >> min(stages, 4) for stage in range(stages)]
         if any(width % 4 for width in widths):
             raise ValueError(
                 f"embed_dim {embed_dim} gives stem widths {widths}; each must be a multiple of 4."
@@ -65,12 +71,22 @@ class PatchStem(nn.Module):
         return self.layers(patches.flatten(0, 1)).view(*patches.shape[:2], -1)
 
 
+def decoder_strides(patch_size: int) -> tuple[int, int, int]:
+    """Of the decoder's transposed convolutions: 2 each, doubled from the first on (as released, 8 to 64).
+
+    >>> [decoder_strides(patch_size) for patch_size in (8, 16, 32, 64)]
+    [(2, 2, 2), (4, 2, 2), (4, 4, 2), (4, 4, 4)]
+    """
+    second, third = (4 if patch_size >= least else 2 for least in (32, 64))
+    return patch_size // (second * third), second, third
+
+
 class UpsamplingDecoder(nn.Module):
     """Token grid to voxels: linear, then transposed convolutions whose stride is their kernel.
 
     Args:
         embed_dim: width of the tokens.
-        patch_size: voxels a token and axis: the product of the strides.
+        patch_size: voxels a token and axis: the product of the strides, see :func:`decoder_strides`.
         out_channels: channels of the volume.
         widths: channels after the linear layer and after each transposed convolution but the last.
     """
@@ -83,15 +99,15 @@ class UpsamplingDecoder(nn.Module):
             raise ValueError(f"The decoder needs a patch_size that is a multiple of 4, got {patch_size}.")
         first, second, third = widths
         self.embedding = Linear(embed_dim, first)
-        stride = patch_size // 4
+        strides = decoder_strides(patch_size)
         self.layers = nn.Sequential(
-            PatchwiseConvTranspose3d(first, second, stride),
+            PatchwiseConvTranspose3d(first, second, strides[0]),
             nn.GroupNorm(8, second),
             nn.GELU(),
-            PatchwiseConvTranspose3d(second, third, 2),
+            PatchwiseConvTranspose3d(second, third, strides[1]),
             nn.GroupNorm(4, third),
             nn.GELU(),
-            PatchwiseConvTranspose3d(third, out_channels, 2),
+            PatchwiseConvTranspose3d(third, out_channels, strides[2]),
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -155,7 +171,7 @@ class BertsWinNet(nn.Module):
         ValueError: a size or an option that does not fit; the message says which.
     """
 
-    version = 1
+    version = 1  # stays: stem and decoder of patches of 32 and more became the released ones before any run
 
     def __init__(
         self,

@@ -25,6 +25,16 @@ def test_the_paper_size_has_the_parameters_of_the_released_model():
     assert round((12 * block + rest) / 1e6, 1) == 90.8
 
 
+def test_patches_of_32_are_those_of_the_released_model():
+    with torch.device("meta"):
+        model = BertsWinNet(patch_size=32)
+    assert count_parameters(model) == 99_098_609
+    stem = [m.out_channels for m in model.stem.layers if isinstance(m, torch.nn.Conv3d)]
+    assert stem == [48, 96, 192, 384, 768, 768]
+    strides = [m.stride[0] for m in model.decoder.layers if isinstance(m, torch.nn.ConvTranspose3d)]
+    assert strides == [4, 4, 2]
+
+
 @pytest.mark.parametrize(("patch", "img"), [(4, 16), (8, 24), (16, 32)])
 def test_any_patch_size_gives_patches_back(patch, img):
     model = build_model(

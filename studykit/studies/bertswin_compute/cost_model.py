@@ -6,7 +6,7 @@ the last operation. Volumes are cubes of one channel.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from studykit.masking import num_masked
@@ -89,9 +89,7 @@ def bertswin_operations(
     window_size: int = 7,
     embed_dim: int = 768,
     depth: int = 12,
-    stem_widths: Sequence[int] | None = None,
     decoder_widths: tuple[int, int, int] | None = None,
-    decoder_strides: tuple[int, int, int] | None = None,
 ) -> Operations:
     """BertsWin: a convolutional stem on visible patches, windowed blocks on the whole grid, a light decoder.
 
@@ -103,9 +101,7 @@ def bertswin_operations(
             projection too: torchvision's blocks, which the released code uses).
         window_size: tokens an axis of a window.
         embed_dim, depth: of the encoder, whose MLP is four times as wide.
-        stem_widths: channels of the stride-2 stages; by default they double up to half of ``embed_dim``.
         decoder_widths: channels between the decoder's layers, by default (2/3·embed_dim, 64, 16).
-        decoder_strides: of its transposed convolutions, by default (patch_size/4, 2, 2).
 
     Raises:
         ValueError: unknown padding; the message lists the known ones.
@@ -117,7 +113,8 @@ def bertswin_operations(
     slots = tokens if padding == "none" else (-(-grid // size) * size) ** 3
     projected = slots if padding == "block" else tokens
     stages = patch_size.bit_length() - 1
-    widths = tuple(stem_widths or (embed_dim // 2 ** (stages - stage) for stage in range(stages)))
+    first = embed_dim // 2 ** min(stages, 4)
+    widths = [first * 2**stage for stage in range(stages)]
     stem = [
         2 * 27 * before * width * (patch_size >> stage + 1) ** 3
         for stage, (before, width) in enumerate(zip((1, *widths), widths, strict=False))
@@ -128,7 +125,7 @@ def bertswin_operations(
         "attention": depth * 4 * slots * size**3 * embed_dim,
         "MLP": depth * 2 * tokens * 8 * embed_dim**2,
         "decoder attention": 0,
-        "decoder": tokens * _upsampling(embed_dim, patch_size, decoder_widths, decoder_strides),
+        "decoder": tokens * _upsampling(embed_dim, patch_size, decoder_widths),
     }
     return Operations(parts, seen * stem[0])
 
@@ -163,14 +160,11 @@ def _block(tokens: int, dim: int, mlp_dim: int) -> tuple[int, int, int]:
     return 8 * tokens * dim**2, 4 * tokens**2 * dim, 4 * tokens * dim * mlp_dim
 
 
-def _upsampling(
-    embed_dim: int,
-    patch_size: int,
-    widths: tuple[int, int, int] | None,
-    strides: tuple[int, int, int] | None,
-) -> int:
+def _upsampling(embed_dim: int, patch_size: int, widths: tuple[int, int, int] | None) -> int:
     """A linear layer, then transposed convolutions whose kernel is their stride, for one token."""
-    widths, strides = widths or (embed_dim * 2 // 3, 64, 16), strides or (patch_size // 4, 2, 2)
+    widths = widths or (embed_dim * 2 // 3, 64, 16)
+    last = 4 if patch_size >= 32 else 2, 4 if patch_size >= 64 else 2
+    strides = (patch_size // (last[0] * last[1]), *last)
     total, voxels = embed_dim * widths[0], 1
     for before, after, stride in zip(widths, (*widths[1:], 1), strides, strict=True):
         voxels *= stride**3
