@@ -55,6 +55,8 @@ class TrainingConfig:
     """Whether the weights of the smallest validation ``error`` so far are kept, beside the last ones."""
     weight_decay_end: float | None = None
     """What the weight decay goes to along half a cosine over all steps, None for one that stays."""
+    norm_start: float | None = None
+    """What ``gcond``'s averages of norms start at: None for the first norms, 1.0 in the published code."""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainingConfig":
@@ -77,7 +79,8 @@ class TrainingConfig:
 
         Settings that came later are left out at their default, so that trainings from before keep theirs.
         """
-        later = {"optimizer": "adamw", "trust_clip": 10.0, "keep_best": False, "weight_decay_end": None}
+        later = {"optimizer": "adamw", "trust_clip": 10.0, "keep_best": False}
+        later |= {"weight_decay_end": None, "norm_start": None}
         return {k: v for k, v in asdict(self).items() if k not in later or v != later[k]}
 
     def __post_init__(self) -> None:
@@ -112,6 +115,12 @@ class TrainingConfig:
         self._demand(self.precision in PRECISIONS, "precision", f"one of {', '.join(PRECISIONS)}")
         self._demand(self.optimizer in OPTIMIZERS, "optimizer", f"one of {', '.join(OPTIMIZERS)}")
         self._demand(self.trust_clip > 0, "trust_clip", "above 0")
+        start = self.norm_start
+        self._demand(
+            start is None or (start > 0 and self.optimizer == "gcond"),
+            "norm_start",
+            "None, or above 0 with the optimizer gcond",
+        )
         self._demand(
             self.optimizer == "adamw" or self.weight_decay == 0,
             "weight_decay",

@@ -8,6 +8,17 @@ nothing to resolve, and what is left is the momentum.
 
 Gradients stay in fp32 where the published code keeps bf16, so they take twice the memory. Losses are taken in
 the order of their names, so that the order of a dict means nothing.
+
+With one loss, and with two of which no pair is critical, the updates are those of the published code. In five
+things that one differs, and none is described in the paper:
+
+- **What a gradient is compared with.** It resolves in place, so its "gradient of the step before" is what was
+  left of it after resolution. Here it is the raw one, as a comment there says, too.
+- **Where the averages of norms start**: at 1, here at the first norms. For some sixty steps a loss with a
+  larger raw norm is so the stronger one there, which the published runs had. ``norm_start=1.0`` gives it.
+- **What three or more losses are judged by**: gradients halfway through a step's resolutions; here raw ones.
+- **What counts as no gradient**: a squared norm below 1e-8 there, a share of its raw norm here.
+- **Whose wins are counted**: a list over all pairs there, a count a task here; published runs limit none.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +50,8 @@ class ConductorConfig(ConflictRule):
     ones each, in the order of their names, so that a micro-batch costs one backward pass."""
     norm_decay: float = 0.95
     """Decay of the moving average of each gradient's norm."""
+    norm_start: float | None = None
+    """What these averages start at: None for the first norms, 1.0 in the published code."""
     momentum: float = 0.9
     """β of the momentum; 0 leaves momentum to the optimizer."""
 
@@ -46,6 +59,7 @@ class ConductorConfig(ConflictRule):
         super().__post_init__()
         self._demand(self.sampling in SAMPLINGS, "sampling", f"one of {', '.join(SAMPLINGS)}")
         self._demand(0 <= self.norm_decay < 1, "norm_decay", "in [0, 1)")
+        self._demand(self.norm_start is None or self.norm_start > 0, "norm_start", "None or above 0")
         self._demand(0 <= self.momentum < 1, "momentum", "in [0, 1)")
 
 
@@ -252,7 +266,10 @@ class GradientConductor:
         raw, told = memory.gathered.flat, {}
         gram = inner_products(raw, raw)
         norms = gram.diagonal().sqrt()
-        decay = self._config.norm_decay if self._steps else 0.0
+        start, decay = self._config.norm_start, self._config.norm_decay
+        if not self._steps and start is not None:
+            memory.norm_average.fill_(start)
+        decay = decay if self._steps or start is not None else 0.0
         memory.norm_average.copy_(decay * memory.norm_average + (1 - decay) * norms)
         weights = torch.ones_like(norms)
         if memory.earlier is not None:

@@ -36,7 +36,7 @@ def build_optimizer(
     return GradientConductor(
         SignMomentum(parameters, lr=config.lr, clip=config.trust_clip, momentum=0.0),
         accumulate=config.accumulate,
-        config=ConductorConfig(momentum=momentum),
+        config=ConductorConfig(momentum=momentum, norm_start=config.norm_start),
         world=world,
         weighting=peer_weighting(config.optimizer) if config.optimizer in PEERS else None,
     )

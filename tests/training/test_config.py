@@ -31,6 +31,7 @@ from studykit.training.config import OPTIMIZERS, TrainingConfig
         ({"clip_norm": 0}, "clip_norm is 0"),
         ({"precision": "fp16"}, "precision is 'fp16', it must be one of fp32, bf16"),
         ({"optimizer": "lion"}, "optimizer is 'lion', it must be one of adamw, sign-momentum, gcond, "),
+        ({"norm_start": 1.0}, "norm_start is 1.0, it must be None, or above 0 with the optimizer gcond"),
         ({"trust_clip": 0.0}, "trust_clip is 0.0, it must be above 0"),
         ({"optimizer": "gcond"}, "weight_decay is 0.05, it must be 0 with gcond: only adamw has one"),
     ],
@@ -60,7 +61,7 @@ def test_every_optimizer_is_taken_without_weight_decay(name: str) -> None:
 
 
 def test_settings_that_came_later_are_no_part_of_the_identity_at_their_default() -> None:
-    later = {"optimizer", "trust_clip", "keep_best", "weight_decay_end"}
+    later = {"optimizer", "trust_clip", "keep_best", "weight_decay_end", "norm_start"}
     settings = config()
     assert settings.identity() == {k: v for k, v in asdict(settings).items() if k not in later}
     assert asdict(settings).keys() >= later
@@ -73,3 +74,5 @@ def test_settings_that_came_later_are_part_of_it_elsewhere() -> None:
     assert config(keep_best=True).identity()["keep_best"] is True
     assert config(weight_decay_end=0.4).identity()["weight_decay_end"] == 0.4
     assert TrainingConfig.from_dict(conducted.identity()) == conducted
+    published = config(optimizer="gcond", weight_decay=0.0, norm_start=1.0)
+    assert published.identity()["norm_start"] == 1.0

@@ -112,6 +112,15 @@ def test_opposed_gradients_leave_the_winner_and_aligned_ones_add() -> None:
     assert feed(conductor, parameter, a=[1.0, 0.0], b=[2.0, 0.0]).tolist() == [3.0, 0.0]
 
 
+@pytest.mark.parametrize(("start", "kept"), [(None, 2.0), (1.0, -3.0)])
+def test_the_published_start_favours_the_larger_norm(start: float | None, kept: float) -> None:
+    """``a`` grows from 1 to 2, ``b`` stays at 3: ``a`` is the stronger for its past, ``b`` for its size."""
+    parameter = nn.Parameter(torch.zeros(2))
+    conductor = descend(parameter, arbiter=(0.0, 1.0), norm_start=start)
+    feed(conductor, parameter, a=[0.0, 1.0], b=[3.0, 0.0])
+    assert feed(conductor, parameter, a=[0.0, 2.0], b=[0.0, -3.0]).tolist() == [0.0, kept]
+
+
 def test_the_steadier_task_wins() -> None:
     parameter = nn.Parameter(torch.zeros(2))
     conductor = descend(parameter, arbiter=(1.0, 0.0))
