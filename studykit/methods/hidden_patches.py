@@ -1,6 +1,8 @@
 """Hidden patches: what a loss is told of them, their standardised targets, how their prediction is painted.
 
-Targets standardised patch by patch are those of He et al. (2022, section 4, "Reconstruction target").
+Targets standardised patch by patch are those of He et al. (2022, section 4, "Reconstruction target"), divided
+by the deviation over the patch's n voxels. The released code of MAE, SparK and MiM takes the sample's, over
+n - 1: its targets are √((n - 1) / n) times ours, 0.1 % less for a patch of 8³.
 """
 
 import torch

@@ -101,6 +101,15 @@ def test_each_offset_of_a_window_has_a_bias_of_its_own():
     assert seen == {(4, 4, 4), (8, 8, 8), (3, 5, 5), (7, 10, 10)}
 
 
+def test_the_quoted_size_counts_the_heads_of_the_decoder_twice():
+    """37.6 million are quoted for BraTS; a position bias has a column a head, so twice the heads cost these."""
+    with torch.device("meta"):
+        model = NnFormer(in_channels=4, num_classes=4)
+    biases = [n.numel() for name, n in model.decoder.named_parameters() if "position_bias" in name]
+    assert count_parameters(model) == 37_519_552
+    assert count_parameters(model) + sum(biases) == 37_606_726
+
+
 @pytest.mark.parametrize("name", sorted(VARIANTS))
 def test_parameters_by_hand(name):
     options = VARIANTS[name]

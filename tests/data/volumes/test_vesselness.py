@@ -23,9 +23,15 @@ def test_a_tube_answers_a_sheet_and_the_background_do_not(ridge_filter):
     assert response[31, 4:36, 4:20].max() < 1e-3 and response[20, 5, 12] < 1e-3
 
 
-def test_intensity_units_do_not_decide_and_dark_tubes_do_not_answer():
-    bright = vesselness(tube(), 1.0, (2.0,))
-    np.testing.assert_allclose(vesselness(300 * tube() - 50, 1.0, (2.0,)), bright, atol=1e-4)
+@pytest.mark.parametrize("ridge_filter", FILTERS)
+def test_intensity_units_do_not_decide(ridge_filter):
+    bright = vesselness(tube(), 1.0, (2.0,), ridge_filter)
+    for scale, shift in ((300, -50), (1e-3, 0), (1e-6, 0)):
+        other = vesselness(scale * tube() + shift, 1.0, (2.0,), ridge_filter)
+        np.testing.assert_allclose(other, bright, atol=1e-4, err_msg=f"{scale} x")
+
+
+def test_dark_tubes_do_not_answer():
     assert vesselness(-tube(), 1.0, (2.0,))[12, 20, 12] < 0.01
 
 
