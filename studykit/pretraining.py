@@ -21,6 +21,7 @@ from typing import Any
 from torch import nn
 
 from studykit import atomic
+from studykit.data.files.digests import text_sha256
 from studykit.data.sources import check_source_name, describe_source, own_path, prepared_source
 from studykit.data.splits import split_subjects
 from studykit.home import runs_dir
@@ -169,7 +170,9 @@ def pretrain(plan: PretrainingPlan, folder: str | Path, *, nproc: int = 1) -> Pr
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     card = _card(plan, recipe, run)
-    export_weights(trained_method(run), folder / WEIGHTS, {"method": config["method"], "run": run.key})
+    seen = [subject_mark(subject) for subject in recipe.train]
+    told = {"method": config["method"], "run": run.key, "subjects": seen}
+    export_weights(trained_method(run), folder / WEIGHTS, told)
     atomic.write_json(folder / f"{CARD}.json", card)
     atomic.write_text(folder / f"{CARD}.md", _in_words(card))
     return Pretrained(folder / WEIGHTS, card["model"], card)
@@ -178,12 +181,48 @@ def pretrain(plan: PretrainingPlan, folder: str | Path, *, nproc: int = 1) -> Pr
 def load_encoder(method: nn.Module, weights: str | Path) -> TransferReport:
     """Put a pre-trained encoder into a method of the same backbone, such as a segmenter or a detector.
 
+    Args:
+        method: gets the encoder's weights, in place.
+        weights: the file, or the folder that :func:`pretrain` or a release has left, with weights and card.
+
     Raises:
         FileNotFoundError: there is no such file.
         CheckpointError: it is no weights file.
         ValueError: it is of another architecture; the message names what differs.
     """
-    return transfer_weights(method, load_weights(weights)[0], ("encoder",))
+    return transfer_weights(method, load_weights(weights_file(weights))[0], ("encoder",))
+
+
+def weights_file(place: str | Path) -> Path:
+    """The file of weights at a place: the file itself, or that of a folder with a card.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    place = Path(place).expanduser().absolute()
+    file = place / WEIGHTS if place.is_dir() else place
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{file}: no such file; give weights that `studykit pretrain` left, or their folder"
+        )
+    return file
+
+
+def read_card(place: str | Path) -> dict[str, Any]:
+    """What the card beside some weights says: network, method, data, licence, cost.
+
+    Raises:
+        FileNotFoundError: no weights there, or no card beside them.
+    """
+    card = weights_file(place).with_name(f"{CARD}.json")
+    if not card.is_file():
+        raise FileNotFoundError(f"{card}: no such file; weights are released with their card")
+    return json.loads(card.read_text(encoding="utf-8"))
+
+
+def subject_mark(subject: str) -> str:
+    """What stands for a subject in a file of weights: a digest, which tells whether one is known, not who."""
+    return text_sha256(f"subject:{subject}")[:16]
 
 
 def _card(plan: PretrainingPlan, recipe: Recipe, run: Run) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from studykit import home
 FLOORS = (
     "__main__",
     "cli",
-    "bundle",
+    "bundle finetuning",
     "study notebooks",
     "arms pretraining report",
     "runs",
@@ -25,7 +25,7 @@ FLOORS = (
 """Rooms of the package from the top floor down."""
 
 DATA_FLOORS = (
-    "labelled check traits",
+    "labelled check traits aneurysms",
     "sources splits",
     "kinds crops",
     "angiography",

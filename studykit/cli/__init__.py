@@ -6,12 +6,24 @@ import sys
 from collections.abc import Sequence
 
 from studykit import __version__
-from studykit.cli import bundling, data, pretraining, report, running, runs, studies, workspace
+from studykit.cli import (
+    bundling,
+    data,
+    finetuning,
+    pretraining,
+    report,
+    running,
+    runs,
+    studies,
+    workspace,
+)
 from studykit.cli.words import speak_plainly
 
 COMPLETING = "_ARGCOMPLETE"
 """Set by a shell that wants to know how a word could go on."""
-GROUPS = (workspace, studies, running, pretraining, data, runs, bundling, report)
+GROUPS = (
+    workspace, studies, running, pretraining, finetuning, data, runs, bundling, report,
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from studykit.methods.method import Method
 from studykit.models import build_model
+from studykit.models.encoder_classifier import EncoderClassifier
+from studykit.models.encoder_decoder import EncoderDecoder
 
 UNKNOWN = -1
 """Class number of a subject that is not labelled."""
@@ -22,7 +24,7 @@ class Classifier(Method):
 
     Args:
         model: name of a model whose ``forward(image)`` gives logits (B, num_classes), with parts ``encoder``
-            and ``head``.
+            and ``head``; or one with a decoder, whose encoder gets a linear classifier on its coarsest map.
         num_classes: two or more.
         label_smoothing: share of a label that is spread evenly over all classes.
         frozen: keep the encoder as it starts, without dropout or gradient: a linear probe.
@@ -49,7 +51,9 @@ class Classifier(Method):
         super().__init__()
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing}")
-        self.model = build_model(model, num_classes=num_classes, **model_options)
+        network = build_model(model, num_classes=num_classes, **model_options)
+        painter = isinstance(network, EncoderDecoder)
+        self.model = EncoderClassifier(network, num_classes) if painter else network
         self.label_smoothing, self.frozen = label_smoothing, frozen
         self.model.encoder.requires_grad_(not frozen)
 

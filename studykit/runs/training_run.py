@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from studykit import atomic
+from studykit.data.files.digests import file_sha256
 from studykit.data.volumes.volumes import PREPARATION_VERSION
 from studykit.methods import method_versions, task_of
 from studykit.runs.now import telling
@@ -24,6 +25,7 @@ from studykit.runs.store import CONFIG, Run
 from studykit.runs.threads import PROVENANCE, at_threads, threads_to_go_on_with
 from studykit.runs.weights import last_weights, new_method
 from studykit.tasks import Recipe, task_module
+from studykit.training.checkpoint import load_weights
 from studykit.training.config import TrainingConfig
 from studykit.training.distributed import World, distributed_world, launch
 from studykit.training.loop import Outcome, train
@@ -32,6 +34,8 @@ from studykit.training.transfer import transfer_weights
 OUTCOME = "outcome.json"
 WORKERS_LOG = "workers.log"
 TRANSFER = "transfer.json"
+START = "start.safetensors"
+"""A file of weights in the run's folder that it starts from, where it starts from no other run."""
 
 
 def run_config(
@@ -43,13 +47,15 @@ def run_config(
     init_seed: int,
     training_seed: int,
     starts_from: str = "",
+    starts_with: str = "",
     parts: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Everything that decides a run's numbers: its identity.
 
     Args:
         starts_from: key of the run whose weights it starts from, empty for weights of its own.
-        parts: of the model, which are taken from that run.
+        starts_with: SHA-256 of the file of weights that it starts from, :data:`START` in its folder.
+        parts: of the model, which are taken from that run or file.
 
     Raises:
         ValueError: unknown method or loss; the message lists the known ones.
@@ -67,7 +73,11 @@ def run_config(
         "seeds": {"init": init_seed, "training": training_seed},
         "versions": versions,
     }
-    return config | {"start": {"run": starts_from, "parts": list(parts)}} if starts_from else config
+    if starts_from:
+        return config | {"start": {"run": starts_from, "parts": list(parts)}}
+    if starts_with:
+        return config | {"start": {"weights": starts_with, "parts": list(parts)}}
+    return config
 
 
 def work(run: Run, *, nproc: int = 1, show: bool = False) -> Outcome:
@@ -136,10 +146,22 @@ def _train(run: Run, world: World, *, show: bool) -> Outcome:
         )
 
 
-def _start_from(method: nn.Module, folder: Path, run: str, parts: Sequence[str]) -> None:
-    """Take over parts of the weights of a run beside ``folder``; what was taken is told in a file."""
-    config = json.loads((folder.parent / run / CONFIG).read_text(encoding="utf-8"))
-    report = transfer_weights(method, last_weights(Run(folder.parent, run, config, run)), tuple(parts))
+def _start_from(
+    method: nn.Module, folder: Path, parts: Sequence[str], run: str = "", weights: str = ""
+) -> None:
+    """Take over parts of the weights of a run beside ``folder``, or of a file in it of a known digest.
+
+    What was taken is told in a file.
+    """
+    if run:
+        config = json.loads((folder.parent / run / CONFIG).read_text(encoding="utf-8"))
+        given = last_weights(Run(folder.parent, run, config, run))
+    else:
+        found = file_sha256(folder / START)
+        if found != weights:
+            raise ValueError(f"{folder / START} is another file than the run was configured for: {found}")
+        given = load_weights(folder / START)[0]
+    report = transfer_weights(method, given, tuple(parts))
     atomic.write_json(folder / TRANSFER, asdict(report))
 
 

@@ -116,7 +116,8 @@ def detection_scores(run: Run, data: Prepared, test: Sequence[str], truth: Seque
     path = run.folder / f"{SCORES}-detection.json"
 
     def work_out() -> list[dict[str, Any]]:
-        return detection.test_rows(best_method(run), data.select(test), truth)
+        crop_size = run.config["data"]["crop_size"]
+        return detection.test_rows(best_method(run), data.select(test), truth, crop_size)
 
     kept = kept_rows(path, key, work_out)
     return kept[list(detection.TEST_COLUMNS)].astype({"subject": str, "diameter_mm": float})

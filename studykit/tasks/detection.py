@@ -7,10 +7,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from studykit.data.angiography.cohort import ANEURYSM, open_angiography
+from studykit.data.aneurysms import Row, image_and_sites, open_aneurysms
 from studykit.data.angiography.sites import LABELS, PRESENT
-from studykit.data.angiography.subjects import AngiographyRow
-from studykit.data.crops.detection_crops import DetectionCrops, detection_volume
+from studykit.data.crops.detection_crops import DetectionCrops
 from studykit.data.volumes.cache import PreparedVolume
 from studykit.methods.detection import Detector
 from studykit.metrics.detection import auc, weighted_auc
@@ -32,7 +31,7 @@ class Recipe:
     """Which fields of view train, and which validate.
 
     Attributes:
-        source: name for :func:`studykit.data.angiography.cohort.open_angiography`.
+        source: name for :func:`studykit.data.aneurysms.open_aneurysms`.
         fingerprint: of the prepared volumes; work on others is refused.
         spacing_mm: voxel size.
         crop_size: voxels an axis of the field of view.
@@ -63,9 +62,10 @@ def ground(
         ValueError: the source holds other volumes than the recipe was made for, or training subjects that all
             have an aneurysm, or none.
     """
-    data, rows = open_angiography(recipe.source, recipe.spacing_mm)
+    data, rows = open_aneurysms(recipe.source, recipe.spacing_mm)
     check_fingerprint(recipe, data)
-    train, held_out = (batch_of(data.select(ids), rows) for ids in (recipe.train, recipe.held_out))
+    size = recipe.crop_size
+    train, held_out = (batch_of(data.select(ids), rows, size) for ids in (recipe.train, recipe.held_out))
     truth = labels_of(data.select(recipe.held_out), rows)
     images = held_out[:, :1].to(world.device)
 
@@ -81,13 +81,13 @@ def ground(
     return DetectionCrops(list(train), training.batch_size, world.device), validate
 
 
-def batch_of(volumes: Sequence[PreparedVolume], rows: Sequence[AngiographyRow]) -> Tensor:
+def batch_of(volumes: Sequence[PreparedVolume], rows: Sequence[Row], crop_size: int) -> Tensor:
     """Images and sites of whole fields of view, float32 (N, 2, D, H, W)."""
-    sites = {row.id: row.site_number for row in rows}
-    return torch.stack([detection_volume(volume, ANEURYSM, sites[volume.subject]) for volume in volumes])
+    row_of = {row.id: row for row in rows}
+    return torch.stack([image_and_sites(volume, row_of[volume.subject], crop_size) for volume in volumes])
 
 
-def labels_of(volumes: Sequence[PreparedVolume], rows: Sequence[AngiographyRow]) -> Tensor:
+def labels_of(volumes: Sequence[PreparedVolume], rows: Sequence[Row]) -> Tensor:
     """The challenge's labels of each volume, int64 (N, 14)."""
     labels = {row.id: row.labels for row in rows}
     return torch.tensor([labels[volume.subject] for volume in volumes])
@@ -100,7 +100,7 @@ def scores_of(method: Detector, images: Tensor) -> Tensor:
 
 
 def test_rows(
-    method: Detector, volumes: Sequence[PreparedVolume], rows: Sequence[AngiographyRow]
+    method: Detector, volumes: Sequence[PreparedVolume], rows: Sequence[Row], crop_size: int
 ) -> list[dict[str, Any]]:
     """A row for each volume: ``subject``, ``diameter_mm`` of its aneurysm, ``score NAME`` and ``label NAME``.
 
@@ -108,7 +108,7 @@ def test_rows(
     score is a probability, a label 0 or 1.
     """
     diameters = {row.id: row.diameter_mm for row in rows}
-    scores = scores_of(method, batch_of(volumes, rows)[:, :1])
+    scores = scores_of(method, batch_of(volumes, rows, crop_size)[:, :1])
     return [
         {"subject": volume.subject, "diameter_mm": diameters[volume.subject]}
         | {f"score {name}": float(value) for name, value in zip(LABELS, score, strict=True)}

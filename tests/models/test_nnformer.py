@@ -102,7 +102,7 @@ def test_each_offset_of_a_window_has_a_bias_of_its_own():
 
 
 def test_the_quoted_size_counts_the_heads_of_the_decoder_twice():
-    """37.6 million are quoted for BraTS; a position bias has a column a head, so twice the heads cost these."""
+    """37.6 million are quoted for BraTS: a position bias has a column a head, and these come twice."""
     with torch.device("meta"):
         model = NnFormer(in_channels=4, num_classes=4)
     biases = [n.numel() for name, n in model.decoder.named_parameters() if "position_bias" in name]

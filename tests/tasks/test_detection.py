@@ -35,7 +35,7 @@ def recipe(monkeypatch):
     volumes = tuple(volume(number) for number in range(COUNT))
     data = Prepared("angio", volumes, (), VolumeSettings(), "fingerprint")
     rows = tuple(row(number) for number in reversed(range(COUNT)))
-    monkeypatch.setattr(detection, "open_angiography", lambda source, spacing: (data, rows))
+    monkeypatch.setattr(detection, "open_aneurysms", lambda source, spacing: (data, rows))
     ids = [f"s{number}" for number in range(COUNT)]
     return detection.Recipe("angio:mra:8", "fingerprint", 1.0, 6, tuple(ids[:4]), tuple(ids[4:]))
 
@@ -65,7 +65,7 @@ def test_the_validation_error_is_one_less_the_area_under_the_curve(recipe):
 
 
 def test_labels_follow_the_volumes_not_the_table(recipe):
-    data, rows = detection.open_angiography("", 1.0)
+    data, rows = detection.open_aneurysms("", 1.0)
     labels = detection.labels_of(data.volumes, rows)
     assert labels[:, -1].tolist() == [0, 1] * 4
     assert labels[3, 3] == 1 and labels[3, :-1].sum() == 1

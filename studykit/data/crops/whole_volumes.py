@@ -8,7 +8,7 @@ from torch import Tensor
 
 from studykit.data.crops.detection_crops import BRIGHTNESS, CONTRAST
 from studykit.data.volumes.cache import PreparedVolume
-from studykit.data.volumes.tensors import volume_tensor
+from studykit.data.volumes.tensors import label_tensor, volume_tensor
 
 
 def whole_volume(volume: PreparedVolume, side: int, *, constant_background: bool = False) -> Tensor:
@@ -17,11 +17,23 @@ def whole_volume(volume: PreparedVolume, side: int, *, constant_background: bool
     A volume that is smaller gets its smallest value around it.
     """
     image = volume_tensor(volume, constant_background=constant_background)
-    pads = []
-    for length in reversed(image.shape[1:]):
-        missing = side - length
-        pads += [missing // 2, missing - missing // 2]
-    return F.pad(image, pads, value=float(image.min()))
+    return F.pad(image, _margins(image.shape[1:], side), value=float(image.min()))
+
+
+def whole_labels(volume: PreparedVolume, side: int) -> Tensor:
+    """The labels of :func:`whole_volume`, 0 around a volume that is smaller: int64 (side, side, side).
+
+    Raises:
+        ValueError: the volume has no labels.
+    """
+    labels = label_tensor(volume)
+    return F.pad(labels, _margins(labels.shape, side))
+
+
+def _margins(shape: Sequence[int], side: int) -> list[int]:
+    """Voxels before and after each axis, the last axis first; below 0 where there are too many."""
+    missing = [side - length for length in reversed(shape)]
+    return [part for each in missing for part in (each // 2, each - each // 2)]
 
 
 class WholeVolumes:
