@@ -12,7 +12,8 @@ from studykit import home
 FLOORS = (
     "__main__",
     "cli",
-    "bundle finetuning",
+    "exporting",
+    "bundle finetuning tidy",
     "study notebooks",
     "arms pretraining report",
     "runs",

@@ -12,6 +12,7 @@ from studykit.cli import (
     finetuning,
     pretraining,
     report,
+    results,
     running,
     runs,
     studies,
@@ -22,7 +23,7 @@ from studykit.cli.words import speak_plainly
 COMPLETING = "_ARGCOMPLETE"
 """Set by a shell that wants to know how a word could go on."""
 GROUPS = (
-    workspace, studies, running, pretraining, finetuning, data, runs, bundling, report,
+    workspace, studies, running, pretraining, finetuning, data, runs, results, bundling, report,
 )  # fmt: skip
 
 

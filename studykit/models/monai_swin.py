@@ -74,9 +74,20 @@ def to_monai(model: SwinUnetr, downsample: str = "merging") -> dict[str, Tensor]
         raise ValueError(
             f"MONAI's SwinUNETR has neither fusion nor adaptive attention, so no place for {switched[0]}."
         )
+    return swin_names(own, downsample)
+
+
+def swin_names(weights: Mapping[str, Tensor], downsample: str = "merging") -> dict[str, Tensor]:
+    """Weights of our SwinUNETR, or of a part of it, by MONAI's names; its switches are left out.
+
+    Args:
+        weights: by our names, such as ``encoder.patches.weight``.
+        downsample: how MONAI's model is built.
+    """
     order = _order(downsample)
     inverse = tuple(order.index(place) for place in range(len(order)))
-    return {_monai_name(name): value for name, value in _merged_in(own, inverse).items()}
+    shared = {name: value for name, value in weights.items() if not _SWITCHES.search(name)}
+    return {_monai_name(name): value for name, value in _merged_in(shared, inverse).items()}
 
 
 def _monai_name(name: str) -> str:
