@@ -190,6 +190,16 @@ def test_weights_that_do_not_say_what_they_are_need_a_model(tmp_path):
     export_weights(torch.nn.Linear(2, 2), path, {})
     with pytest.raises(ValueError, match="does not say which method its weights are of: name the model"):
         network_of(path, "segmentation", {})
+    named = {"model": "unet", "img_size": 16}
+    assert network_of(path, "segmentation", named) == named
+
+
+def test_the_sizes_of_an_encoder_come_along_and_its_classes_do_not(tmp_path):
+    options = {"model": "swin-unetr", "img_size": 32, "feature_size": 6, "depths": [2, 1], "num_classes": 5}
+    path = tmp_path / "weights.safetensors"
+    export_weights(torch.nn.Linear(2, 2), path, {"method": {"name": "supervised", "options": options}})
+    found = network_of(path, "segmentation", {"img_size": 48})
+    assert found == {"model": "swin-unetr", "img_size": 48, "feature_size": 6, "depths": [2, 1]}
 
 
 def test_pretraining_and_finetuning_tell_whom_they_share(results, folder, tmp_path):
