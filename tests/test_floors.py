@@ -12,8 +12,7 @@ from studykit import home
 FLOORS = (
     "__main__",
     "cli",
-    "exporting",
-    "bundle finetuning tidy",
+    "bundle finetuning",
     "study notebooks",
     "arms pretraining report",
     "runs",

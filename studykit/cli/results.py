@@ -23,7 +23,7 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 def results(options: argparse.Namespace) -> int:
     from studykit import atomic, home
     from studykit.claims.paper import load_papers
-    from studykit.tidy import curves_frame, estimates_frame
+    from studykit.report.tidy import curves_frame, estimates_frame
 
     if options.out is not None and options.out.suffix not in (".csv", ".parquet"):
         raise ValueError(f"{options.out}: the name has to end in .csv or .parquet")
@@ -52,7 +52,7 @@ def track(options: argparse.Namespace) -> int:
 
 
 def export(options: argparse.Namespace) -> int:
-    from studykit.exporting import export_nnunet
+    from studykit.finetuning.exporting import export_nnunet
 
     print(export_nnunet(options.encoder, options.out))
     return 0

@@ -7,8 +7,8 @@ from studykit.claims.paper import load_papers
 from studykit.cli import main
 from studykit.home import results_dir
 from studykit.report.record import read_verdicts
+from studykit.report.tidy import CURVES, ESTIMATES, curves_frame, estimates_frame
 from studykit.runs.store import RunStore
-from studykit.tidy import CURVES, ESTIMATES, curves_frame, estimates_frame
 from studykit.training.loop import Outcome
 from studykit.training.records import METRICS, RecordWriter
 
