@@ -5,6 +5,7 @@ after. What was told before is not told again.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,7 @@ def _to_tensorboard(run: Run, points: list[Point], folder: Path) -> None:
 
 
 def _to_mlflow(run: Run, points: list[Point], folder: Path) -> None:
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # which from version 3 on asks for it
     try:
         from mlflow.entities import Metric, Param, RunTag
         from mlflow.tracking import MlflowClient
