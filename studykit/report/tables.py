@@ -11,10 +11,18 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
+LONGEST = 300
+"""Rows of the longest table that somebody reads; a longer one is data, and CSV alone."""
+
+
 def write_table(
     frame: "DataFrame", folder: str | Path, name: str, caption: str = "", digits: int = 3
 ) -> dict[str, Path]:
-    """Write ``<folder>/<name>.csv``, ``.md`` and ``.tex``, each whole or not at all.
+    """Write ``<folder>/<name>.csv``, ``.md`` and ``.tex``, each whole or not at all; more than
+    :data:`LONGEST` rows as CSV alone.
+
+    Returns:
+        the files by kind.
 
     Args:
         frame: the rows; a named index becomes the first columns, an unnamed one is left out.
@@ -27,15 +35,16 @@ def write_table(
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ValueError(f"a table's name must be letters, digits, '.', '_' or '-', got {name!r}")
     frame = _flat(frame)
-    texts = {
-        "csv": frame.to_csv(index=False, lineterminator="\n"),
-        "md": markdown(frame, caption, digits),
-        "tex": latex(frame, name, caption, digits),
-    }
-    paths = {kind: Path(folder) / f"{name}.{kind}" for kind in texts}
-    for kind, path in paths.items():
-        atomic.write_text(path, texts[kind])
-    return paths
+    texts = {"csv": frame.to_csv(index=False, lineterminator="\n")}
+    if len(frame) <= LONGEST:
+        texts |= {"md": markdown(frame, caption, digits), "tex": latex(frame, name, caption, digits)}
+    for kind in ("csv", "md", "tex"):
+        path = Path(folder) / f"{name}.{kind}"
+        if kind in texts:
+            atomic.write_text(path, texts[kind])
+        else:
+            path.unlink(missing_ok=True)
+    return {kind: Path(folder) / f"{name}.{kind}" for kind in texts}
 
 
 def markdown(frame: "DataFrame", caption: str = "", digits: int = 3) -> str:

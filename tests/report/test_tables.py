@@ -3,7 +3,7 @@ import math
 import pandas as pd
 import pytest
 
-from studykit.report.tables import escape_latex, markdown, write_table
+from studykit.report.tables import LONGEST, escape_latex, markdown, write_table
 
 
 @pytest.fixture
@@ -76,3 +76,11 @@ def test_a_table_cannot_leave_its_folder(frame, tmp_path):
 )
 def test_latex_escapes(text, escaped):
     assert escape_latex(text) == escaped
+
+
+def test_a_table_that_nobody_reads_to_its_end_is_csv_alone(tmp_path):
+    short, long = (pd.DataFrame({"x": range(rows)}) for rows in (LONGEST, LONGEST + 1))
+    assert set(write_table(short, tmp_path, "t")) == {"csv", "md", "tex"}
+    assert set(write_table(long, tmp_path, "t")) == {"csv"}
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]  # none that says what was
+    assert len(pd.read_csv(tmp_path / "t.csv")) == LONGEST + 1
