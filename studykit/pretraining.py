@@ -11,6 +11,7 @@ interrupted, and of no other data than it was planned for.
     report = load_encoder(build_method("supervised", num_classes=7, **done.model), done.weights)
 """
 
+import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -26,6 +27,7 @@ from studykit.data.sources import check_source_name, describe_source, own_path, 
 from studykit.data.splits import split_subjects
 from studykit.home import runs_dir
 from studykit.masking import num_masked
+from studykit.methods import METHODS
 from studykit.methods.mim_masks import MASKINGS
 from studykit.models import MODELS
 from studykit.registry import check_known
@@ -167,12 +169,25 @@ def pretrain(plan: PretrainingPlan, folder: str | Path, *, nproc: int = 1) -> Pr
         raise KeyboardInterrupt(f"{label} was interrupted; run again to go on")
     if run.state != "done":
         raise RuntimeError(f"{label} ended {run.state}: {run.status.message}. Try a smaller learning rate.")
+    return release(run, folder)
+
+
+def release(run: Run, folder: str | Path) -> Pretrained:
+    """Leave the encoder of a run that is done, of any study, with its card in a folder.
+
+    Raises:
+        ValueError: the run is not done, or its network has no part that is called encoder.
+    """
+    if run.state != "done":
+        raise ValueError(f"{run.label} is {run.state or 'not run yet'}: a run is released when it is done")
+    method, seen = trained_method(run), run.config["data"]["train"]
+    if not any(name.startswith("model.encoder.") for name in method.state_dict()):
+        raise ValueError(f"{run.label}: its network has no encoder that another could take over")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    card = _card(plan, recipe, run)
-    seen = [subject_mark(subject) for subject in recipe.train]
-    told = {"method": config["method"], "run": run.key, "subjects": seen}
-    export_weights(trained_method(run), folder / WEIGHTS, told)
+    card = _card(run)
+    told = {"method": run.config["method"], "run": run.key, "subjects": [*map(subject_mark, seen)]}
+    export_weights(method, folder / WEIGHTS, told)
     atomic.write_json(folder / f"{CARD}.json", card)
     atomic.write_text(folder / f"{CARD}.md", _in_words(card))
     return Pretrained(folder / WEIGHTS, card["model"], card)
@@ -220,29 +235,36 @@ def read_card(place: str | Path) -> dict[str, Any]:
     return json.loads(card.read_text(encoding="utf-8"))
 
 
+def network_options(method: Mapping[str, Any]) -> dict[str, Any]:
+    """``model``, ``img_size`` and sizes of the network of a method, which is given as runs name it."""
+    options = method["options"]
+    model = options.get("model", METHODS[method["name"]].architecture)
+    own = inspect.signature(MODELS[model]).parameters
+    return {"model": model, **{name: value for name, value in options.items() if name in own}}
+
+
 def subject_mark(subject: str) -> str:
     """What stands for a subject in a file of weights: a digest, which tells whether one is known, not who."""
     return text_sha256(f"subject:{subject}")[:16]
 
 
-def _card(plan: PretrainingPlan, recipe: Recipe, run: Run) -> dict[str, Any]:
-    source, last = describe_source(plan.data), run.metrics.iloc[-1]
-    cost = cost_of(run, operations_of_step(run.config))
-    private = own_path(plan.data) is not None
+def _card(run: Run) -> dict[str, Any]:
+    data, last = run.config["data"], run.metrics.iloc[-1]
+    source, cost = describe_source(data["source"]), cost_of(run, operations_of_step(run.config))
     return {
-        "model": {"model": plan.backbone, "img_size": plan.crop_size, **plan.backbone_options},
+        "model": network_options(run.config["method"]),
         "method": run.config["method"],
         "training": run.config["training"],
         "versions": run.config["versions"],
         "data": {
-            "source": "data of one's own" if private else plan.data,
+            "source": data["source"] if own_path(data["source"]) is None else "data of one's own",
             "holds": source.holds,
             "licence": source.licence,
             "citation": source.citation,
-            "fingerprint": recipe.fingerprint,
-            "spacing_mm": plan.spacing_mm,
-            "training_subjects": len(recipe.train),
-            "held_out_subjects": len(recipe.held_out),
+            "fingerprint": data["fingerprint"],
+            "spacing_mm": data["spacing_mm"],
+            "training_subjects": len(data["train"]),
+            "held_out_subjects": len(data["held_out"]),
         },
         "losses": {
             name: float(last[name])

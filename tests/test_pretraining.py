@@ -9,7 +9,8 @@ from tiny_labelled import write_labelled_heads
 from studykit.cli import main
 from studykit.data.sources import describe_source
 from studykit.methods import build_method
-from studykit.pretraining import PretrainingPlan, load_encoder, pretrain
+from studykit.pretraining import PretrainingPlan, load_encoder, pretrain, read_card, release
+from studykit.runs.store import RunStore
 from studykit.training.checkpoint import load_weights
 
 SIZES = {"widths": [8, 16, 16], "depth": 1, "head_dim": 8}
@@ -64,6 +65,21 @@ def test_a_finished_pre_training_is_found_again_and_told(results, folder, tmp_pa
         load_encoder(other, again.weights)
     one, two = (load_weights(done.weights)[0] for done in (first, again))
     assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_the_encoder_of_any_run_that_is_done_is_released(results, folder, tmp_path, capsys):
+    plan = PretrainingPlan(data=f"folder:{folder}", backbone_options=SIZES, **SMALL)
+    first = pretrain(plan, tmp_path / "one")
+    key = first.card["run"]
+    assert main(["release", key[:6], "--out", str(tmp_path / "two")]) == 0
+    assert read_card(tmp_path / "two") == first.card
+    method = build_method("supervised", num_classes=3, **first.model)
+    assert load_encoder(method, tmp_path / "two").loaded
+    assert main(["release", "zz", "--out", str(tmp_path / "three")]) == 2
+    assert "0 runs begin with 'zz'" in capsys.readouterr().err
+    config = {"method": {"name": "mae", "options": {}}, "seeds": {"training": 1}}
+    with pytest.raises(ValueError, match="an arm is not run yet: a run is released when it is done"):
+        release(RunStore(tmp_path).open(config, "an arm"), tmp_path)
 
 
 @pytest.mark.parametrize(

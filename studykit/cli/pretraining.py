@@ -1,4 +1,4 @@
-"""The verb pretrain: an encoder from own volumes, as a tool."""
+"""The verbs pretrain and release: an encoder from own volumes, or from a run, with its card."""
 
 import argparse
 from collections.abc import Iterator
@@ -33,6 +33,10 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )  # fmt: skip
     verb.set_defaults(action=pretrain)
     extend_help(verb, _parts)
+    verb = verbs.add_parser("release", help="the encoder of a run that is done, as weights with their card")
+    verb.add_argument("run", help="its folder's name, or the beginning of it, see studykit runs list")
+    verb.add_argument("--out", required=True, type=Path, help="folder for the weights and their card")
+    verb.set_defaults(action=release)
 
 
 def _parts() -> Iterator[str]:
@@ -67,4 +71,16 @@ def pretrain(options: argparse.Namespace) -> int:
     done = pretrain(plan, options.out, nproc=options.nproc)
     print(done.weights.with_name("card.md").read_text(encoding="utf-8"))
     print(done.weights)
+    return 0
+
+
+def release(options: argparse.Namespace) -> int:
+    from studykit.home import runs_dir
+    from studykit.pretraining import release
+    from studykit.runs.store import RunStore
+
+    found = [run for run in RunStore(runs_dir()).list() if run.key.startswith(options.run)]
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} runs begin with {options.run!r}; studykit runs list names them all")
+    print(release(found[0], options.out).weights)
     return 0

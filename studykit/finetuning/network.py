@@ -7,6 +7,7 @@ from typing import Any
 
 from studykit.methods import METHODS
 from studykit.models import MODELS
+from studykit.pretraining import network_options
 from studykit.registry import check_known
 from studykit.training.checkpoint import load_weights
 
@@ -54,7 +55,7 @@ def _options_of(weights: Path, model: str | None) -> dict[str, Any]:
         if model:
             return {}
         raise ValueError(f"{weights} does not say which method its weights are of: name the model")
-    return {"model": METHODS[method["name"]].architecture} | method["options"]
+    return network_options(method)
 
 
 def _for_task(model: str, task: str) -> str:
