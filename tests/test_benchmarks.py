@@ -161,3 +161,14 @@ def test_the_cohorts_peer_makes_labelled_heads_of_the_same_regions(timing):
     image, regions = made["image"].data, made["labels"].data
     assert image.shape == regions.shape == labels.shape and image.std() > 0.5
     assert set(regions.unique().tolist()) <= set(labels.unique().tolist())
+
+
+def test_a_row_of_a_card_says_what_rate_ours_comes_to(timing, monkeypatch):
+    bench = importlib.import_module("bench_card")
+    monkeypatch.setattr(bench, "ROUNDS", 2)
+    a = torch.rand(64, 64)
+    row = bench.against("a product", lambda: a @ a, lambda: a @ a, 1.0, "itself")
+    rate = 2 * 64**3 / (row["ours (ms)"] / 1e3) / 1e12
+    assert row["TFLOP/s"] == pytest.approx(rate)
+    parts = [part for family in (bench.steps, bench.sparse_conv, bench.wavelets) for part in family(True)]
+    assert len(parts) == 4 and bench.swin_block(True)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from studykit.bundle.manifest import Manifest, read_manifest
 from studykit.bundle.volumes import unpack
 
 TEST_SECONDS = 90
+TEST_PROCESSES = 4
+"""That share the card while it is tested, where pytest-xdist is at hand."""
 BENCHMARK_SECONDS = 60
 PACK_SECONDS = 15
 SAVE_SECONDS = 60
@@ -51,6 +54,7 @@ def _work(manifest: Manifest, root: Path, end: float) -> int:
         "gpu",
         "-p",
         "no:cacheprovider",
+        *(["-n", str(TEST_PROCESSES)] if find_spec("xdist") else []),
         *(str(p.relative_to(source)) for p in files),
     ]
     if failed := _logged(tests, root, "tests", TEST_SECONDS):
