@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PROFILE ?= smoke
 
-.PHONY: study test unit notebooks volumes minkowski benchmarks report docs links lab clean
+.PHONY: study test unit notebooks volumes minkowski benchmarks faults report docs links lab clean
 
 study: $(READY) volumes
 	$(BIN)/studykit run --profile $(PROFILE) --jobs cores
@@ -37,6 +37,10 @@ benchmarks: $(READY) volumes
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[peers]'
 	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
 
+# Kills, full disks, malformed volumes, hostile files: counted into results/faults.md, in ten minutes on two cores.
+faults: $(READY)
+	$(BIN)/python scripts/faults
+
 report: $(READY)
 	$(BIN)/studykit report
 
@@ -59,7 +63,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "studykit needs Python 3.11 or newer; try make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[notebooks,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[notebooks,dev,cluster]'
 	touch $(READY)
 
 clean:

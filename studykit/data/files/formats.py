@@ -6,7 +6,6 @@ Untrusted bytes are data: nothing is unpickled and no header leads out of its fo
 import gzip
 import zlib
 from collections.abc import Callable
-from io import BytesIO
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -23,6 +22,8 @@ from studykit.data.files.text import plain_path
 
 NIFTI_HEADER_BYTES = 540
 """Of NIfTI-2, the longer one."""
+MOST_BEHIND = 2**24
+"""Bytes that may lie behind the voxels of a packed file."""
 NIFTI_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 1e-3}
 """Code of a NIfTI header's unit of length → millimetres: not stated, metre, millimetre, micrometre."""
 
@@ -44,7 +45,9 @@ def decode(ref: VolumeRef) -> Decoded:
             array, affine = _read_raw(ref.read_bytes(), ref.raw), np.eye(4)
         elif ref.suffix in _STREAM_READERS:
             with ref.stream() as file:
-                array, affine = _STREAM_READERS[ref.suffix](_unpacked(file))
+                unpacked = _unpacked(file)
+                array, affine = _STREAM_READERS[ref.suffix](unpacked)
+                _to_its_end(unpacked)
         elif ref.suffix in (*META_SUFFIXES, *NRRD_SUFFIXES):
             array, affine = _read_itk(ref)
         else:
@@ -102,10 +105,20 @@ def _proxy(image: Any) -> Decoded:
 
 
 def _unpacked(file: BinaryIO) -> BinaryIO:
-    """The file without gzip, which its first bytes tell and not its name."""
+    """The file without gzip, which its first bytes tell and not its name; unpacked as it is read."""
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)
-    return BytesIO(gzip.decompress(file.read())) if packed else file
+    return gzip.GzipFile(fileobj=file) if packed else file
+
+
+def _to_its_end(file: BinaryIO) -> None:
+    """Read what lies behind the voxels of a packed file, as only its end tells whether it is whole.
+
+    Raises:
+        Unusable: that is far more than any remark: a few kilobytes can unpack to terabytes.
+    """
+    if isinstance(file, gzip.GzipFile) and len(file.read(MOST_BEHIND + 1)) > MOST_BEHIND:
+        raise Unusable(f"goes on for more than {MOST_BEHIND // 2**20} MiB behind its voxels")
 
 
 _STREAM_READERS: dict[str, Callable[[BinaryIO], Decoded]] = {

@@ -6,6 +6,7 @@ import pytest
 import SimpleITK as sitk
 from tiny_volumes import affine, blob, itk_image, save, save_series
 
+from studykit.data.files import formats
 from studykit.data.files.dicom_series import sort_dicom
 from studykit.data.files.errors import BadVolume
 from studykit.data.files.formats import decode
@@ -74,6 +75,28 @@ def test_one_frame_of_a_4d_file(tmp_path):
 
 def truncated(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".mgz"])
+def test_what_unpacks_to_far_more_than_its_voxels_is_refused(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr(formats, "MOST_BEHIND", 1000)
+    path = save(tmp_path / f"x{suffix}", blob())
+    whole = path.read_bytes()
+    path.write_bytes(whole + gzip.compress(bytes(900)))
+    assert read_volume(VolumeRef(path)).array.shape == blob().shape
+    path.write_bytes(whole + gzip.compress(bytes(10**6)))
+    with pytest.raises(BadVolume, match="behind its voxels"):
+        read_volume(VolumeRef(path))
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".mgz"])
+def test_a_packed_file_whose_checksum_is_wrong_is_refused(tmp_path, suffix):
+    path = save(tmp_path / f"x{suffix}", blob())
+    data = bytearray(path.read_bytes())
+    data[-8] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BadVolume, match="truncated or damaged"):
+        read_volume(VolumeRef(path))
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".mgz", ".mgh", ".mha", ".nrrd"])
