@@ -244,6 +244,20 @@ def test_whoever_stops_a_batch_stops_its_kernels_which_save(checkout, tmp_path, 
     assert (tmp_path / "saved").exists() and not kernels(tmp_path)
 
 
+def test_a_foreign_kernel_and_a_folder_that_shadows_modules_lead_nobody_astray(checkout, tmp_path):
+    foreign, odd = tmp_path / "jupyter" / "kernels" / "python3", tmp_path / "odd"
+    foreign.mkdir(parents=True)
+    (foreign / "kernel.json").write_text('{"argv": ["false"], "display_name": "x", "language": "python"}')
+    (odd / "studykit").mkdir(parents=True)
+    (odd / "json.py").write_text("raise SystemExit('shadowed')")
+    own = {"JUPYTER_PATH": str(tmp_path / "jupyter"), "STUDYKIT_RESULTS": str(tmp_path / "results")}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "studykit", "run", "good"],
+        cwd=odd, env=os.environ | own, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0 and "01_good" in done.stdout, done.stderr
+
+
 def test_a_process_that_dies_without_a_word_counts_as_failed(checkout, monkeypatch):
     monkeypatch.setattr(executed.sys, "executable", shutil.which("false"))
     execution = run_notebook("01_good", {})
