@@ -83,7 +83,11 @@ def data_dir() -> Path:
     Raises:
         FileNotFoundError: neither is there, as for a user without a home.
     """
-    folder = Path(os.environ.get("STUDYKIT_DATA") or platformdirs.user_cache_dir("studykit", appauthor=False))
+    given = os.environ.get("STUDYKIT_DATA")
+    try:
+        folder = Path(given or platformdirs.user_cache_dir("studykit", appauthor=False))
+    except RuntimeError:
+        folder = Path("~")
     if folder.parts[:1] == ("~",):
         raise FileNotFoundError("this user has no home folder: set STUDYKIT_DATA to a folder for volumes")
     return folder

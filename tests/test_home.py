@@ -1,5 +1,7 @@
 """Folders of this machine: each can be named by the environment, and a user may have no home."""
 
+import pwd
+
 import pytest
 
 from studykit import home
@@ -16,7 +18,14 @@ def test_named_folders_need_neither_a_home_nor_a_checkout(tmp_path, monkeypatch)
 
 
 def test_without_a_home_the_folder_for_volumes_has_to_be_named(monkeypatch):
-    monkeypatch.delenv("STUDYKIT_DATA", raising=False)
+    def unknown(who):
+        raise KeyError(who)
+
+    for name in ("STUDYKIT_DATA", "HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    with pytest.raises(FileNotFoundError, match="no home folder: set STUDYKIT_DATA"):
+        home.data_dir()
     monkeypatch.setattr(home.platformdirs, "user_cache_dir", lambda *_, **__: "~/.cache/studykit")
     with pytest.raises(FileNotFoundError, match="no home folder: set STUDYKIT_DATA"):
         home.data_dir()

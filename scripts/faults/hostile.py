@@ -163,7 +163,8 @@ def parameters(folder: Path) -> Row:
             row.count("a name was taken")
         except ValueError:
             row.count("")
-        metadata = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
+        kernel = {"name": "python3", "language": "python", "display_name": "Python 3"}
+        metadata = nbformat.from_dict({"kernelspec": kernel, "papermill": {}})
         notebook = nbformat.v4.new_notebook(cells=[cell], metadata=metadata)
         done = parameterize_notebook(notebook, {"data": value, "seeds": [value]})
         lines = ast.parse(done.cells[-1].source).body
