@@ -88,5 +88,29 @@ def _with_literals(lines: list[str]) -> Iterator[str]:
         before = line
 
 
+LINK = re.compile(r"\[([^\]]*)\]\((?!\w+:|#)([^)#\s]+)\)")
+
+
+def links_to_files(app: Sphinx, name: str, source: list[str]) -> None:
+    """A link to a Markdown file that is no page, such as a table of the evidence, gives the file itself.
+
+    One to a folder, which a site cannot show, leaves its words alone.
+    """
+    page = Path(app.env.doc2path(name))
+    if page.suffix != ".md":
+        return
+
+    def kept(link: re.Match[str]) -> str:
+        target = (page.parent / link[2]).resolve()
+        if target.is_dir():
+            return link[1]
+        inside = target.is_relative_to(app.srcdir) and target.suffix == ".md"
+        no_page = inside and app.env.path2doc(target) not in app.env.found_docs
+        return f"[{link[1]}](path:{link[2]})" if no_page else link[0]
+
+    source[:] = [LINK.sub(kept, text) for text in source]
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("source-read", links_to_files)
     app.connect("autodoc-process-docstring", indented_as_literal, priority=400)
