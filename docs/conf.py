@@ -5,7 +5,7 @@ how-to pages of docs/, the notebooks as they are committed, the evidence of resu
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -69,11 +69,22 @@ linkcheck_anchors = False
 def indented_as_literal(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
-    """Docstrings are plain text first: what they indent after an empty line is shown as it stands."""
-    lines[:] = _with_literals(lines)
+    """Docstrings are plain text first: what they indent after an empty line is shown as it stands.
+
+    The star of a shape such as (B, *size) begins no emphasis.
+    """
+    lines[:] = _with_literals(
+        line if ">>> " in line else "``".join(_with_stars(line.split("``"))) for line in lines
+    )
 
 
-def _with_literals(lines: list[str]) -> Iterator[str]:
+def _with_stars(parts: list[str]) -> Iterator[str]:
+    """Every second part lies between double back-quotes, and is left alone."""
+    for place, part in enumerate(parts):
+        yield part if place % 2 else re.sub(r"(?<=[(, ])\*(?=\w+\))", r"\\*", part)
+
+
+def _with_literals(lines: Iterable[str]) -> Iterator[str]:
     literal = directive = False
     before = ""
     for line in lines:

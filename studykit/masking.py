@@ -194,7 +194,7 @@ def mask_on(mask: Tensor, grid: Sequence[int]) -> Tensor:
         grid: cells an axis; a multiple of the mask's grid or a divisor of it.
 
     Returns:
-        bool, ``(B, *grid)``.
+        bool (B, *grid).
 
     Raises:
         ValueError: neither grid divides into the other.

@@ -59,6 +59,19 @@ def test_a_claim_of_ones_own_and_a_report_work_there(folder, monkeypatch, capsys
     assert "### my-paper" in (folder / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", ["paper.toml", "answer.toml"])
+@pytest.mark.filterwarnings("ignore:.*not valid TOML")
+def test_a_broken_toml_disables_its_own_paper_only(folder, monkeypatch, capsys, name):
+    monkeypatch.chdir(folder)
+    (folder / "papers" / "bertswin" / name).write_text("title = ", encoding="utf-8")
+    assert main(["list"]) == 0 and "nnformer-data-efficiency" in capsys.readouterr().out
+    assert main(["show", "nnformer-data-efficiency"]) == 0
+    assert main(["report"]) == 0
+    said = (folder / "README.md").read_text(encoding="utf-8")
+    assert "### MAE-Based" in said and ("### BertsWin" in said) == (name == "answer.toml")
+    assert main(["show", "bertswin-convergence"]) == (2 if name == "paper.toml" else 0)
+
+
 def test_outputs_are_no_change_and_sources_are(folder, monkeypatch):
     monkeypatch.setenv("STUDYKIT_HOME", str(folder))
     path = notebooks()["00_tour"]

@@ -64,10 +64,12 @@ def bundle(
         limit_mb: the most that the file may take.
 
     Raises:
-        ValueError: an unknown study or profile, a checkout without a commit, volumes that are not carried, or
-            a file beyond the limit; nothing is left then.
+        ValueError: an unknown study or profile, no checkout or one without a commit, volumes that are not
+            carried, or a file beyond the limit; nothing is left then.
         RuntimeError: pip cannot bring a wheel.
     """
+    if not (home.home() / "pyproject.toml").is_file():
+        raise ValueError(f"{home.home()} is a workspace: a bundle takes its source from a clone")
     check_profile(profile)
     stems = list(dict.fromkeys(notebook_of(name) for name in studies))
     own = tuple(study_of(stem) for stem in stems)

@@ -26,7 +26,7 @@ def report(options: argparse.Namespace) -> int:
     update_readme(home() / "README.md", results_dir(), papers, answers)
     print("README.md")
     found = gather(results_dir(), papers)
-    for name, answer in answers.items():
-        for line in outdated(answer, [evidence for evidence in found if evidence.claim.paper == name]):
+    for name in (name for name in answers if name in papers):
+        for line in outdated(answers[name], [evidence for evidence in found if evidence.claim.paper == name]):
             print(f"papers/{name}/answer.toml: {line}")
     return 0

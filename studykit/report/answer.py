@@ -8,6 +8,7 @@ somebody writes it anew.
 
 import re
 import tomllib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,14 +47,24 @@ class Answer:
     figure: str | None = None
 
 
-def load_answers(folder: Path | None = None) -> dict[str, Answer]:
+def load_answers(folder: Path | None = None, *, strict: bool = False) -> dict[str, Answer]:
     """The answers below ``folder`` (default: the checkout's ``papers/``), by paper; a paper may have none.
 
+    One that cannot be read is left out with a warning, or else is refused.
+
     Raises:
-        ValueError: a file is malformed; the message names it and the key.
+        ValueError: ``strict``, and a file is malformed; the message names it and the key.
     """
     folder = home.papers_dir() if folder is None else Path(folder)
-    return {path.parent.name: _read(path) for path in sorted(folder.glob(f"*/{FILE}"))}
+    answers = {}
+    for path in sorted(folder.glob(f"*/{FILE}")):
+        try:
+            answers[path.parent.name] = _read(path)
+        except ValueError as error:
+            if strict:
+                raise
+            warnings.warn(f"{error}; the verdicts speak in its place", stacklevel=2)
+    return answers
 
 
 def short_answer(answer: Answer, rows: Sequence[Evidence]) -> str:

@@ -12,6 +12,7 @@ from studykit.bundle.unpack import Added
 from studykit.bundle.volumes import Volumes
 from studykit.runs import provenance
 from studykit.runs.provenance import git_state
+from studykit.workspace import init
 
 STUDY = "bertswin-convergence"
 STATE = {"commit": "a" * 40, "dirty": False}
@@ -105,6 +106,12 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 def test_without_a_commit_there_is_no_bundle(make, monkeypatch):
     monkeypatch.setattr(pack, "git_state", lambda root: {"commit": None, "dirty": None})
     with pytest.raises(ValueError, match="is no git checkout"):
+        make()
+
+
+def test_a_workspace_has_no_source_to_bundle(make, tmp_path, monkeypatch):
+    monkeypatch.setenv("STUDYKIT_HOME", str(init(tmp_path / "mine")))
+    with pytest.raises(ValueError, match="is a workspace: a bundle takes its source from a clone"):
         make()
 
 
