@@ -12,7 +12,11 @@ from studykit.report.evidence import gather
 from studykit.report.front import BEGIN, END, front
 
 MOST_WORDS, MOST_WORDS_OF_A_PAPER = 450, 220
-PAGES = [home() / "README.md", results_dir() / "SUMMARY.md", *sorted((home() / "docs").glob("*.md"))]
+PAGES = [
+    *(home() / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    results_dir() / "SUMMARY.md",
+    *sorted((home() / "docs").glob("*.md")),
+]
 LINK = re.compile(r"""\]\(([^)\s]+)\)|(?:src|href)="([^"]+)\"""")
 
 
