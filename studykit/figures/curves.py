@@ -6,6 +6,7 @@ Pictures of volumes live in ``planes`` and ``reconstructions``, claims side by s
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Protocol
 
 import matplotlib.pyplot as plt
@@ -181,6 +182,56 @@ def speedup_by_depth(
     axis.set(xlabel="depth of the target (% of the baseline's improvement)", ylabel=ratio_label)
     axis.set_title(title, pad=24)
     axis.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=len(points))
+    return fig
+
+
+@styled
+def arm_by_arm(
+    curves: Mapping[str, Sequence[Curve]], x_label: str, y_label: str, title: str, columns: int = 4
+) -> Figure:
+    """Many arms that would hide each other on one axis: a small panel for each, all on the same axes.
+
+    In its own panel an arm has its mean, its 95 % band over seeds and each seed; the other arms' means stand
+    behind it in grey.
+
+    Args:
+        curves: arm → one (x, value) a seed, x growing.
+        x_label, y_label: names of the axes with their units.
+        title: what the figure shows.
+        columns: panels in a row.
+
+    Raises:
+        ValueError: no arm, or a curve that :func:`seed_band` refuses.
+    """
+    if not curves:
+        raise ValueError("arm_by_arm got no arms: pass a mapping from arm to one curve a seed")
+    bands, looks = {arm: seed_band(seeds) for arm, seeds in curves.items()}, arm_style(list(curves))
+    columns = min(columns, len(curves))
+    rows = -(-len(curves) // columns)
+    fig, axes = plt.subplots(
+        rows, columns, figsize=(WIDTH, 1.75 * rows + 0.7), sharex=True, sharey=True, squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    drawn = np.concatenate([y for seeds in curves.values() for _, y in seeds])
+    room = 0.06 * (np.ptp(drawn) or 1)
+    for axis, (arm, band) in zip(axes.flat, bands.items(), strict=False):
+        colour = looks[arm]["color"]
+        for other in bands.keys() - {arm}:
+            axis.plot(bands[other].x, bands[other].mean, color="#BBBBBB", linewidth=0.8, zorder=1)
+        for x, y in curves[arm]:
+            axis.plot(x, y, color=colour, linewidth=0.6, alpha=0.4)
+        axis.fill_between(band.x, band.low, band.high, color=colour, alpha=0.18, linewidth=0)
+        axis.plot(band.x, band.mean, color=colour, linewidth=2)
+        axis.set_title(fill(f"{arm} (n = {len(curves[arm])})", 22), fontsize=8.5)
+        axis.set_ylim(drawn.min() - room, drawn.max() + room)
+        axis.xaxis.set_major_locator(ticker.MaxNLocator(3))
+    for axis in axes.flat[len(curves) :]:
+        axis.set_axis_off()
+    for axis in axes.flat[max(len(curves) - columns, 0) : len(curves)]:
+        axis.tick_params(labelbottom=True)
+    fig.supxlabel(f"{x_label}; mean, 95 % t band and single seeds, grey: the other arms", fontsize=9)
+    fig.supylabel(y_label, fontsize=9)
+    fig.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
     return fig
 
 

@@ -12,11 +12,13 @@ import numpy as np
 from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
+from matplotlib.textpath import TextPath
 
 from studykit.claims.estimate import Estimate
 from studykit.claims.words import as_written, format_interval, value_in_words
-from studykit.figures.style import PALETTE, WIDTH, arm_style, plain_log_ticks, score_limits, styled
+from studykit.figures.style import PALETTE, STYLE, WIDTH, arm_style, plain_log_ticks, score_limits, styled
 
 if TYPE_CHECKING:
     from studykit.claims.paper import Claim
@@ -103,11 +105,13 @@ def verdict_forest(rows: Sequence[ForestRow], title: str = "Reported effects and
         raise ValueError("verdict_forest got no rows: pass one ForestRow for each claim")
     ratios = all(row.is_ratio and row.null == 1 for row in rows)
     place = (lambda row, number: number) if ratios else ForestRow.effect
+    labels = [textwrap.fill(row.label, 24) for row in rows]
+    lines, starts, size = _cells(rows, labels)
     fig, (axis, words) = plt.subplots(
         1,
         2,
-        figsize=(WIDTH, 0.42 * len(rows) + 1.4),
-        width_ratios=(1, 1.3),
+        figsize=(WIDTH, 0.36 * len(rows) + 1.4),
+        width_ratios=(_text_room(labels) - starts[-1], starts[-1]),
         sharey=True,
         layout="constrained",
     )
@@ -118,8 +122,8 @@ def verdict_forest(rows: Sequence[ForestRow], title: str = "Reported effects and
     for y, row in enumerate(rows):
         _interval(axis, y, row, place, limits)
         axis.plot(place(row, row.reported), y, "D", color="black", fillstyle="none", markersize=7)
-    _words(words, rows)
-    axis.set_yticks(range(len(rows)), [textwrap.fill(row.label, 24) for row in rows])
+    _words(words, lines, starts, size)
+    axis.set_yticks(range(len(rows)), labels)
     axis.set_ylim(len(rows) - 0.4, -1.1)
     axis.grid(False, axis="y")
     if ratios:
@@ -139,7 +143,7 @@ def verdict_forest(rows: Sequence[ForestRow], title: str = "Reported effects and
 
 Place = Callable[[ForestRow, float], float]
 
-_TICKS = (-30, -10, -3, -1, 0, 1, 3, 10, 30)
+_TICKS = (-30, -3, 0, 1, 3, 30)
 
 
 def _limits(rows: Sequence[ForestRow], place: Place, ratios: bool) -> tuple[float, float]:
@@ -165,23 +169,51 @@ def _interval(axis: Axes, y: int, row: ForestRow, place: Place, limits: tuple[fl
         axis.plot(value, y, marker, color=colour, fillstyle=fill, markersize=7, markeredgewidth=1.4)
 
 
-def _words(axis: Axes, rows: Sequence[ForestRow]) -> None:
-    """One line of cells a row, each column as wide as its longest cell, so that none runs into the next.
+_GAP, _LEAST_FOREST = 10, 130
+"""Points between two columns of words, and what is left for the drawing at least."""
 
-    The head is bold, and so a fifth wider than its letters count.
+
+def _cells(
+    rows: Sequence[ForestRow], labels: Sequence[str]
+) -> tuple[list[tuple[str, ...]], list[float], float]:
+    """The words beside a forest, the points at which each column starts and the last one ends, their size.
+
+    Columns are as wide as their widest cell is drawn, so that none runs into the next.
     """
-    across = axis.get_yaxis_transform()
     lines = [COLUMNS]
     for row in rows:
         ours = row.ours or format_interval(row.value, row.low, row.high)
         lines.append((as_written(row.reported), ours, str(row.n) if row.n else "–", row.status))
-    widths = [max(1.2 * len(column[0]), *map(len, column[1:])) + 2 for column in zip(*lines, strict=True)]
-    starts = np.cumsum([0, *widths[:-1]]) / sum(widths)
-    size = min(8, 8 * 62 / sum(widths))
-    for y, line in zip((-0.8, *range(len(rows))), lines, strict=True):
+    widths = [
+        max(_drawn_width(cell, bold=cell in COLUMNS) for cell in column)
+        for column in zip(*lines, strict=True)
+    ]
+    room = _text_room(labels) - _LEAST_FOREST - _GAP * len(widths)
+    shrink = min(1, room / sum(widths))
+    starts = np.cumsum([0, *(shrink * width + _GAP for width in widths)])
+    return lines, [float(start) for start in starts], 8 * shrink
+
+
+def _text_room(labels: Sequence[str]) -> float:
+    """Points across that names of the rows leave to the forest and its words."""
+    longest = max(_drawn_width(line) for label in labels for line in label.splitlines() or [""])
+    return 72 * WIDTH - 1.1 * longest - 24
+
+
+def _drawn_width(words: str, *, bold: bool = False) -> float:
+    """Points that a line of 8 points takes."""
+    font = FontProperties(family=STYLE["font.family"], weight="bold" if bold else "normal")
+    return float(TextPath((0, 0), words, size=8, prop=font).get_extents().width) if words else 0.0
+
+
+def _words(axis: Axes, lines: Sequence[tuple[str, ...]], starts: Sequence[float], size: float) -> None:
+    """One line of cells a row, the first one bold."""
+    across = axis.get_yaxis_transform()
+    for y, line in zip((-0.8, *range(len(lines) - 1)), lines, strict=True):
         weight = "bold" if line is COLUMNS else "normal"
-        for x, cell in zip(starts, line, strict=True):
-            axis.text(x, y, cell, va="center", fontsize=size, fontweight=weight, transform=across)
+        for x, cell in zip(starts, line, strict=False):
+            place = x / starts[-1]
+            axis.text(place, y, cell, va="center", fontsize=size, fontweight=weight, transform=across)
     axis.set_axis_off()
 
 

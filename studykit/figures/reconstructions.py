@@ -6,10 +6,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
 from studykit.figures import planes
-from studykit.figures.planes import AXIAL, PLANES, SUBTITLE, Plane, Spacing, as_volume
+from studykit.figures.planes import AXIAL, CORONAL, PLANES, SUBTITLE, Plane, Spacing, as_volume
 from studykit.figures.style import PALETTE, WIDTH, styled
 
 HIDDEN = PALETTE["sky"]
@@ -55,6 +56,7 @@ def reconstruction_panel(
     title: str,
     errors: Mapping[str, str] | None = None,
     plane: Plane = AXIAL,
+    whole: ArrayLike | None = None,
 ) -> Figure:
     """One held-out crop as the arms rebuild it: original, masked input, reconstructions, absolute errors.
 
@@ -69,6 +71,8 @@ def reconstruction_panel(
         title: what the figure shows.
         errors: arm → its error in words, such as ``MSE 0.21``, printed under its name.
         plane: which plane is shown, through the crop's middle.
+        whole: the volume (X, Y, Z) that the crop was cut from. Where the crop is a part of it, it is shown
+            with the crop framed, so that one sees what anatomy that is.
 
     Raises:
         ValueError: no arm, an arm on another grid, or a mask whose grid does not divide the crop's.
@@ -81,25 +85,66 @@ def reconstruction_panel(
     window, index = planes.grey_window(original), planes.middle(original)
     worst = max(float(np.percentile(plane.cut(gap, index[plane.normal]), 99.5)) for gap in gaps.values())
 
-    fig, top, bottom, legend = _panel_axes(plane, planes.extent_mm(original, spacing), arms=len(rebuilt))
-    for axis, name in zip(top[:2], ("original", "masked input"), strict=True):
-        grey = planes.show(axis, plane, original, index, spacing, window)
+    corner = None if whole is None else place_of(original, as_volume(whole, "whole"))
+    extent = planes.extent_mm(original, spacing)
+    fig, tiles, bars = _panel_axes(plane, extent, tiles=1 + len(rebuilt) + (corner is not None))
+    if corner is not None:
+        for axis, other in zip(tiles.pop(0), (plane, CORONAL if plane != CORONAL else AXIAL), strict=True):
+            _framed(axis, other, np.asarray(whole), corner, original.shape, spacing)
+    grey = planes.show(tiles[0][0], plane, original, index, spacing, window)
+    planes.show(tiles[0][1], plane, original, index, spacing, window)
+    planes.paint(tiles[0][1], plane, on_voxels(mask, original.shape), index, spacing, HIDDEN, opacity=0.9)
+    for axis, name in zip(tiles[0], ("original", "masked input"), strict=True):
         axis.set_title(name, **SUBTITLE)
-    planes.paint(top[1], plane, on_voxels(mask, original.shape), index, spacing, HIDDEN, opacity=0.9)
-    for above, below, arm in zip(top[2:], bottom, rebuilt, strict=True):
+    for (above, below), arm in zip(tiles[1:], rebuilt, strict=True):
         planes.show(above, plane, rebuilt[arm], index, spacing, window)
         heat = planes.show(below, plane, gaps[arm], index, spacing, (0, worst or 1), "inferno")
         above.set_title(f"{arm}\n{errors[arm]}" if errors else arm, **SUBTITLE)
-    for image, place, label, ends in (
-        (grey, (0.06, 0.72, 0.84, 0.08), "intensity", "both"),
-        (heat, (0.06, 0.26, 0.84, 0.08), "absolute error", "max"),
-    ):
-        bar = fig.colorbar(image, cax=legend.inset_axes(place), orientation="horizontal", extend=ends)
-        bar.set_label(label, fontsize=8.5)
-    planes.scale_bar(top[0])
+        below.set_title("absolute error", **SUBTITLE)
+    scales = ((grey, "intensity", "both"), (heat, "absolute error", "max"))
+    for bar, (image, label, ends) in zip(bars, scales, strict=True):
+        fig.colorbar(image, cax=bar, orientation="horizontal", extend=ends).set_label(label, fontsize=8.5)
+    planes.scale_bar(tiles[0][0])
     where = f"{plane.name}, {'xyz'[plane.normal]} = {index[plane.normal]}"
     planes.frame(fig, title, f"{where}; blue: hidden patches; {planes.CONVENTION}")
     return fig
+
+
+def place_of(crop: NDArray, whole: NDArray) -> tuple[int, ...] | None:
+    """Where a crop lies in a volume it was cut from: its lowest corner, or None where it is no part of it.
+
+    >>> volume = np.arange(60).reshape(3, 4, 5)
+    >>> place_of(volume[1:3, 2:4, 0:2], volume)
+    (1, 2, 0)
+    """
+    landmark = np.unravel_index(np.argmax(crop), crop.shape)
+    for voxel in np.argwhere(whole == crop[landmark]):
+        corner = tuple(int(at - inside) for at, inside in zip(voxel, landmark, strict=True))
+        part = tuple(slice(start, start + side) for start, side in zip(corner, crop.shape, strict=True))
+        if min(corner) >= 0 and np.array_equal(whole[part], crop):
+            return corner
+    return None
+
+
+def _framed(
+    axis: Axes,
+    plane: Plane,
+    whole: NDArray,
+    corner: tuple[int, ...],
+    shape: tuple[int, ...],
+    spacing: Spacing,
+) -> None:
+    """A slice of the volume through the crop's middle, with the crop framed."""
+    index = tuple(start + side // 2 for start, side in zip(corner, shape, strict=True))
+    planes.show(axis, plane, whole, index, spacing, planes.grey_window(whole))
+    middle = planes.extent_mm(whole, spacing) / 2
+    low = np.array(corner) * spacing - middle
+    size = np.array(shape) * spacing
+    right = -low[plane.across] - size[plane.across]
+    frame = Rectangle((right, low[plane.up]), size[plane.across], size[plane.up], fill=False)
+    frame.set(edgecolor=PALETTE["orange"], linewidth=1.6)
+    axis.add_patch(frame)
+    axis.set_title(f"where it lies, {plane.name}", **SUBTITLE)
 
 
 def on_voxels(mask: ArrayLike, shape: tuple[int, ...]) -> NDArray:
@@ -112,14 +157,21 @@ def on_voxels(mask: ArrayLike, shape: tuple[int, ...]) -> NDArray:
     return mask
 
 
-def _panel_axes(plane: Plane, extent: NDArray, arms: int) -> tuple[Figure, list[Axes], list[Axes], Axes]:
-    """Two rows: original, masked input and the arms above; colour bars and the arms' errors below."""
-    columns = arms + 2
-    cell = min((WIDTH - 0.2) / columns * extent[plane.up] / extent[plane.across], 3.0)
-    fig = plt.figure(figsize=(WIDTH, 2 * cell + 1.2), layout="constrained")
+def _panel_axes(
+    plane: Plane, extent: NDArray, tiles: int
+) -> tuple[Figure, list[tuple[Axes, Axes]], tuple[Axes, Axes]]:
+    """Tiles of two pictures, one above the other, at most four in a row; and axes for two colour bars."""
+    columns = tiles if tiles <= 4 else 3 if tiles <= 6 else 4
+    blocks = -(-tiles // columns)
+    cell = min((WIDTH - 0.2) / columns * extent[plane.up] / extent[plane.across], 2.6 if blocks == 1 else 2.0)
+    fig = plt.figure(figsize=(WIDTH, blocks * (2 * cell + 0.55) + 0.95), layout="constrained")
     fig.get_layout_engine().set(w_pad=0.02, h_pad=0.03, wspace=0.01, hspace=0.02)
-    grid = fig.add_gridspec(2, columns)
-    legend = fig.add_subplot(grid[1, :2])
-    legend.set_axis_off()
-    top = [fig.add_subplot(grid[0, column]) for column in range(columns)]
-    return fig, top, [fig.add_subplot(grid[1, column]) for column in range(2, columns)], legend
+    heights = [cell] * (2 * blocks) + [0.1]
+    grid = fig.add_gridspec(2 * blocks + 1, 2 * columns, height_ratios=heights)
+    pairs = []
+    for place in range(tiles):
+        row, column = 2 * (place // columns), 2 * (place % columns)
+        above, below = (fig.add_subplot(grid[row + k, column : column + 2]) for k in (0, 1))
+        pairs.append((above, below))
+    bars = tuple(fig.add_subplot(part) for part in (grid[-1, :columns], grid[-1, columns:]))
+    return fig, pairs, bars

@@ -27,6 +27,8 @@ COLOURS = tuple(PALETTE[name] for name in ("vermilion", "sky", "orange", "green"
 def score_panels(panels: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]], title: str) -> Figure:
     """One panel a score, one row an encoder: the mean over seeds with its 95 % interval, and each seed.
 
+    No score is below 0, and those of Dice are not above 1: a t interval that reaches further is cut there.
+
     Args:
         panels: score with its unit → encoder → series, not all of them in each row → one value a seed.
         title: what the figure shows.
@@ -45,7 +47,7 @@ def score_panels(panels: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]
         for encoder, own in rows.items():
             for name, values in own.items():
                 level = encoders.index(encoder) + _offset(names.index(name), len(names))
-                _score(axis, level, values, looks[name])
+                _score(axis, level, values, looks[name], 1.0 if "Dice" in score else math.inf)
                 counts.setdefault(name, set()).add(len(values))
         axis.set_xlabel(score)
         axis.xaxis.set_major_formatter("{x:g}")
@@ -132,11 +134,12 @@ def _offset(place: int, count: int) -> float:
     return (place - (count - 1) / 2) * 0.8 / max(count, 2)
 
 
-def _score(axis: Axes, y: float, values: Sequence[float], style: Mapping[str, str]) -> None:
+def _score(axis: Axes, y: float, values: Sequence[float], style: Mapping[str, str], most: float) -> None:
     mean, colour = mean_interval(values), style["color"]
     axis.plot(values, [y] * len(values), "o", color=colour, markersize=3, alpha=0.35, markeredgewidth=0)
     if math.isfinite(mean.low):
-        axis.plot([mean.low, mean.high], [y, y], color=colour, linestyle=style["linestyle"])
+        ends = np.clip([mean.low, mean.high], 0, most)
+        axis.plot(ends, [y, y], color=colour, linestyle=style["linestyle"])
     axis.plot(mean.value, y, style["marker"], color=colour, markersize=6)
 
 

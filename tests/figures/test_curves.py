@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from studykit.claims.estimate import Estimate
-from studykit.figures.curves import convergence_curves, seed_band, speedup_by_depth
+from studykit.figures.curves import arm_by_arm, convergence_curves, seed_band, speedup_by_depth
 from studykit.metrics.convergence import Curve, SpeedupPoint
 from studykit.metrics.convergence import speedup_profile as metrics_profile
 
@@ -124,3 +124,16 @@ def test_curves_may_come_from_the_metrics_too():
 def test_nothing_to_draw_is_an_error(draw):
     with pytest.raises(ValueError, match="pass a mapping"):
         draw()
+
+
+def test_each_arm_has_its_own_panel_before_the_others_in_grey():
+    arms = {f"arm {i}": [([0, 10], [i, i + 1.0]), ([0, 10], [i, i + 2.0])] for i in range(5)}
+    fig = arm_by_arm(arms | {"one": [([0, 5], [0.0, 1.0])]}, "steps", "AUC", "All arms")
+    shown = [axis for axis in fig.axes if axis.axison]
+    assert [axis.get_title(loc="left") for axis in shown] == [*(f"{a} (n = 2)" for a in arms), "one (n = 1)"]
+    grey = [line for line in shown[0].lines if line.get_color() == "#BBBBBB"]
+    (mean,) = [line for line in shown[0].lines if line.get_linewidth() == 2]
+    assert len(grey) == 5 and list(mean.get_ydata()) == [0, 1.5]
+    assert len({axis.get_ylim() for axis in shown}) == 1
+    with pytest.raises(ValueError, match="got no arms"):
+        arm_by_arm({}, "x", "y", "t")

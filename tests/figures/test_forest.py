@@ -64,7 +64,8 @@ def test_claims_in_different_units_share_one_axis():
 
 def test_no_word_runs_into_the_next():
     long = replace(RATIO, ours="at most 1.008, 5 of 5 never arrived (94%)", status="partially reproduced")
-    fig = verdict_forest([RATIO, DICE, long, ForestRow("later", "not evaluated")])
+    fine = replace(DICE, label="probe-underrates-structural-losses", value=-0.0003, low=-0.0019, high=0.0014)
+    fig = verdict_forest([RATIO, DICE, long, fine, ForestRow("later", "not evaluated")])
     fig.canvas.draw()
     lines = {}
     for text in fig.axes[1].texts:

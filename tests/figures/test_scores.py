@@ -32,10 +32,18 @@ def test_scores_show_each_seed_and_the_interval_of_the_mean():
     seeds, interval, mean, *_ = dice.lines
     assert list(seeds.get_xdata()) == [0.1, 0.2, 0.3]
     half = 4.302652729911275 * 0.1 / math.sqrt(3)
-    np.testing.assert_allclose(interval.get_xdata(), [0.2 - half, 0.2 + half])
+    np.testing.assert_allclose(interval.get_xdata(), [0, 0.2 + half])
     assert mean.get_xdata()[0] == pytest.approx(0.2) and mean.get_ydata()[0] < 0
     said = [text.get_text() for text in fig.legends[0].get_texts()]
     assert said == ["frozen (n = 2, 3 seeds)", "fine-tuned (n = 1 seeds)"]
+
+
+def test_an_interval_ends_where_no_score_can_be():
+    panels = {"Dice": {"a": {"x": [0.0, 0.01, 0.9]}}, "HD95 (mm)": {"a": {"x": [1.0, 2.0, 30.0]}}}
+    dice, distance = score_panels(panels, "t").axes
+    assert list(dice.lines[1].get_xdata()) == [0, 1]
+    low, high = distance.lines[1].get_xdata()
+    assert low == 0 and high > 30
 
 
 def test_the_fullest_slice_is_painted_and_left_out_voxels_are_not():

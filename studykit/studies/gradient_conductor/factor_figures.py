@@ -115,10 +115,10 @@ def effect_panels(
     remark_label: str = "",
     reported: float | None = None,
 ) -> Figure:
-    """Ratios with their intervals, one under the other, a panel for each response, all on one log axis.
+    """Ratios with their intervals, one under the other, a panel for each response on a log axis of its own.
 
-    An interval that is open, or goes beyond the axis, ends in an arrow. A row without an estimate stays
-    empty.
+    An interval that is open on one side, or goes beyond the axis, ends in an arrow. Where nothing bounds a
+    ratio there is no interval to draw: it stands alone, in grey. A row without an estimate stays empty.
 
     Args:
         panels: response in words → group → rows; groups and labels are those of the first panel.
@@ -140,10 +140,9 @@ def effect_panels(
     places = _places(groups)
     size = (WIDTH, 1.35 + 0.24 * (max(places) + 1))
     fig, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, layout="constrained", squeeze=False)
-    every = [row.estimate for own in panels.values() for rows in own.values() for row in rows]
-    limits = _limits([estimate for estimate in every if estimate], reported)
     for axis, (response, own) in zip(axes[0], panels.items(), strict=True):
         rows = [row for rows in own.values() for row in rows]
+        limits = _limits([row.estimate for row in rows if row.estimate], reported)
         axis.axvline(1, color="black", linewidth=1)
         if reported is not None:
             axis.axvline(reported, color="black", linewidth=1, linestyle=DASHED)
@@ -158,11 +157,15 @@ def effect_panels(
         axis.xaxis.set_major_locator(ticker.LogLocator(subs=_subs(limits)))
         axis.grid(False, axis="y")
     _name_rows(axes[0, 0], groups, places)
+    estimates = [row.estimate for own in panels.values() for rows in own.values() for row in rows]
+    if any(estimate and _unbounded(estimate) for estimate in estimates):
+        fig.supxlabel("grey: no interval, too few runs arrived to bound it", x=0.01, ha="left", fontsize=8)
     fig.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
     return fig
 
 
 _LINES = ("-", (0, (4, 2)), (0, (1, 1.5)))
+_ALONE = "#8A8A8A"
 _BESIDE = SMALL | {"fontsize": 7, "color": "#555555", "xycoords": ("axes fraction", "data")}
 
 
@@ -211,6 +214,10 @@ def _subs(limits: tuple[float, float]) -> tuple[float, ...]:
     return next((subs for most, subs in steps.items() if decades < most), (1,))
 
 
+def _unbounded(estimate: Estimate) -> bool:
+    return estimate.low <= 0 and not np.isfinite(estimate.high)
+
+
 def _interval(axis: Axes, y: float, row: EffectRow, limits: tuple[float, float]) -> None:
     left, right = limits
     colour = PALETTE["blue"] if row.main else PALETTE["orange"]
@@ -218,10 +225,13 @@ def _interval(axis: Axes, y: float, row: EffectRow, limits: tuple[float, float])
     if row.estimate is None:
         return
     low, value, high = row.estimate.low, row.estimate.value, row.estimate.high
-    axis.plot(np.clip([low, high], left, right), [y, y], color=colour, linewidth=1.8)
-    for beyond, edge, arrow in ((low < left, left, "<"), (high > right, right, ">")):
-        if beyond:
-            axis.plot(edge, y, arrow, color=colour, clip_on=False, markersize=5)
+    if _unbounded(row.estimate):
+        colour = _ALONE
+    else:
+        axis.plot(np.clip([low, high], left, right), [y, y], color=colour, linewidth=1.8)
+        for beyond, edge, arrow in ((low < left, left, "<"), (high > right, right, ">")):
+            if beyond:
+                axis.plot(edge, y, arrow, color=colour, clip_on=False, markersize=5)
     if left <= value <= right:
         fill = "full" if row.main else "none"
         axis.plot(value, y, "o" if row.main else "s", color=colour, fillstyle=fill, markersize=6)

@@ -5,9 +5,13 @@ curve's improvement runs from its first value, before any training, to its best.
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from studykit.claims.estimate import Estimate
+from studykit.claims.stats import paired_log_ratio
 from studykit.metrics.convergence import CensoredTime, Curve
 
 MOST = 0.9
@@ -44,3 +48,19 @@ def share_left(curve: Curve, x: float) -> float:
     if not (first > 0 and math.isfinite(first)):
         raise ValueError(f"a share needs a positive first value, got {first}")
     return float(np.interp(x, curve.x, curve.error)) / first
+
+
+def typical_time(times: Sequence[CensoredTime], kind: str = "reduced-scale") -> Estimate:
+    """The geometric mean of times, one a seed, in their unit; its interval is on their logarithms.
+
+    So no end of it lies below 0, where no time can. A censored time counts as at least its value.
+
+    Raises:
+        ValueError: no time, or one that is not above 0.
+
+    >>> round(typical_time([CensoredTime(100.0, False), CensoredTime(400.0, False)]).value)
+    200
+    """
+    reached = [time.time for time in times]
+    censored = [time.censored for time in times]
+    return replace(paired_log_ratio(reached, np.ones(len(reached)), censored, kind=kind), unit="")

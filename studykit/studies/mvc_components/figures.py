@@ -35,12 +35,14 @@ class Intervals:
         estimates: arm → place, such as a tissue or a subject → estimate. A place that an arm lacks is left
             empty; an unbounded interval is drawn as the value alone, as is one of kind ``exact``.
         levels: words → a value to hold the estimates against, drawn as a line.
+        log: whether the vertical axis is, as for times and ratios.
     """
 
     title: str
     y_label: str
     estimates: Mapping[str, Mapping[str, Estimate]]
     levels: Mapping[str, float] = field(default_factory=dict)
+    log: bool = False
 
 
 @styled
@@ -105,6 +107,9 @@ def interval_panels(panels: Sequence[Intervals], looks: Looks, title: str) -> Fi
         _levels(axis, panel.levels)
         axis.set(title=panel.title, ylabel=panel.y_label, xlim=(-0.6, len(places) - 0.4))
         axis.set_xticks(range(len(places)), places)
+        if panel.log:
+            axis.set_yscale("log")
+            plain_log_ticks(axis.yaxis)
         axis.grid(False, axis="x")
     found = {arm: list(own.values()) for panel in panels for arm, own in panel.estimates.items() if own}
     labels = {

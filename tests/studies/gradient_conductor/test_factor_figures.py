@@ -85,6 +85,19 @@ def test_a_row_is_an_interval_with_its_mark_and_an_open_end_is_an_arrow():
     assert "GCond for AdamW" not in [text.get_text() for text in fig.axes[1].texts]
 
 
+def test_a_ratio_that_nothing_bounds_stands_alone_in_grey_and_a_note_says_so():
+    alone = {
+        "g": [EffectRow("a", estimate(0.0, 0.7, math.inf, censored=5)), EffectRow("b", estimate(0.5, 1, 2))]
+    }
+    fig = effect_panels({"Steps": alone}, "t")
+    intervals = [list(line.get_xdata()) for line in fig.axes[0].lines if line.get_linewidth() == 1.8]
+    marks = [line for line in fig.axes[0].lines if line.get_marker() == "o"]
+    assert intervals == [[0.5, 2]] and marks[0].get_color() != marks[1].get_color()
+    assert not {"<", ">"} & {line.get_marker() for line in fig.axes[0].lines}
+    assert "no interval" in fig.get_supxlabel()
+    assert not effect_panels({"Steps": rows()}, "t").get_supxlabel()
+
+
 def test_without_remarks_there_is_no_word_for_them():
     plain = {"g": [EffectRow("a", estimate(0.5, 1, math.inf))]}
     (axis,) = effect_panels({"Steps": plain}, "t", remark_label="never").axes

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from studykit.metrics.convergence import Curve
-from studykit.studies.mvc_components.component_progress import share_left, time_of_improvement
+from studykit.metrics.convergence import CensoredTime, Curve
+from studykit.studies.mvc_components.component_progress import share_left, time_of_improvement, typical_time
 
 STEPS = [0, 10, 20, 30]
 
@@ -56,3 +56,11 @@ def test_a_share_that_has_no_meaning_is_refused():
         share_left(Curve(STEPS, [3, 2, 1, 0]), 31)
     with pytest.raises(ValueError, match="positive first value"):
         share_left(Curve(STEPS, [0, 2, 1, 0]), 10)
+
+
+def test_a_typical_time_has_no_interval_below_zero_and_keeps_what_is_censored():
+    times = [CensoredTime(float(t), False) for t in (10, 20, 300, 320, 400)]
+    typical = typical_time(times)
+    assert 0 < typical.low < typical.value < typical.high and typical.unit == ""
+    assert typical.value == pytest.approx((10 * 20 * 300 * 320 * 400) ** 0.2)
+    assert typical_time([*times[:4], CensoredTime(400.0, True)]).censored == 1

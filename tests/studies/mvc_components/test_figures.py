@@ -63,6 +63,12 @@ def test_marks_stand_by_place_with_their_intervals():
     assert words(fig) == ["L2 (n = 5)", "MVC (n = 5)"] and axis.texts[0].get_text() == "flat"
 
 
+def test_times_stand_on_a_log_axis():
+    of = {"L2": {"contrast": Estimate(108, 40, 290, 5, "reduced-scale")}}
+    panels = [Intervals("Steps", "steps", of, log=True), Intervals("MSE", "error", of)]
+    assert [axis.get_yscale() for axis in interval_panels(panels, LOOKS, "t").axes] == ["log", "linear"]
+
+
 def test_an_unbounded_interval_is_a_mark_alone_and_an_exact_value_has_no_n():
     alone = Estimate(1, -np.inf, np.inf, n=1, kind="reduced-scale")
     of = {"L2": {"head": alone}, "interpolation": {"head": Estimate.exact(0.5)}}
