@@ -56,7 +56,9 @@ links: $(BIN)/sphinx-build
 $(BIN)/sphinx-build: $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[docs]'
 
+# With the viewer of volumes, which nothing else needs.
 lab: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[viewer]'
 	$(BIN)/jupyter lab notebooks
 
 $(READY): pyproject.toml constraints.txt

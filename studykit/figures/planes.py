@@ -82,8 +82,7 @@ def three_planes(
     for axis, plane in zip(axes[0], PLANES, strict=True):
         show(axis, plane, volume, index, spacing, window)
         if labels is not None:
-            for label, colour in zip(_present(labels), _label_colours(labels), strict=True):
-                paint(axis, plane, labels == label, index, spacing, colour)
+            paint_labels(axis, plane, labels, index, spacing)
         axis.set_title(f"{plane.name}, {'xyz'[plane.normal]} = {index[plane.normal]}", **SUBTITLE)
     scale_bar(axes[0, 0])
     frame(fig, title, f"{CONVENTION}; grey from {window[0]:.4g} to {window[1]:.4g} {unit}")
@@ -209,6 +208,12 @@ def paint(
     """Lay a colour over the voxels of a slice where ``where`` (bool, X, Y, Z) is true."""
     cut = plane.cut(where, index[plane.normal])
     axis.imshow(cut[..., None] * np.array(to_rgba(colour, opacity)), extent=_extent(plane, where, spacing))
+
+
+def paint_labels(axis: Axes, plane: Plane, labels: NDArray, index: tuple[int, ...], spacing: Spacing) -> None:
+    """Lay a colour over each label (X, Y, Z) of a slice but 0."""
+    for label, colour in zip(_present(labels), _label_colours(labels), strict=True):
+        paint(axis, plane, labels == label, index, spacing, colour)
 
 
 def scale_bar(axis: Axes) -> None:
