@@ -1,5 +1,6 @@
 """A page a claim: what it says, the figure that decides, what was found, and what that rests on."""
 
+import re
 from collections.abc import Iterable
 from html import escape
 
@@ -11,6 +12,7 @@ from studykit.report.cards import deviation_in_words
 from studykit.report.evidence import Evidence
 from studykit.report.html import bullets, document, verdict
 from studykit.report.interval_plot import interval_plot
+from studykit.report.notebook_page import page_name
 from studykit.report.rerun import comparison_in_words
 from studykit.runs.provenance import in_words
 
@@ -63,18 +65,24 @@ def _numbers(evidence: Evidence) -> str:
 
 
 def _deciding(evidence: Evidence) -> str:
-    """The figure that decides, with what it shows; the others as links below it."""
+    """The figure that decides, with what it shows and why that decides; the others as links below it."""
     record, file = evidence.record, evidence.figure
     if record is None or file is None:
         return ""
     words = dict(record.figures)
     link = escape(UP + evidence.file(file))
     more = ", ".join(_link(evidence, other) for other in words if other != file)
-    said = escape(words[file])
+    said, why = escape(words[file]), escape(_why(evidence))
     return (
         f'<figure><a href="{link}"><img src="{link}" alt="{said}"></a>'
-        f"<figcaption>{said}{f' Also: {more}.' if more else ''}</figcaption></figure>"
+        f"<figcaption>{said} <strong>Why {escape(evidence.status)}:</strong> {why}"
+        f"{f' Also: {more}.' if more else ''}</figcaption></figure>"
     )
+
+
+def _why(evidence: Evidence) -> str:
+    """What the verdict says of its own interval, without what stands beside it."""
+    return re.split(r" (?:Beside it|Not at hand): ", evidence.record.verdict.reason)[0]
 
 
 def _found(evidence: Evidence) -> str:
@@ -138,7 +146,10 @@ def _basis(evidence: Evidence) -> str:
         ("Cost", escape(str(record.cost))),
         ("Ran on", escape(in_words(record.provenance))),
     ]
-    files = [*filter(None, [record.notebook]), *record.tables, "verdict.json"]
+    if record.notebook:
+        page = escape(UP + evidence.file(page_name(record.notebook)))
+        entries.append(("Notebook", f'<a href="{page}">{escape(record.notebook)}, as executed</a>'))
+    files = [*record.tables, "verdict.json"]
     entries.append(("Files", ", ".join(_link(evidence, file) for file in files)))
     return _section("Cost and provenance", _list(entries))
 

@@ -14,7 +14,7 @@ margin:1.5rem auto;padding:0 1rem;overflow-wrap:break-word}
 main.claim{max-width:52rem}
 a{color:var(--part)}:focus-visible{outline:3px solid var(--part);outline-offset:2px}
 h1{line-height:1.25}h2{margin-top:2rem;line-height:1.3}
-table{border-collapse:collapse;width:100%;margin:1rem 0}
+table{border-collapse:collapse;width:100%;margin:1rem 0}table.claims{font-size:.94em}
 th,td{text-align:left;vertical-align:top;padding:.45rem .5rem;border-top:1px solid var(--line)}
 thead th{border:0;border-bottom:2px solid var(--line)}
 tbody th{font-weight:600}
@@ -39,6 +39,15 @@ figcaption{color:var(--open)}
 .plot text{fill:var(--ink)}.plot .quiet{fill:var(--open)}
 .plot path{stroke:var(--ink);stroke-width:2;fill:none}.plot circle{fill:var(--ink)}
 .plot .level{stroke:var(--open);stroke-width:1;stroke-dasharray:4 3}
+.forest{width:100%;max-width:18rem;min-width:11rem;height:auto;display:block;color:var(--open)}
+.forest path{fill:none;stroke:currentColor;stroke-width:2}.forest circle{fill:currentColor}
+.forest.reproduced{color:var(--good)}.forest.partially-reproduced{color:var(--part)}
+.forest.not-reproduced{color:var(--bad)}
+.forest .axis,.forest .level{stroke:var(--open);stroke-width:1}.forest .level{stroke-dasharray:2 3}
+.forest .reported{stroke:var(--ink);stroke-width:1.5}
+.notebook details{padding:.1rem .5rem}.notebook summary{color:var(--open);overflow:hidden;white-space:nowrap;
+text-overflow:ellipsis}.notebook details pre{font-size:.85em}
+.wide{overflow-x:auto}.wide table{width:auto;font-size:.9em}.math{font-family:serif;font-style:italic}
 pre{white-space:pre-wrap;background:var(--soft);padding:.6rem;border-radius:.4rem}
 blockquote{margin:.5rem 0;padding-left:.8rem;border-left:4px solid var(--line);font-size:1.1em}
 dt{font-weight:600;margin-top:.7rem}dd{margin:0}
@@ -47,7 +56,8 @@ table.claims,table.claims tbody,table.claims tr,table.claims td,table.claims th{
 table.claims tr{border-top:2px solid var(--line);padding:.6rem 0}
 table.claims td,table.claims th{border:0;padding:.1rem 0}
 table.claims td[data-name]::before{content:attr(data-name) ": ";color:var(--open);font-weight:400}}
-@media print{form,nav,thead button::after{display:none}body{max-width:none;margin:0;font-size:11pt}
+@media print{.notebook details,form,nav,thead button::after{display:none}
+body{max-width:none;margin:0;font-size:11pt}
 tr,figure,dd{break-inside:avoid}a{color:inherit}}
 """
 

@@ -1,17 +1,31 @@
 """``index.html``: all claims on one page, to filter and to sort; whole without its script."""
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from studykit import __version__
 from studykit.claims.claim import Paper
 from studykit.claims.rule_words import short_kind
 from studykit.claims.words import ABSENT
 from studykit.report.answer import Answer, short_answer
 from studykit.report.claim_page import place
 from studykit.report.evidence import Evidence
+from studykit.report.forest_cell import forest_cell, measured
 from studykit.report.html import STYLE, bullets, document, inline, verdict
 
-COLUMNS = ("Claim", "Paper", "Checks", "Reported", "Ours [95 % interval]", "Evidence", "Finding", "Verdict")
+COLUMNS = ("Claim", "Paper", "Reported", "Ours [95 % interval]", "Effect", "Evidence", "Finding", "Verdict")
+
+FOREST = (
+    "Effect: ours (●) with its 95 % interval and the reported number (◇), each in units of the least effect "
+    "that its rule counts: no effect at the full line, the least at the dotted one; further out by "
+    "logarithms, an arrow where an end lies beyond or nothing bounds it. What is counted stands in words."
+)
+
+CITED = (
+    f"studykit contributors, studykit: a reproducibility study kit for 3-D medical self-supervised learning, "
+    f"version {__version__}."
+)
 
 FILTERS = ("paper", "verdict", "finding", "evidence", "profile")
 
@@ -21,6 +35,8 @@ const picks = [...form.querySelectorAll("select")];
 const body = table.tBodies[0], rows = [...body.rows], said = document.querySelector("output");
 const filter = () => {
   const wanted = new FormData(form), words = wanted.get("words").toLowerCase();
+  const chosen = new URLSearchParams([...wanted].filter(([, value]) => value));
+  try { history.replaceState(null, "", `${location.pathname}?${chosen}${location.hash}`); } catch {}
   let shown = 0;
   for (const row of rows) {
     const picked = picks.every(s => !s.value || row.dataset[s.name] === s.value);
@@ -45,11 +61,20 @@ table.querySelectorAll("thead th").forEach((head, column) => {
     table.querySelectorAll("thead th").forEach(other => other.removeAttribute("aria-sort"));
     head.setAttribute("aria-sort", up ? "ascending" : "descending");
     const last = column === table.tHead.rows[0].cells.length - 1;
-    const key = row => last ? String(order.indexOf(row.dataset.verdict)) : row.cells[column].textContent;
-    const sorted = [...rows].sort((a, b) => key(a).localeCompare(key(b), "en", { numeric: true }));
-    body.append(...(up ? sorted : sorted.reverse()));
+    const key = row => last ? String(order.indexOf(row.dataset.verdict))
+      : row.cells[column].dataset.key ?? row.cells[column].textContent;
+    const way = up ? 1 : -1;
+    body.append(...[...rows].sort((a, b) => {
+      const [x, y] = [key(a), key(b)];
+      if (x === "" || y === "") return (x === "") - (y === "");
+      return way * (isNaN(x) || isNaN(y) ? x.localeCompare(y, "en", { numeric: true }) : x - y);
+    }));
   });
 });
+for (const [name, value] of new URLSearchParams(location.search)) {
+  const field = form.elements[name];
+  if (field) field.value = value;
+}
 filter();
 """
 
@@ -69,13 +94,22 @@ def page(
     head = "".join(f'<th scope="col">{column}</th>' for column in COLUMNS)
     rows = "".join(_row(evidence) for evidence in found)
     body = (
-        f"<main>\n<h1>Claims and verdicts</h1>\n{bullets(tally)}\n"
+        f"{_ways(papers)}<main>\n<h1>Claims and verdicts</h1>\n{bullets(tally)}\n"
         f"<details><summary>How to read a verdict</summary><p>{escape(reading)}</p></details>\n{answered}"
-        f'<h2 id="claims">Every claim</h2>\n{_form(found)}\n'
+        f'<h2 id="claims">Every claim</h2>\n{_form(found)}\n<p class="mark">{escape(FOREST)}</p>\n'
         f'<table class="claims"><caption hidden>Every claim and its verdict</caption>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table>\n</main>\n<script>{SCRIPT}</script>\n"
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table>\n"
+        f"<h2>Cite this</h2>\n<p>Each claim’s page has the lines for it. All of it:</p>\n<pre>{CITED}</pre>\n"
+        f"</main>\n<script>{SCRIPT}</script>\n"
     )
     return document("Claims and verdicts", f"<style>{STYLE}</style>", body)
+
+
+def _ways(papers: Mapping[str, Paper]) -> str:
+    """Ways into the page: the table first, then each paper."""
+    links = ['<a href="#claims">Every claim</a>']
+    links += [f'<a href="#{escape(name)}">{escape(name)}</a>' for name in papers]
+    return f'<nav aria-label="On this page">{" · ".join(links)}</nav>\n'
 
 
 def _answered(paper: Paper, rows: Sequence[Evidence], answer: Answer) -> str:
@@ -130,18 +164,28 @@ def _row(evidence: Evidence) -> str:
     finding = evidence.finding + (f", {evidence.size}" if evidence.size != ABSENT else "")
     runs = f"{evidence.kind}, {evidence.profile}" if evidence.profile != ABSENT else ABSENT
     n = f" (n = {evidence.n})" if evidence.n != ABSENT else ""
-    cells = zip(
-        COLUMNS[1:-1],
-        (claim.paper, short_kind(claim), evidence.reported, evidence.ours + n, runs, finding),
-        strict=True,
-    )
+    estimate = evidence.record.verdict.estimate if evidence.record else None
+    cells = [
+        _cell("Paper", claim.paper),
+        _cell("Reported", evidence.reported, _key(claim.rule.reported)),
+        _cell("Ours", evidence.ours + n, _key(estimate and estimate.value)),
+        f'<td class="drawn" data-key="{_key(measured(evidence))}">{forest_cell(evidence)}</td>',
+        _cell("Evidence", f"{short_kind(claim)}; {runs}" if runs != ABSENT else short_kind(claim)),
+        _cell("Finding", finding),
+    ]
     return (
         f'<tr id="{escape(claim.key)}"{data}><th scope="row"><a href="{escape(place(evidence))}">'
         f'{escape(claim.id)}</a><span class="mark">{escape(claim.sentence)}</span></th>'
-        f"{''.join(_cell(name, words) for name, words in cells)}"
-        f"<td>{verdict(evidence.status, evidence.marks)}</td></tr>\n"
+        f"{''.join(cells)}<td>{verdict(evidence.status, evidence.marks)}</td></tr>\n"
     )
 
 
-def _cell(name: str, words: str) -> str:
-    return f'<td data-name="{name}" class="number">{escape(words)}</td>'
+def _cell(name: str, words: str, key: str | None = None) -> str:
+    """A cell with its column's name, which a phone shows, and what it is sorted by if not by its words."""
+    sorted_by = "" if key is None else f' data-key="{key}"'
+    return f'<td data-name="{name}" class="number"{sorted_by}>{escape(words)}</td>'
+
+
+def _key(number: float | None) -> str:
+    """A number to sort by; nothing where there is none, which comes last either way."""
+    return "" if number is None or not math.isfinite(number) else f"{number:g}"

@@ -16,6 +16,7 @@ from studykit.report.answer import Answer, short_answer
 from studykit.report.claim_page import FOLDER, claim_page, place
 from studykit.report.evidence import Evidence, gather
 from studykit.report.html import STYLE
+from studykit.report.notebook_page import notebook_page, page_name
 from studykit.report.page import page
 from studykit.report.tables import escape_markdown
 
@@ -40,6 +41,8 @@ def write_summary(
 ) -> tuple[Path, Path]:
     """Write ``SUMMARY.md``, ``index.html`` and ``claims/`` into ``results``, from the strongest evidence.
 
+    Beside each executed notebook that a claim rests on goes a page to read it.
+
     Raises:
         ValueError: a ``verdict.json`` is broken or at odds with its claim; the message names the file.
     """
@@ -54,6 +57,7 @@ def write_summary(
     atomic.write_text(summary, "\n\n".join(filter(None, parts)) + "\n")
     atomic.write_text(site, page(found, papers, answers, tally(found), READING))
     _write_claims(Path(results), found, papers)
+    _write_notebooks(Path(results), found)
     return summary, site
 
 
@@ -67,6 +71,20 @@ def _write_claims(results: Path, found: Sequence[Evidence], papers: Mapping[str,
     for path, text in written.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic.write_text(path, text)
+
+
+def _write_notebooks(results: Path, found: Sequence[Evidence]) -> None:
+    """A page a notebook, with ways to the claims that it settles; pages of notebooks that are gone go too."""
+    claims: dict[Path, list[tuple[str, str]]] = {}
+    for evidence in found:
+        if evidence.record is not None and evidence.record.notebook:
+            notebook = results / evidence.file(evidence.record.notebook)
+            claims.setdefault(notebook, []).append((evidence.claim.id, place(evidence)))
+    pages = {path.with_name(page_name(path.name)): path for path in claims if path.is_file()}
+    for old in {p for p in results.glob("*/*/*.html") if p.parent.parent.name != FOLDER} - set(pages):
+        old.unlink()
+    for page_path, notebook in pages.items():
+        atomic.write_text(page_path, notebook_page(notebook, "../../", claims[notebook]))
 
 
 def tally(found: Sequence[Evidence]) -> list[str]:

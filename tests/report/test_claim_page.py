@@ -27,13 +27,18 @@ def test_the_deciding_figure_comes_first_and_everything_follows(conclude, papers
     link = "../../speed/laptop/curves.svg"
     assert page.all("img") == [{"src": link, "alt": 'Error of "both" arms'}]
     assert text.index("<img") < text.index("<h2>Finding") < text.index("<h2>Rule")
-    assert "../../speed/laptop/other.svg" in [a["href"] for a in page.all("a")]
+    links = [a["href"] for a in page.all("a")]
+    assert {"../../speed/laptop/other.svg", "../../speed/laptop/01_speed.html"} <= set(links)
+    caption = text.partition("<figcaption>")[2].partition("</figcaption>")[0]
+    assert "95% interval" in caption and "half way" not in caption
     for needed in (
         'Faster <by far> & "cheaper", as they say.',
         "The criterion | is not stated.",
         "at least 5 repetitions",
         "the baseline learns: 1.50× [1.20, 1.90], passed",
         "half way: 0.90× [0.80, 1.10]",
+        "Why partially reproduced: ",
+        "01_speed.ipynb, as executed",
         "Toy CPU",
         "10 heads",
         "1.50 CPU core-hours",

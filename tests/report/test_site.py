@@ -69,6 +69,14 @@ def test_page_escapes_what_comes_from_files(written):
     assert "<by far>" not in written[1] and "<toy>" not in written[1]
 
 
+def test_rows_are_a_forest_and_sorted_by_numbers(written):
+    rows = written[1].split('<tr id="')[1:]
+    assert 'class="forest partially-reproduced"' in rows[0] and 'class="drawn" data-key="3.92' in rows[0]
+    assert 'data-key="5.8">5.8×' in rows[0] and 'data-key="2.4">2.40×' in rows[0]
+    assert "<svg" not in rows[2] and 'class="drawn" data-key=""' in rows[2], "a count is no effect"
+    assert "the least effect that its rule counts" in Page(written[1]).words
+
+
 def test_filters_offer_what_there_is_and_wait_for_their_script(written):
     page = Page(written[1])
     assert "hidden" in page.all("form")[0]
@@ -79,15 +87,18 @@ def test_filters_offer_what_there_is_and_wait_for_their_script(written):
 
 def test_every_link_of_every_page_leads_somewhere(conclude, papers):
     conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3), tables=("speed.csv",))
+    folder = conclude.results / "speed" / "laptop"
+    for name in ("curves.svg", "speed.csv"):
+        (folder / name).touch()
+    (folder / "01_speed.ipynb").write_text('{"cells": []}')
     _, site = write_summary(conclude.results, papers, {})
-    for name in ("curves.svg", "01_speed.ipynb", "speed.csv"):
-        (conclude.results / "speed" / "laptop" / name).touch()
-    pages = [site, *(conclude.results / "claims").rglob("*.html")]
-    assert len(pages) == 5
+    pages = [site, *(conclude.results / "claims").rglob("*.html"), folder / "01_speed.html"]
+    assert len(pages) == 6
     for path in pages:
         page = Page(path.read_text(encoding="utf-8"))
         links = [a["href"] for a in page.all("a") + page.all("link")] + [a["src"] for a in page.all("img")]
         local = [link.partition("#")[0] for link in links if not link.startswith("https://arxiv.org/")]
+        local = [link or path.name for link in local]
         assert local and all((path.parent / link).is_file() for link in local), path
 
 
@@ -97,6 +108,18 @@ def test_the_page_of_a_claim_that_is_gone_goes_too(conclude, papers):
     assert gone.is_file()
     write_summary(conclude.results, {"toy": replace(papers["toy"], claims=papers["toy"].claims[:3])}, {})
     assert not gone.exists() and gone.with_name("steps.html").is_file()
+
+
+def test_the_page_of_a_notebook_leads_to_its_claims_and_goes_with_it(conclude, papers):
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    notebook = conclude.results / "speed" / "laptop" / "01_speed.ipynb"
+    notebook.write_text('{"cells": []}')
+    write_summary(conclude.results, papers, {})
+    page = notebook.with_suffix(".html")
+    assert 'href="../../claims/toy/steps.html">steps</a>' in page.read_text(encoding="utf-8")
+    notebook.unlink()
+    write_summary(conclude.results, papers, {})
+    assert not page.exists()
 
 
 def test_pages_stand_alone_in_light_and_dark(written, conclude):
