@@ -222,7 +222,7 @@ def arm_by_arm(
             axis.plot(x, y, color=colour, linewidth=0.6, alpha=0.4)
         axis.fill_between(band.x, band.low, band.high, color=colour, alpha=0.18, linewidth=0)
         axis.plot(band.x, band.mean, color=colour, linewidth=2)
-        axis.set_title(fill(f"{arm} (n = {len(curves[arm])})", 22), fontsize=8.5)
+        axis.set_title(fill(f"{arm} (n\u00a0=\u00a0{len(curves[arm])})", 22), fontsize=8.5)
         axis.set_ylim(drawn.min() - room, drawn.max() + room)
         axis.xaxis.set_major_locator(ticker.MaxNLocator(3))
     for axis in axes.flat[len(curves) :]:

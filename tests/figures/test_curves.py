@@ -130,7 +130,8 @@ def test_each_arm_has_its_own_panel_before_the_others_in_grey():
     arms = {f"arm {i}": [([0, 10], [i, i + 1.0]), ([0, 10], [i, i + 2.0])] for i in range(5)}
     fig = arm_by_arm(arms | {"one": [([0, 5], [0.0, 1.0])]}, "steps", "AUC", "All arms")
     shown = [axis for axis in fig.axes if axis.axison]
-    assert [axis.get_title(loc="left") for axis in shown] == [*(f"{a} (n = 2)" for a in arms), "one (n = 1)"]
+    titles = [axis.get_title(loc="left").replace("\u00a0", " ") for axis in shown]
+    assert titles == [*(f"{a} (n = 2)" for a in arms), "one (n = 1)"]
     grey = [line for line in shown[0].lines if line.get_color() == "#BBBBBB"]
     (mean,) = [line for line in shown[0].lines if line.get_linewidth() == 2]
     assert len(grey) == 5 and list(mean.get_ydata()) == [0, 1.5]
