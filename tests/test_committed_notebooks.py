@@ -14,6 +14,8 @@ from studykit.claims.paper import load_papers
 from studykit.notebooks import notebooks, parameters_of, study_of
 
 WITHOUT_CLAIMS = ("00_tour", "99_summary")
+WITHOUT_COMMENTS = ("10_volta_transfer", "11_spine_ablation")
+"""They explain their parameters above the cell alone, until they are executed again."""
 MOST_LINES = 15
 SECTIONS = ("## The claim", "## Parameters", "## Verdict", "## Limitations", "## Provenance")
 USED = {"claim cards": "claim_card(", "a verdict card": "verdict_card(", "a conclusion": "conclude("}
@@ -77,6 +79,14 @@ def test_one_cell_declares_parameters_and_the_profile_is_smoke(stem):
     tagged = [cell for cell in cells(stem, "code") if "parameters" in cell["metadata"].get("tags", [])]
     assert len(tagged) == 1
     assert parameters_of(stem)["profile"] == "'smoke'"
+
+
+@pytest.mark.parametrize("stem", [stem for stem in notebooks() if stem not in WITHOUT_COMMENTS])
+def test_its_parameters_are_explained_with_their_types(stem):
+    """As ``papermill --help-notebook`` reads them."""
+    (cell,) = [cell for cell in cells(stem, "code") if "parameters" in cell["metadata"].get("tags", [])]
+    for line in source(cell).splitlines():
+        assert re.fullmatch(r"\w+ = .+  # type: (str|int|float|list\[int\]) \w.+", line), line
 
 
 @every
