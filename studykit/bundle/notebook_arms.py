@@ -1,13 +1,14 @@
-"""What the cells of a notebook would train, found by running those that name arms and what these build on.
+"""What the cells of a notebook would train, found by running what names arms and what that builds on.
 
 No volume is read and nothing is trained: a study that they open has subjects by number, knows its sizes, and
 writes down the runs that it is asked for. Arms that are named after a tuning are among them, at the first of
-their rates. Cells that look at data or results are left out.
+their rates. What looks at data or results is left out.
 """
 
 import ast
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import symtable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +27,9 @@ from studykit.study import Study, open_study
 from studykit.study.trials import Trials
 
 NAMING = ("arm", "tune", "tune_all", "run", "run_all", "with_labels")
-"""Methods of a study whose cells are run."""
+"""Methods of a study whose calls are run."""
+CHANGING = ("append", "extend", "update", "add")
+"""Methods that change what they are called on."""
 CLASSES = 8
 """Of a segmentation, the background among them: what designs of heads have, or nearly."""
 
@@ -105,34 +108,54 @@ def _cells(stem: str) -> list[tuple[bool, str]]:
 
 
 def _needed(cells: Sequence[tuple[bool, str]], profile: str) -> Iterator[ast.stmt]:
-    """Of the cells that name arms, and before them those whose names they use; the profile is set."""
-    trees = [ast.parse(f"{source}\nprofile = {profile!r}" if given else source) for given, source in cells]
-    needed, wanted = set(), set()
-    for number in reversed(range(len(trees))):
-        used, made = _names(trees[number])
-        if _names_arms(trees[number]) or made & wanted or cells[number][0]:
-            needed.add(number)
+    """Statements that name arms, and before them those that make the names they use; the profile is set."""
+    sources = [f"{source}\nprofile = {profile!r}" if given else source for given, source in cells]
+    statements = [statement for source in sources for statement in ast.parse(source).body]
+    namers: set[str] = set()
+    for statement in statements:
+        if isinstance(statement, ast.FunctionDef) and _names_arms(statement, namers):
+            namers.add(statement.name)
+    needed: list[ast.stmt] = []
+    wanted: set[str] = set()
+    for statement in reversed(statements):
+        used, made = _names(statement)
+        if _names_arms(statement, namers) or made & wanted:
+            needed.append(statement)
             wanted |= used
-    for number in sorted(needed):
-        yield from trees[number].body
+    yield from reversed(needed)
 
 
 def _names(tree: ast.AST) -> tuple[set[str], set[str]]:
-    """Names that a cell reads, and names that it makes."""
-    used, made = set(), set()
+    """Names that a statement reads, and names that it makes or changes; its own inner ones are neither."""
+    table = symtable.symtable(ast.unparse(tree), "statement", "exec")
+    made = {own.get_name() for own in table.get_symbols() if own.is_assigned() or own.is_imported()}
+    used, inner = (
+        {own.get_name() for own in table.get_symbols() if own.is_referenced()},
+        [*table.get_children()],
+    )
+    while inner:
+        scope = inner.pop()
+        used |= {own.get_name() for own in scope.get_symbols() if own.is_global()}
+        inner += scope.get_children()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Name):
-            (used if isinstance(node.ctx, ast.Load) else made).add(node.id)
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            made.add(node.name)
-        elif isinstance(node, ast.alias):
-            made.add((node.asname or node.name).partition(".")[0])
+        changed: ast.AST | None = None
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            changed = node.value
+        elif (
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGING
+        ):
+            changed = node.func.value
+        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            used.add(node.target.id)
+        made |= {changed.id} if isinstance(changed, ast.Name) else set()
     return used, made
 
 
-def _names_arms(tree: ast.AST) -> bool:
-    calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
-    return any(isinstance(called, ast.Attribute) and called.attr in NAMING for called in calls)
+def _names_arms(tree: ast.AST, namers: Collection[str] = ()) -> bool:
+    """Whether a statement names arms or asks for runs, by a study's methods or by functions that do."""
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    by_method = any(isinstance(called, ast.Attribute) and called.attr in NAMING for called in calls)
+    return by_method or any(isinstance(called, ast.Name) and called.id in namers for called in calls)
 
 
 def _stand_in(study: Study) -> None:
