@@ -27,7 +27,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of where and when (default 0)")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "faults.md")
     options = parser.parse_args()
-    start = time.monotonic()
+    sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "data"), str(ROOT)]
+    from studykit.runs.provenance import in_words, provenance
+
+    start, code = time.monotonic(), provenance()
     base = Path(tempfile.mkdtemp(prefix="faults-"))
     base.chmod(0o755)
     try:
@@ -36,11 +39,9 @@ def main() -> int:
         shutil.rmtree(base, ignore_errors=True)
     from table import markdown, write
 
-    from studykit.runs.provenance import in_words, provenance
-
     minutes = (time.monotonic() - start) / 60
     share = "" if options.share == 1 else f", {options.share:.0%} of the trials"
-    facts = f"{minutes:.1f} minutes{share}, {in_words(provenance())}"
+    facts = f"{minutes:.1f} minutes{share}, {in_words(code)}"
     write(options.out, markdown(rows, facts))
     return any(row.losses for row in rows)
 
@@ -50,7 +51,6 @@ def trials(base: Path, chance: random.Random, share: float) -> list:
     own = {"STUDYKIT_DATA": str(base / "data"), "STUDYKIT_RESULTS": str(base / "results")}
     real_results = ROOT / "results"
     os.environ.update({**own, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "TQDM_DISABLE": "1"})
-    sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "data"), str(ROOT)]
     import torch
 
     torch.set_num_threads(1)
