@@ -11,7 +11,12 @@ from studykit.notebooks import freshness as fresh
 from studykit.runs.provenance import provenance
 
 CLAIM = find_claim("bertswin/convergence-speedup")
-SOURCE = 'class BertsWin(Method):\n    version = {}\nclass Mvc(Loss):\n    version = {}\nDIGEST = "{}"\n'
+SOURCE = """class BertsWin(Method):
+    version = {}  # 1 had another norm
+class Mvc(Loss):
+    version = {}
+DIGEST = "{}"
+"""
 PAPER = '[[claims]]\nid = "convergence-speedup"\n[claims.rule]\nmetric = "{}"\n'
 
 
