@@ -32,7 +32,7 @@ SAME, UNKNOWN = "same", "not known"
 NOTHING = "no evidence yet"
 
 _CLASS = re.compile(r"class (\w+)")
-_VERSION = re.compile(r"\s*(version|\w*VERSION)(?:: ClassVar\[int\])? = (\d+)")
+_VERSION = re.compile(r"\s*(version|\w*VERSION)(?:: ClassVar\[int\])? = (\d+)(?:\s*#.*)?")
 _DIGEST = re.compile(r'"([0-9a-f]{64})"')
 
 
