@@ -126,7 +126,8 @@ def test_pages_stand_alone_in_light_and_dark(written, conclude):
     page = Page(written[1])
     assert not page.all("link") and not any("src" in a for a in page.all("script"))
     assert "prefers-color-scheme:dark" in written[1]
-    assert "prefers-color-scheme:dark" in (conclude.results / "claims" / "style.css").read_text(encoding="utf-8")
+    style = (conclude.results / "claims" / "style.css").read_text(encoding="utf-8")
+    assert "prefers-color-scheme:dark" in style
 
 
 def test_claims_that_follow_from_others_are_not_counted_again(conclude, papers):

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from tests.data.tiny_dicom import write_file
 
 from studykit.data.files.dicom_headers import numbers, read_header, text
+from tests.data.tiny_dicom import write_file
 
 
 @pytest.mark.parametrize("tag", [b"\x28\x00\x30\x00DS", b"\x10\x00\x20\x00LO"], ids=["spacing", "patient"])
