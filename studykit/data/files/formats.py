@@ -4,6 +4,8 @@ Untrusted bytes are data: nothing is unpickled and no header leads out of its fo
 """
 
 import gzip
+import io
+import math
 import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO
@@ -24,6 +26,8 @@ NIFTI_HEADER_BYTES = 540
 """Of NIfTI-2, the longer one."""
 MOST_BEHIND = 2**24
 """Bytes that may lie behind the voxels of a packed file."""
+MOST_OF_A_BYTE = 1032
+"""Bytes that one byte of gzip unpacks to at most (RFC 1951: 258 bytes for two bits)."""
 NIFTI_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 1e-3}
 """Code of a NIfTI header's unit of length → millimetres: not stated, metre, millimetre, micrometre."""
 
@@ -45,8 +49,8 @@ def decode(ref: VolumeRef) -> Decoded:
             array, affine = _read_raw(ref.read_bytes(), ref.raw), np.eye(4)
         elif ref.suffix in _STREAM_READERS:
             with ref.stream() as file:
-                unpacked = _unpacked(file)
-                array, affine = _STREAM_READERS[ref.suffix](unpacked)
+                unpacked, most = _unpacked(file)
+                array, affine = _STREAM_READERS[ref.suffix](unpacked, most)
                 _to_its_end(unpacked)
         elif ref.suffix in (*META_SUFFIXES, *NRRD_SUFFIXES):
             array, affine = _read_itk(ref)
@@ -71,7 +75,7 @@ def decode(ref: VolumeRef) -> Decoded:
     return array, affine if ref.affine is None else np.asarray(ref.affine, dtype=np.float64)
 
 
-def _read_nifti(file: BinaryIO) -> Decoded:
+def _read_nifti(file: BinaryIO, most: int) -> Decoded:
     import nibabel as nib
 
     data = file.read(NIFTI_HEADER_BYTES)
@@ -85,30 +89,37 @@ def _read_nifti(file: BinaryIO) -> Decoded:
     sizes = np.asarray(header["pixdim"][1:4], dtype=np.float64)
     if header["sform_code"] <= 0 and not (np.isfinite(sizes).all() and (sizes != 0).all()):
         raise NoGrid(f"its header states no voxel size along three axes, but {sizes.tolist()}")
-    array, affine = _proxy(kind.from_stream(file))
+    array, affine = _proxy(kind.from_stream(file), most)
     unit = NIFTI_MM.get(int(header["xyzt_units"]) % 8)
     if unit is None:
         raise NoGrid(f"its voxel size has the unknown unit {int(header['xyzt_units']) % 8}")
     return array, np.diag([unit, unit, unit, 1.0]) @ affine
 
 
-def _read_mgh(file: BinaryIO) -> Decoded:
+def _read_mgh(file: BinaryIO, most: int) -> Decoded:
     import nibabel as nib
 
-    return _proxy(nib.MGHImage.from_stream(file))
+    return _proxy(nib.MGHImage.from_stream(file), most)
 
 
-def _proxy(image: Any) -> Decoded:
+def _proxy(image: Any, most: int) -> Decoded:
+    """Voxels and affine of an image whose file holds ``most`` bytes; memory is taken only for what can be."""
+    claimed = math.prod(image.shape) * image.get_data_dtype().itemsize
+    if claimed > most:
+        raise Unusable(f"truncated or damaged: it cannot hold the {claimed:,} bytes that its header claims")
     if image.get_data_dtype().fields is not None:
         return np.empty(image.shape, image.get_data_dtype()), image.affine
     return np.asanyarray(image.dataobj), np.asarray(image.affine, dtype=np.float64)
 
 
-def _unpacked(file: BinaryIO) -> BinaryIO:
-    """The file without gzip, which its first bytes tell and not its name; unpacked as it is read."""
-    packed = file.read(2) == b"\x1f\x8b"
+def _unpacked(file: BinaryIO) -> tuple[BinaryIO, int]:
+    """The file without gzip, which its first bytes tell and not its name; unpacked as it is read.
+
+    Also how many bytes it can hold.
+    """
+    packed, size = file.read(2) == b"\x1f\x8b", file.seek(0, io.SEEK_END)
     file.seek(0)
-    return gzip.GzipFile(fileobj=file) if packed else file
+    return (gzip.GzipFile(fileobj=file), size * MOST_OF_A_BYTE) if packed else (file, size)
 
 
 def _to_its_end(file: BinaryIO) -> None:
@@ -121,7 +132,7 @@ def _to_its_end(file: BinaryIO) -> None:
         raise Unusable(f"goes on for more than {MOST_BEHIND // 2**20} MiB behind its voxels")
 
 
-_STREAM_READERS: dict[str, Callable[[BinaryIO], Decoded]] = {
+_STREAM_READERS: dict[str, Callable[[BinaryIO, int], Decoded]] = {
     **dict.fromkeys((".nii", ".nii.gz"), _read_nifti),
     **dict.fromkeys((".mgh", ".mgz", ".mgh.gz"), _read_mgh),
 }
@@ -168,5 +179,5 @@ def _from_itk(image: Any) -> Decoded:
 
 
 def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__)[:200]

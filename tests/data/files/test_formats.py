@@ -89,6 +89,18 @@ def test_what_unpacks_to_far_more_than_its_voxels_is_refused(tmp_path, monkeypat
         read_volume(VolumeRef(path))
 
 
+@pytest.mark.parametrize("suffix", [".mgz", ".mgh"])
+def test_no_memory_is_taken_for_what_a_file_cannot_hold(tmp_path, monkeypatch, suffix):
+    path = save(tmp_path / f"x{suffix}", blob())
+    packed = suffix == ".mgz"
+    data = bytearray(gzip.decompress(path.read_bytes()) if packed else path.read_bytes())
+    data[4:16] = np.array([800, 800, 800], ">i4").tobytes()
+    path.write_bytes(gzip.compress(data) if packed else data)
+    monkeypatch.setattr("nibabel.arrayproxy.ArrayProxy.__array__", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(BadVolume, match=r"it cannot hold the [\d,]+ bytes that its header claims"):
+        read_volume(VolumeRef(path))
+
+
 @pytest.mark.parametrize("suffix", [".nii.gz", ".mgz"])
 def test_a_packed_file_whose_checksum_is_wrong_is_refused(tmp_path, suffix):
     path = save(tmp_path / f"x{suffix}", blob())
