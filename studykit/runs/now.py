@@ -26,7 +26,8 @@ class Note:
     """How far a training is.
 
     Attributes:
-        key, label: of its run.
+        key: of its run.
+        label: its run's, in words.
         step, steps: optimizer steps done, and in all.
         first: step that it was taken up at.
         since, updated: seconds since the epoch.
