@@ -32,10 +32,10 @@ ALL = "all"
 """The one group of a design without traits."""
 
 REAL_HEADS = "real-heads"
-"""Real people's heads with the structures of the design ``heads``: :mod:`studykit.data.cohorts.real_heads`."""
+"""Real people's heads with the structures of ``heads``: :mod:`studykit.data.cohorts.real_heads`."""
 
 REAL_SPINES = "real-spines"
-"""Two real CTs' spines with the classes of the design ``spines``: :mod:`studykit.data.cohorts.real_spines`."""
+"""Two real CTs' spines with the classes of ``spines``: :mod:`studykit.data.cohorts.real_spines`."""
 
 
 REGISTERED: Mapping[str, float | bool] = MappingProxyType(
