@@ -1,5 +1,6 @@
 """A study and single runs on small heads, in folders of their own."""
 
+import locale
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from studykit.arms import profiles
 from studykit.layers import minkowski
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+LOCALE = locale.setlocale(locale.LC_ALL)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -30,6 +32,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_make_parametrize_id(val):
     """Bytes by their number: those of gzip hold the time, and workers have to agree on the tests' names."""
     return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
+@pytest.fixture(autouse=True)
+def same_locale() -> None:
+    """ITK, which tests call too, leaves the process in the C locale, where text is ASCII."""
+    locale.setlocale(locale.LC_ALL, LOCALE)
 
 
 @pytest.fixture(autouse=True)
