@@ -326,7 +326,7 @@ def test_run_hands_over_values_and_a_data_folder_seen_from_here(call, pretended,
 
 def test_a_number_of_seeds_is_the_first_ones(call, pretended):
     call("run", "tour", "--seeds", 3)
-    assert pretended["parameters"]["seeds"] == [0, 1, 2]
+    assert pretended["parameters"]["seeds"] == 3
 
 
 def test_text_stays_text_where_the_notebook_says_so(call, pretended):

@@ -28,13 +28,15 @@ def own_parameters(study: str, profile: str, given: Mapping[str, Any]) -> tuple[
     sizes = profile_of(setup, profile)
     judged = {
         "data": setup.source_at(sizes),
-        "seeds": tuple(range(sizes.repetitions)),
+        "seeds": setup.seeds(sizes.repetitions),
         "spacing_mm": sizes.spacing_mm,
     }
     known = (*judged, "profile", *HARDWARE)
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise ValueError(f"Unknown parameter {', '.join(unknown)}. Known: {', '.join(known)}.")
+    if type(count := given.get("seeds")) is int:
+        given = {**given, "seeds": setup.seeds(count)}
     return tuple(name for name in judged if _plain(given.get(name)) not in (None, judged[name]))
 
 

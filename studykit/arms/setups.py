@@ -21,6 +21,7 @@ class Setup:
         labels: task of the arms that train with labels, empty for none.
         sizes: of :data:`studykit.arms.profiles.TRANSFER`, if others than those of its ``labels``.
         tests: name and source of further volumes that arms are tested on.
+        first_seed: of the repetitions; another one after pilots, or a first look, have used those before.
     """
 
     source: str = DEFAULT_SOURCE
@@ -31,10 +32,19 @@ class Setup:
     labels: str = ""
     sizes: str = ""
     tests: tuple[tuple[str, str], ...] = ()
+    first_seed: int = 0
 
     def source_at(self, profile: Profile) -> str:
         """The volumes at a profile."""
         return _counted(self.source, profile)
+
+    def seeds(self, count: int) -> tuple[int, ...]:
+        """The seeds of the first repetitions.
+
+        >>> Setup(first_seed=100).seeds(3)
+        (100, 101, 102)
+        """
+        return tuple(range(self.first_seed, self.first_seed + count))
 
     def tests_at(self, profile: Profile) -> dict[str, str]:
         """Further test volumes at a profile, by name."""
@@ -83,6 +93,7 @@ _SETUPS = {
         source="cohort:people/site-a+site-b:{n}",
         constant_background=True,
         labels="traits",
+        first_seed=100,  # pilots had the others
         tests=(
             ("scanner never seen", "cohort:people/site-c:{n}"),
             ("anatomies never seen", "cohort:people-unseen/site-a+site-b:{test}"),

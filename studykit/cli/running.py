@@ -33,7 +33,7 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     profile.completer = known_profiles
     verb.add_argument(
         "--seeds", type=int, metavar="N",
-        help="seeds 0 to N - 1 of each arm; those that are done are not done again",
+        help="the first N seeds of each arm; those that are done are not done again",
     )  # fmt: skip
     verb.add_argument(
         "--jobs", type=_jobs, default=1, metavar="N",
@@ -129,7 +129,7 @@ def _given(options: argparse.Namespace, stems: Iterable[str]) -> dict[str, Any]:
             raise ValueError(
                 f"--seeds is a number of seeds, at least 1 and without -p seeds; got {options.seeds}."
             )
-        own["seeds"] = list(range(options.seeds))
+        own["seeds"] = options.seeds
     return {"profile": options.profile, **own}
 
 

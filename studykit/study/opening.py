@@ -6,7 +6,7 @@ from numbers import Real
 
 from studykit import home
 from studykit.arms.ownership import own_parameters
-from studykit.arms.setups import profile_of, setup_of
+from studykit.arms.setups import Setup, profile_of, setup_of
 from studykit.claims.paper import studies
 from studykit.data.sources import check_source_name, sample_sources
 from studykit.study.ground import Ground
@@ -22,7 +22,7 @@ GROUNDS = {
 def open_study(
     name: str,
     profile: str = "smoke",
-    seeds: Sequence[int] | None = None,
+    seeds: Sequence[int] | int | None = None,
     *,
     data: str | None = None,
     spacing_mm: float | None = None,
@@ -33,7 +33,7 @@ def open_study(
     Args:
         name: a study of the papers' claims.
         profile: ``smoke``, ``laptop``, ``gpu`` or ``paper``.
-        seeds: repetitions, by default as many as the profile has.
+        seeds: repetitions, or a number of them; by default as many as the profile has.
         data: source of volumes, by default the study's own, see :mod:`studykit.arms.setups`.
         spacing_mm: voxel size after resampling, by default the profile's.
         nproc: processes a training runs in, one for each GPU.
@@ -61,16 +61,18 @@ def open_study(
     if type(nproc) is not int or nproc < 1 or sizes.batch_size % nproc:
         batch = sizes.batch_size
         raise ValueError(f"nproc must be at least 1 and divide the batch of {batch}, got {nproc!r}.")
-    checked = _checked_seeds(seeds, sizes.repetitions)
+    checked = _checked_seeds(seeds, setup, sizes.repetitions)
     own = own_parameters(name, profile, {"data": data, "seeds": seeds, "spacing_mm": spacing_mm})
     folder = home.evidence_dir(name, profile, own=bool(own))
     return Study(GROUNDS[setup.labels](name, sizes, setup, source, folder), checked, nproc)
 
 
-def _checked_seeds(seeds: Sequence[int] | None, repetitions: int) -> tuple[int, ...]:
-    if seeds is None:
-        return tuple(range(repetitions))
+def _checked_seeds(seeds: Sequence[int] | int | None, setup: Setup, repetitions: int) -> tuple[int, ...]:
+    if seeds is None or (type(seeds) is int and seeds > 0):
+        return setup.seeds(repetitions if seeds is None else seeds)
     whole = isinstance(seeds, Sequence) and all(type(seed) is int for seed in seeds)
     if not whole or not seeds or len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds must be a list of distinct whole numbers, at least one; got {seeds!r}.")
+        raise ValueError(
+            f"seeds must be a list of distinct whole numbers, or how many, at least one; got {seeds!r}."
+        )
     return tuple(seeds)

@@ -99,7 +99,9 @@ def test_all_defaults_together_are_the_evidences_and_one_change_among_them_is_se
 
 def test_seeds_are_the_default_as_a_list_and_as_a_tuple_but_not_in_another_order():
     default = list(open_study("bertswin-convergence").seeds)
-    for given, own in ((default, ()), (tuple(default), ()), (default[::-1], ("seeds",))):
+    count = len(default)
+    same = (default, tuple(default), count)
+    for given, own in (*((one, ()) for one in same), (default[::-1], ("seeds",)), (count + 1, ("seeds",))):
         assert own_parameters("bertswin-convergence", "smoke", {"seeds": given}) == own
 
 

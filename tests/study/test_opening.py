@@ -21,7 +21,8 @@ from studykit.study import open_study, studies
         ({"seeds": []}, r"at least one; got \[\]"),
         ({"seeds": [0.5]}, r"whole numbers.*got \[0\.5\]"),
         ({"seeds": "01"}, r"whole numbers.*got '01'"),
-        ({"seeds": 3}, r"whole numbers.*got 3"),
+        ({"seeds": 0}, r"whole numbers.*got 0"),
+        ({"seeds": True}, r"whole numbers.*got True"),
         ({"nproc": 0}, r"nproc must be at least 1 and divide the batch of 4, got 0"),
         ({"nproc": "2"}, r"nproc must be at least 1 and divide the batch of 4, got '2'"),
         ({"data": 5}, r"a data source is a text such as 'sample-heads' or 'folder:PATH', got 5"),
@@ -47,6 +48,8 @@ def test_every_study_of_the_papers_opens(results):
 def test_seeds_are_the_profiles_unless_given(tiny):
     assert tiny().seeds == (0, 1)
     assert tiny(seeds=[7, 3]).seeds == (7, 3)
+    assert tiny(seeds=1).seeds == (0,)
+    assert open_study("volta-transfer", seeds=2).seeds == (100, 101)
 
 
 def test_own_data_and_own_seeds_never_touch_the_evidence(tiny):
