@@ -7,10 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from studykit.losses.ranks import rows_of_all_ranks
 
-
-def nt_xent(first: Tensor, second: Tensor, temperature: float = 0.5, *, gather: bool = False) -> Tensor:
+def nt_xent(first: Tensor, second: Tensor, temperature: float = 0.5) -> Tensor:
     """Cross-entropy of finding a row's other view among all rows but itself, by cosine.
 
     >>> rows = torch.eye(4)
@@ -20,16 +18,13 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float = 0.5, *, gather: 
     Args:
         first, second: (N, D), two views of N samples.
         temperature: divides the cosines.
-        gather: take rows of all ranks, each of which brings the same N; for training only, as all ranks have
-            to take part.
     """
     views = [F.normalize(rows.float(), dim=-1) for rows in (first, second)]
-    keys, start = zip(*(rows_of_all_ranks(rows) if gather else (rows, 0) for rows in views), strict=True)
-    every, own = torch.cat(keys), torch.arange(len(first), device=first.device) + start[0]
+    every, own = torch.cat(views), torch.arange(len(first), device=first.device)
     losses = []
     for view, rows in enumerate(views):
         logits = (rows @ every.T / temperature).float()
-        itself = own + view * len(keys[0])
+        itself = own + view * len(first)
         logits = logits.scatter(1, itself[:, None], -torch.inf)
-        losses.append(F.cross_entropy(logits, own + (1 - view) * len(keys[0])))
+        losses.append(F.cross_entropy(logits, own + (1 - view) * len(first)))
     return torch.stack(losses).mean()

@@ -1,13 +1,11 @@
-"""NT-Xent by brute force, at a temperature, over the rows of two ranks; and that it draws views together."""
+"""NT-Xent by brute force, at a temperature; and that it draws views together."""
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
-from toy_rows import contrast_a_half, rows
-from two_ranks import run_ranks
+from toy_rows import rows
 
 from studykit.losses.contrastive import nt_xent
 
@@ -43,14 +41,3 @@ def test_under_bfloat16_autocast_it_is_summed_in_float32():
         loss = nt_xent(first.bfloat16(), second.bfloat16())
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, nt_xent(first, second), atol=0.03, rtol=0)
-
-
-def test_two_ranks_give_loss_and_gradients_of_all_rows(tmp_path: Path):
-    run_ranks(contrast_a_half, str(tmp_path))
-    first, second = (x.clone().requires_grad_() for x in rows(8))
-    found = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
-    loss = nt_xent(first, second)
-    loss.backward()
-    torch.testing.assert_close(sum(part["loss"] for part in found) / 2, loss.detach())
-    for name, whole in (("first", first), ("second", second)):
-        torch.testing.assert_close(torch.cat([part[name] for part in found]) / 2, whole.grad)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from toy_rows import contrast_a_half, rows
+from toy_rows import rows, see_a_half
 from two_ranks import run_ranks
 
 from studykit.losses.distillation import (
@@ -111,7 +111,7 @@ def test_the_centre_goes_on_from_its_state():
 
 
 def test_two_ranks_give_the_centre_of_all_rows(tmp_path: Path):
-    run_ranks(contrast_a_half, str(tmp_path))
+    run_ranks(see_a_half, str(tmp_path))
     centre = Centre(5)
     centre.see(rows(8)[0])
     centre.update()

@@ -1,21 +1,15 @@
 """SimCLR: how its views differ, what it contrasts, that it learns, and what it refuses."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from toy_simclr import built, contrast_a_half, tokens
+from two_ranks import run_ranks
 
 from studykit.losses.contrastive import nt_xent
-from studykit.methods import METHODS, build_method
+from studykit.methods import METHODS
 from studykit.methods.simclr import SimClr, tinted
-
-SIZES = {
-    "img_size": 12, "crop_size": 16, "patch_size": 4, "embed_dim": 24, "depth": 1, "num_heads": 2,
-    "projection": 8,
-}  # fmt: skip
-
-
-def built(**options):
-    torch.manual_seed(0)
-    return build_method("simclr", **{**SIZES, **options})
 
 
 def crops(batch=3, seed=0, size=16):
@@ -40,6 +34,31 @@ def test_the_loss_contrasts_the_projected_class_tokens_of_both_views():
     torch.testing.assert_close(method(x, mask)["contrast"], nt_xent(first, second, 0.5))
     warm = built(temperature=1.0).eval()
     torch.testing.assert_close(warm(x, mask)["contrast"], nt_xent(first, second, 1.0))
+
+
+def test_small_differences_between_crops_that_look_alike_reach_the_loss():
+    method = built()
+    common, own = torch.randn(24), 0.01 * torch.randn(8, 24)
+    alike = (common + own).repeat(2, 1)
+    unprojected = nt_xent(*alike.split(8))
+    assert unprojected > 2.7, "of cosines near 1, nothing can be told"
+    assert method.contrast(alike) < unprojected - 0.3
+
+
+def test_two_ranks_give_loss_and_gradients_of_all_crops(tmp_path: Path):
+    run_ranks(contrast_a_half, str(tmp_path))
+    found = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+    method, whole = built(), tokens().requires_grad_()
+    loss = method.contrast(whole.flatten(0, 1))
+    loss.backward()
+    taught = torch.cat([part["tokens"] for part in found], dim=1) / 2
+    torch.testing.assert_close(taught, whole.grad)
+    for part in found:
+        torch.testing.assert_close(part["loss"], loss.detach())
+        torch.testing.assert_close(part["state"], method.projector.state_dict())
+        torch.testing.assert_close(
+            part["weights"], {n: p.grad for n, p in method.projector.named_parameters()}
+        )
 
 
 def test_every_weight_learns():
