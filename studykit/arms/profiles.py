@@ -222,7 +222,7 @@ TRAITS = {
         SEGMENTATION["laptop"], spacing_mm=3.0, crop_size=40, patch_size=8, embed_dim=72, depth=4,
         num_heads=4, window_size=3, batch_size=16, steps=200, warmup_steps=20, eval_every=100,
         checkpoint_every=200, snapshot_every=250, crops_per_subject=1, learning_rates=(5e-4, 1.5e-3),
-        tuning_steps=200, tuning_extensions=0, train=480, val=80, test=400, pretraining_steps=250,
+        tuning_steps=200, tuning_extensions=0, train=960, val=120, test=400, pretraining_steps=250,
         label_fractions=(0.2, 1.0),
     ),
     "gpu": replace(
