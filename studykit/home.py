@@ -7,6 +7,7 @@ import platformdirs
 
 DRY_RUN = "STUDYKIT_DRY_RUN"
 UNTIL = "STUDYKIT_UNTIL"
+ON_A_CARD = "STUDYKIT_ON_A_CARD"
 MARKER = ".studykit"
 """File that marks a workspace; it says which version made it."""
 PACKAGE = Path(__file__).resolve().parent
@@ -71,6 +72,18 @@ def until() -> float | None:
     """When all is to be over, ``$STUDYKIT_UNTIL``, in seconds of the epoch; None where time has no limit."""
     given = os.environ.get(UNTIL)
     return float(given) if given else None
+
+
+def runs_on_a_card() -> int:
+    """Runs that may share a GPU, ``$STUDYKIT_ON_A_CARD``; 1 where nothing is said.
+
+    Raises:
+        ValueError: no whole number of 1 or more.
+    """
+    given = os.environ.get(ON_A_CARD) or "1"
+    if not given.isdecimal() or int(given) < 1:
+        raise ValueError(f"{ON_A_CARD} is a number of runs, at least 1; got {given!r}")
+    return int(given)
 
 
 def runs_dir() -> Path:

@@ -324,6 +324,14 @@ def test_run_hands_over_values_and_a_data_folder_seen_from_here(call, pretended,
     assert pretended["parameters"] == {} and pretended["in_place"] and not pretended["show_output"]
 
 
+def test_runs_on_a_card_are_told_to_all_processes(call, pretended, monkeypatch):
+    monkeypatch.setenv("STUDYKIT_ON_A_CARD", "1")
+    call("run", "tour", "--on-a-card", 3)
+    assert os.environ["STUDYKIT_ON_A_CARD"] == "3"
+    refused = call("run", "tour", "--on-a-card", 0)
+    assert refused.status == 2 and "a number of runs, at least 1; got '0'" in refused.err
+
+
 def test_a_number_of_seeds_is_the_first_ones(call, pretended):
     call("run", "tour", "--seeds", 3)
     assert pretended["parameters"]["seeds"] == 3

@@ -13,7 +13,7 @@ from pathlib import Path
 from studykit import home
 
 HAS = (
-    "torch", "numpy", "scipy", "pandas", "scikit-learn", "scikit-image", "matplotlib", "seaborn",
+    "torch", "numpy", "scipy", "pandas", "joblib", "scikit-learn", "scikit-image", "matplotlib", "seaborn",
     "safetensors", "filelock", "tqdm", "psutil", "einops", "pytest", "pytest-xdist",
 )  # fmt: skip
 """What a machine is taken to have, with all that these need, unless told otherwise."""

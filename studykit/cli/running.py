@@ -44,6 +44,10 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "--minutes", type=float, metavar="M",
         help="time for all: buys seeds, in order, and keeps some to conclude; another call goes on",
     )  # fmt: skip
+    verb.add_argument(
+        "--on-a-card", type=int, metavar="N",
+        help="runs that train side by side on one GPU (default 1, or $STUDYKIT_ON_A_CARD)",
+    )  # fmt: skip
     verb.add_argument("--dry-run", action="store_true", help="what it would take; nothing is trained")
     verb.add_argument("--in-place", action="store_true", help="default parameters, outputs into the notebook")
     verb.add_argument(
@@ -70,9 +74,12 @@ def _jobs(text: str) -> int:
 
 def run(options: argparse.Namespace) -> int:
     from studykit.arms.profiles import check_profile
-    from studykit.home import home
+    from studykit.home import ON_A_CARD, home, runs_on_a_card
     from studykit.notebooks import notebook_of, notebooks, run_batch
 
+    if options.on_a_card is not None:
+        os.environ[ON_A_CARD] = str(options.on_a_card)
+    runs_on_a_card()
     check_profile(options.profile)
     stems = [notebook_of(name) for name in options.study] or list(notebooks())
     parameters = _given(options, stems)

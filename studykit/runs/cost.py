@@ -15,16 +15,18 @@ class Cost:
     flops: float = 0.0
 
     @classmethod
-    def of_run(cls, seconds: float, device: str, count: int, flops: float = 0.0) -> "Cost":
+    def of_run(cls, seconds: float, device: str, count: float, flops: float = 0.0) -> "Cost":
         """The cost of ``seconds`` of wall-clock on ``count`` cores (device ``cpu``) or GPUs (``cuda``).
+
+        A GPU that several runs share counts for each by its share.
 
         Raises:
             ValueError: another kind of device, a negative time, or no device at all.
         """
         if device not in ("cpu", "cuda"):
             raise ValueError(f"unknown device {device!r}; known: cpu, cuda")
-        if seconds < 0 or count < 1:
-            raise ValueError(f"a run takes at least 0 s on at least 1 device, got {seconds} s on {count}")
+        if seconds < 0 or count <= 0:
+            raise ValueError(f"a run takes at least 0 s on some device, got {seconds} s on {count}")
         hours = seconds / 3600 * count
         return cls(hours, 0.0, flops) if device == "cpu" else cls(0.0, hours, flops)
 

@@ -1,4 +1,4 @@
-"""Runs side by side: small trainings on all cores, one thread each, in worker processes.
+"""Runs side by side: small trainings on all cores, one thread each, or several on a GPU, in worker processes.
 
 Each ends bit for bit as it would alone, see :mod:`studykit.runs.threads`; only who trains it, and when, is
 decided here. A worker that is killed costs the steps since its run's last checkpoint: another one goes on.
@@ -15,10 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+import torch
+
 from studykit.runs.board import Board
 from studykit.runs.now import note_of
+from studykit.runs.shares import may_share, most_workers, worker_environment
 from studykit.runs.store import FINAL, Run
-from studykit.runs.threads import most_workers, on_one_thread, worker_environment
 from studykit.runs.weights import last_step
 from studykit.training.distributed import SAVE_SECONDS
 from studykit.training.signals import StopRequest, stop_on_signal
@@ -27,8 +29,8 @@ WORKER = ("-m", "studykit.runs.worker")
 LOOK_SECONDS = 0.5
 START_SECONDS = 6.0
 """That a worker takes to start, on a machine that has something else to do, too."""
-OPERATIONS_A_SECOND = 2e10
-"""That a small training comes to on one thread, as a cautious guess of what workers would win."""
+OPERATIONS_A_SECOND = {"cpu": 2e10, "cuda": 1e13}
+"""That a small training comes to on one thread, or on a GPU: a cautious guess of what workers would win."""
 MOST_ATTEMPTS = 2
 """Workers that may die of one run."""
 TAIL_LINES = 20
@@ -37,14 +39,14 @@ log = logging.getLogger(__name__)
 
 
 def small_ones(runs: Sequence[Run]) -> list[Run]:
-    """Those that train on one thread, and do not start from one of the others.
+    """Those that share a machine, and do not start from one of the others.
 
     Args:
         runs: each after the one that it starts from.
     """
     apart: set[str] = set()
     for run in runs:
-        if not on_one_thread(run.config) or run.config.get("start", {}).get("run") in apart:
+        if not may_share(run.config) or run.config.get("start", {}).get("run") in apart:
             apart.add(run.key)
     return [run for run in runs if run.key not in apart]
 
@@ -58,7 +60,8 @@ def workers_that_pay(runs: Sequence[Run], operations: Sequence[float]) -> int:
     workers = min(most_workers(), len(runs))
     if workers < 2:
         return 1
-    won = sum(operations) / OPERATIONS_A_SECOND * (1 - 1 / workers)
+    rate = OPERATIONS_A_SECOND["cuda" if torch.cuda.is_available() else "cpu"]
+    won = sum(operations) / rate * (1 - 1 / workers)
     return workers if won > START_SECONDS else 1
 
 
@@ -90,7 +93,7 @@ def work_side_by_side(runs: Sequence[Run], workers: int) -> None:
 class _Worker:
     """One process, and the run it is at."""
 
-    def __init__(self, said: Path) -> None:
+    def __init__(self, said: Path, beside: int) -> None:
         self.said = said
         self.task: Run | None = None
         with open(said, "ab") as errors:
@@ -100,7 +103,7 @@ class _Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env=worker_environment(),
+                env=worker_environment(beside),
                 start_new_session=True,
             )
 
@@ -188,7 +191,7 @@ class _Crew:
         return task.config.get("start", {}).get("run") not in self.unfinished
 
     def _hired(self) -> _Worker:
-        worker = _Worker(self._logs / f"{len(list(self._logs.iterdir()))}.log")
+        worker = _Worker(self._logs / f"{len(list(self._logs.iterdir()))}.log", self._size)
         self._workers.append(worker)
         self._selector.register(worker.process.stdout, selectors.EVENT_READ, worker)
         return worker

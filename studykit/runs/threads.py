@@ -10,13 +10,10 @@ rounding: as runs on another processor are, they are reused, and their provenanc
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from studykit.runs.store import Run
@@ -36,8 +33,6 @@ TOKEN_MODELS = ("vit-autoencoder",)
 MOST_TOKEN_VOXELS = 1_100_000
 """As :data:`MOST_VOXELS`, for those: at 16 × 40³ voxels and patches of 8³ a step costs 12 to 20 % less of the
 processor's time on one thread (VolTA-3D, classification)."""
-WORKER_BYTES = 3 * 2**29
-"""Memory that is set aside for a training on one thread, twice what the largest of them took."""
 
 
 def on_one_thread(config: Mapping[str, Any]) -> bool:
@@ -79,22 +74,3 @@ def at_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def most_workers() -> int:
-    """Trainings on one thread that this machine bears at once: by its cores, and by the memory that is free.
-
-    ``OMP_NUM_THREADS`` limits them, as it does torch's own threads.
-    """
-    return max(1, min(torch.get_num_threads(), psutil.virtual_memory().available // WORKER_BYTES))
-
-
-def worker_environment() -> dict[str, str]:
-    """The environment of a process that trains on one thread with this very package.
-
-    It waits passively, so that on a busy machine it costs its share and not ten times it.
-    """
-    package = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
-    own = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "PYTHONPATH": path}
-    return {**os.environ, **own}

@@ -21,6 +21,7 @@ from studykit.data.volumes.volumes import PREPARATION_VERSION
 from studykit.methods import method_versions, task_of
 from studykit.runs.now import telling
 from studykit.runs.provenance import provenance
+from studykit.runs.shares import sharers
 from studykit.runs.store import CONFIG, Run
 from studykit.runs.threads import PROVENANCE, at_threads, threads_to_go_on_with
 from studykit.runs.weights import last_weights, new_method
@@ -166,9 +167,9 @@ def _start_from(
 
 
 def _devices(world: World) -> dict[str, Any]:
-    """What the run's seconds were spent on: GPUs, or cores."""
+    """What the run's seconds were spent on: GPUs or a share of one, or cores."""
     cuda = world.device.type == "cuda"
-    count = world.size if cuda else world.size * torch.get_num_threads()
+    count = world.size / sharers() if cuda else world.size * torch.get_num_threads()
     return {"device": world.device.type, "devices": count}
 
 

@@ -17,6 +17,7 @@ from studykit import home
 from studykit.arms.arm import Arm
 from studykit.runs.effort import seconds_a_step
 from studykit.runs.run_table import TUNING
+from studykit.runs.shares import sure_gain
 from studykit.runs.store import FINAL, Run
 
 CONCLUDE_SHARE = 0.2
@@ -61,14 +62,17 @@ class Budget:
     def seconds(self, runs: Iterable[Run], trials: Buyer) -> float:
         """What those runs that are not done will take: at the pace of one of their kind, or as timed here."""
         pace = {kind_of(run.config): own for run in trials.seen.values() if (own := pace_of(run))}
-        total = 0.0
+        at_pace, as_timed = 0.0, 0.0
         todo = [run for run in {run.key: run for run in runs}.values() if run.state not in FINAL]
         for run in todo:
             kind = kind_of(run.config)
             if kind not in pace and kind not in self._timed:
                 self._timed[kind] = seconds_a_step(run.config, trials.nproc)
-            total += run.config["training"]["steps"] * pace.get(kind, self._timed.get(kind, 0.0))
-        return total / trials.at_once(todo)
+            steps = run.config["training"]["steps"]
+            at_pace += steps * pace.get(kind, 0.0)
+            as_timed += steps * (0.0 if kind in pace else self._timed[kind])
+        at_once = trials.at_once(todo)
+        return at_pace / at_once + as_timed / sure_gain(at_once)
 
     def tell(self, todo: Sequence[Run], trials: Buyer, live: Iterable[Buyer]) -> None:
         """Say once, before the first training, what it will take and how many seeds that buys."""

@@ -22,9 +22,9 @@ from studykit.runs.effort import (
 )
 from studykit.runs.plan import DryRun, needs, write_plan
 from studykit.runs.run_table import TUNING, rows_of
+from studykit.runs.shares import most_workers, sure_gain
 from studykit.runs.side_by_side import small_ones, work_side_by_side, workers_that_pay
 from studykit.runs.store import FINAL, Run, RunStore, derive_seed
-from studykit.runs.threads import most_workers
 from studykit.runs.training_run import run_config, work
 from studykit.runs.weights import new_method
 from studykit.study.budget import Budget, budget, buy_seeds
@@ -241,7 +241,7 @@ class Trials:
         for name, own in todo.items():
             steps = sum(run.config["training"]["steps"] for run in own)
             minutes = steps * seconds_a_step(own[0].config, self.nproc) / 60 if own else 0.0
-            minutes /= at_once if small_ones(own) else 1
+            minutes /= sure_gain(at_once) if small_ones(own) else 1
             operations = self.operations_a_step(name) / 1e9
             rows.append({"arm": name, "steps to do": steps, "GFLOP a step": operations, "minutes": minutes})
         return pd.DataFrame(rows)

@@ -121,7 +121,9 @@ def test_a_killed_worker_costs_the_steps_since_the_checkpoint(tiny, elsewhere, c
 
 
 def test_workers_that_keep_dying_are_given_up(tiny, monkeypatch):
-    monkeypatch.setattr(side_by_side, "worker_environment", lambda: {**os.environ, "PYTHONPATH": "nowhere"})
+    monkeypatch.setattr(
+        side_by_side, "worker_environment", lambda workers: {**os.environ, "PYTHONPATH": "nowhere"}
+    )
     monkeypatch.setattr(side_by_side, "WORKER", ["-c", "import sys; sys.exit('no room for one more')"])
     with pytest.raises(
         RuntimeError, match=r"its worker ended with exit code 1, 2 times(.|\n)*no room for one more"

@@ -10,9 +10,7 @@ What is learnt on it is evidence about mechanisms, not about patients.
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, replace
-from functools import cache as remembered
 from functools import lru_cache
 from pathlib import Path
 
@@ -35,7 +33,8 @@ from studykit.data.cohorts.regions import REGIONS
 from studykit.data.cohorts.synthesis import Pose, acquire, mean_intensity, region_means, template_points
 from studykit.data.cohorts.templates import Template, load_template
 from studykit.data.files.digests import text_sha256
-from studykit.data.volumes.cache import Prepared, PreparedVolume, cached_arrays
+from studykit.data.volumes.cache import Prepared
+from studykit.data.volumes.synthetic import SyntheticVolume, all_made
 from studykit.data.volumes.volumes import PREPARATION_VERSION, PreparedArrays, Volume, prepare_arrays
 from studykit.home import data_dir
 
@@ -63,15 +62,15 @@ def make_angiographies(settings: AngiographySettings, *, cache: str | Path | Non
     Raises:
         archives.ArchiveUnavailable: no network and no copy of a template's archive.
     """
-    from tqdm import tqdm
-
     cache = data_dir() if cache is None else Path(cache)
-    load = remembered(lambda name: load_template(name, cache))
-    numbers = tqdm(range(settings.subjects), desc="angiographies", unit="volume", disable=None)
-    volumes = [_make_one(settings, number, load, cache) for number in numbers]
+    plans = [plan_angiography(settings, number) for number in range(settings.subjects)]
+    keys = {name: load_template(name, cache).key for name in dict.fromkeys(plan.template for plan in plans)}
+    volumes = all_made(
+        [AngiographyVolume(plan, settings, keys[plan.template], cache) for plan in plans], "angiographies"
+    )
     fingerprint = text_sha256(json.dumps([[volume.subject, volume.key] for volume in volumes]))
     name = f"angio:{settings.used_scanner.name}:{settings.subjects}"
-    return Prepared(name, tuple(volumes), (), settings.prepared, fingerprint)
+    return Prepared(name, volumes, (), settings.prepared, fingerprint)
 
 
 def open_angiography(
@@ -89,21 +88,33 @@ def _truth(settings: AngiographySettings) -> tuple[AngiographyRow, ...]:
     return draw_angiographies(settings)
 
 
-def _make_one(
-    settings: AngiographySettings, number: int, load: Callable[[str], Template], cache: Path
-) -> PreparedVolume:
-    plan = plan_angiography(settings, number)
-    template, scanner = load(plan.template), settings.used_scanner
-    identity = [
-        [ANGIOGRAPHY_VERSION, PREPARATION_VERSION, template.key, plan.id, asdict(scanner)],
-        [plan.site, plan.diameter_mm] if plan.site else None,
-        [settings.shape, settings.prepared.identity()],
-    ]
-    key = text_sha256(json.dumps(identity, sort_keys=True))[:32]
-    found = cached_arrays(cache, key, lambda: _synthesize(plan, template, settings))
-    return PreparedVolume(
-        plan.id, found.image, found.foreground, found.labels, found.affine, scanner.modality, key
-    )
+class AngiographyVolume(SyntheticVolume):
+    """A subject of an angiography cohort.
+
+    Args:
+        template_key: of the template that the plan names.
+    """
+
+    def __init__(
+        self, plan: AngiographyPlan, settings: AngiographySettings, template_key: str, cache: Path
+    ) -> None:
+        scanner = settings.used_scanner
+        self.subject, self.modality, self.template = plan.id, scanner.modality, plan.template
+        self.cache, self._plan, self._settings = cache, plan, settings
+        identity = [
+            [ANGIOGRAPHY_VERSION, PREPARATION_VERSION, template_key, plan.id, asdict(scanner)],
+            [plan.site, plan.diameter_mm] if plan.site else None,
+            [settings.shape, settings.prepared.identity()],
+        ]
+        self.key = text_sha256(json.dumps(identity, sort_keys=True))[:32]
+
+    def make(self) -> PreparedArrays:
+        return _synthesize(self._plan, _template(self.template, self.cache), self._settings)
+
+
+@lru_cache(maxsize=4)
+def _template(name: str, cache: Path) -> Template:
+    return load_template(name, cache)
 
 
 def _synthesize(plan: AngiographyPlan, template: Template, settings: AngiographySettings) -> PreparedArrays:

@@ -173,6 +173,11 @@ def cached_arrays(cache: Path, key: str, make: Callable[[], PreparedArrays]) -> 
     return found
 
 
+def opened_arrays(cache: Path, key: str) -> PreparedArrays | None:
+    """The entry ``key``, mapped from disk; None where it is missing or damaged."""
+    return _open_entry(cache / "volumes" / key)
+
+
 def _entry_key(subject: Subject, settings: VolumeSettings, cache: Path) -> str:
     memory = cache / "digests"
     contents = []

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from studykit.data.cohorts.ceiling import BRAIN, WARP_DEVIATION, ideal_score, trait_ceiling
-from studykit.data.cohorts.cohort import FIELD_STEP, _Mould, _pose
 from studykit.data.cohorts.designs import DESIGNS, DesignTrait, cohort_settings, traits_of_group
+from studykit.data.cohorts.making import FIELD_STEP, Mould, pose_of
 from studykit.data.cohorts.regions import REGIONS
 from studykit.data.cohorts.subjects import draw_subjects
 from studykit.data.cohorts.synthesis import largest_share, template_points
@@ -87,8 +87,8 @@ def test_people_have_the_volumes_that_the_ceiling_counts_on():
     added = {name: [] for name in WARP_DEVIATION}
     moulds = {}
     for plan in draw_subjects(settings)[::2]:
-        mould = moulds.setdefault(plan.template, _Mould(load_template(plan.template)))
-        pose = _pose(plan, mould.centre(settings.centre), mould.template.voxel_mm, settings)
+        mould = moulds.setdefault(plan.template, Mould(load_template(plan.template)))
+        pose = pose_of(plan, mould.centre(settings.centre), mould.template.voxel_mm, settings)
         field = mould.displacement(plan, settings.drawn)
         regions = largest_share(
             mould.template.regions, template_points(pose, settings.shape, field, FIELD_STEP)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from tiny_template import toy_template
 
-from studykit.data.cohorts import cohort
+from studykit.data.cohorts import cohort, making
 from studykit.data.cohorts.cohort import make_cohort, structure_volumes_ml, volume_table
 from studykit.data.cohorts.deformation import jacobian
 from studykit.data.cohorts.subjects import CohortSettings, Group, Variation, draw_subjects
@@ -18,7 +18,8 @@ STILL = Variation(0.0, 0.0, (), 0.0, 0.0, (), False)
 
 @pytest.fixture(autouse=True)
 def toy(monkeypatch):
-    monkeypatch.setattr(cohort, "load_template", toy_template)
+    for module in (cohort, making):
+        monkeypatch.setattr(module, "load_template", toy_template)
 
 
 def settings(**changes):
@@ -43,9 +44,9 @@ def test_the_same_settings_give_the_same_volumes_anywhere(tmp_path):
 def test_a_subject_is_made_once(tmp_path, monkeypatch):
     first = make_cohort(settings(subjects=1), cache=tmp_path)
     made = []
-    original = cohort._synthesize
+    original = making.synthesize
     monkeypatch.setattr(
-        cohort, "_synthesize", lambda plan, *rest: made.append(plan.id) or original(plan, *rest)
+        making, "synthesize", lambda plan, *rest: made.append(plan.id) or original(plan, *rest)
     )
     more = make_cohort(settings(subjects=2, name="more"), cache=tmp_path)
     assert made == [draw_subjects(settings())[1].id]
@@ -117,7 +118,7 @@ def test_an_effect_on_a_structure_has_its_size_and_leaves_the_others(tmp_path, f
 
 
 def test_no_subject_is_folded():
-    mould = cohort._Mould(toy_template("pitt-50038"))
+    mould = making.Mould(toy_template("pitt-50038"))
     chosen = settings(subjects=8)
     least = [jacobian(mould.displacement(plan, chosen.drawn)).min() for plan in draw_subjects(chosen)]
     assert min(least) > 0 and len(set(map(float, least))) == 8
