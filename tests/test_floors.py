@@ -31,7 +31,7 @@ DATA_FLOORS = (
     "angiography",
     "cohorts",
     "volumes",
-    "files",
+    "files cores",
 )
 """Rooms of ``studykit.data`` from the top floor down."""
 
