@@ -1,13 +1,12 @@
-"""Estimates with intervals for few repetitions: means, paired ratios, bootstraps, permutation tests.
+"""Estimates with intervals for few repetitions: means, paired ratios, rank correlations.
 
 Intervals of means are Student t up to thirty values and bias-corrected and accelerated bootstrap (Efron 1987)
 beyond: on normal data the bootstrap is still too narrow at twenty, as ``benchmarks/bench_coverage.py``
-measures. The interquartile mean and the bootstrap stratified by task follow Agarwal et al. 2021 (arXiv
-2108.13264). Everything random takes a seed.
+measures. Everything random takes a seed.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 BOOTSTRAP_FROM = 31
 RESAMPLES = 9999
-ENUMERATED_UP_TO = 14
 
 
 def mean_interval(
@@ -87,100 +85,6 @@ def paired_log_ratio(
         method=f"{centre.method} of paired log ratios",
         unit="×",
     )
-
-
-def paired_bootstrap(
-    baseline: "ArrayLike",
-    treatment: "ArrayLike",
-    confidence: float = 0.95,
-    *,
-    kind: str = "reduced-scale",
-    unit: str = "",
-    seed: int = 0,
-) -> Estimate:
-    """Mean of ``treatment - baseline`` over paired cases (n,), with a BCa bootstrap over the pairs.
-
-    For many cases; up to thirty pairs :func:`mean_interval` of the differences is the honest choice.
-    """
-    first, second = _pair(baseline, treatment, "baseline", "treatment")
-    difference = second - first
-    low, high = _bca(difference, confidence, seed)
-    return Estimate(
-        value=float(difference.mean()),
-        low=low,
-        high=high,
-        n=difference.size,
-        kind=kind,
-        confidence=confidence,
-        method="mean paired difference, BCa bootstrap over pairs",
-        unit=unit,
-    )
-
-
-def paired_permutation_test(baseline: "ArrayLike", treatment: "ArrayLike", *, seed: int = 0) -> float:
-    """Two-sided p-value of the mean paired difference when signs are exchanged at random.
-
-    All 2^n sign patterns are enumerated up to n = 14, so the smallest p-value of n pairs is 2^(1-n); above,
-    9999 seeded patterns are drawn and the data counted as one of them.
-    """
-    import numpy as np
-
-    first, second = _pair(baseline, treatment, "baseline", "treatment")
-    difference = second - first
-    n = difference.size
-    if n <= ENUMERATED_UP_TO:
-        patterns = np.arange(2**n)[:, None] >> np.arange(n) & 1
-    else:
-        patterns = np.random.default_rng(seed).integers(0, 2, (RESAMPLES, n))
-    sums = np.abs((1 - 2 * patterns) @ difference)
-    observed = abs(difference.sum())
-    extreme = int((sums >= observed - 1e-12 * np.abs(difference).sum()).sum())
-    return extreme / 2**n if n <= ENUMERATED_UP_TO else (extreme + 1) / (RESAMPLES + 1)
-
-
-def interquartile_mean(scores: "ArrayLike", axis: int | None = None) -> "float | ndarray":
-    """Mean of the middle half: a quarter of the scores, rounded down, is dropped at either end."""
-    import numpy as np
-
-    ordered = np.sort(np.asarray(scores, dtype=np.float64), axis=axis)
-    axis = -1 if axis is None else axis
-    size = ordered.shape[axis]
-    cut = size // 4
-    mean = np.take(ordered, range(cut, size - cut), axis=axis).mean(axis=axis)
-    return float(mean) if np.ndim(mean) == 0 else mean
-
-
-def stratified_bootstrap(
-    scores: "ArrayLike",
-    statistic: "Callable[..., float | ndarray]" = interquartile_mean,
-    confidence: float = 0.95,
-    *,
-    kind: str = "reduced-scale",
-    unit: str = "",
-    seed: int = 0,
-    resamples: int = 2000,
-) -> Estimate:
-    """A ``statistic`` of ``scores`` (runs, tasks), with a percentile bootstrap of the runs within each task.
-
-    ``statistic(values, axis=1)`` reduces (resamples, runs · tasks) to (resamples,); ``n`` counts the runs.
-    """
-    import numpy as np
-
-    table = np.asarray(scores, dtype=np.float64)
-    if table.ndim != 2 or table.size == 0:
-        raise ValueError(f"scores must be (runs, tasks) and not empty, got shape {table.shape}")
-    if not np.isfinite(table).all():
-        raise ValueError("scores has a value that is NaN or infinite")
-    runs, tasks = table.shape
-    value = float(statistic(table.reshape(1, -1), axis=1)[0])
-    low, high, method = -math.inf, math.inf, "one run, unbounded"
-    if runs > 1:
-        drawn = np.random.default_rng(seed).integers(0, runs, (resamples, runs, tasks))
-        resampled = np.take_along_axis(table[None], drawn, axis=1).reshape(resamples, -1)
-        tail = (1 - confidence) / 2
-        low, high = map(float, np.quantile(statistic(resampled, axis=1), [tail, 1 - tail]))
-        method = "percentile bootstrap of runs within tasks"
-    return Estimate(value, low, high, runs, kind, confidence, method=method, unit=unit)
 
 
 def rank_correlation_interval(

@@ -1,6 +1,5 @@
 """Estimates and intervals: held against scipy, covering what they say, honest about censored runs."""
 
-import itertools
 import json
 import math
 import subprocess
@@ -12,13 +11,9 @@ from scipy import stats as oracle
 
 from studykit.claims.estimate import Estimate
 from studykit.claims.stats import (
-    interquartile_mean,
     mean_interval,
-    paired_bootstrap,
     paired_log_ratio,
-    paired_permutation_test,
     rank_correlation_interval,
-    stratified_bootstrap,
 )
 
 
@@ -125,67 +120,6 @@ def test_bad_pairs_are_refused():
         paired_log_ratio([1, 2], [1, 2], [True])
     with pytest.raises(ValueError, match="not empty"):
         mean_interval([])
-
-
-def test_paired_bootstrap_sees_through_the_spread_of_cases():
-    rng = np.random.default_rng(3)
-    cases = rng.normal(0, 10, 60)
-    found = paired_bootstrap(cases, cases + 0.5 + rng.normal(0, 0.2, 60))
-    assert 0.4 < found.low < 0.5 < found.high < 0.6
-    assert found.n == 60
-
-
-def test_permutation_test_enumerates_small_samples():
-    baseline, treatment = np.zeros(6), np.array([1.0, 2, 3, 4, 5, 6])
-    assert paired_permutation_test(baseline, treatment) == 2 / 2**6
-    assert paired_permutation_test(treatment, baseline) == 2 / 2**6
-    difference = np.array([0.3, -0.1, 0.7, 0.2, -0.4])
-    signs = np.array(list(itertools.product((1, -1), repeat=5)))
-    brute = np.mean(np.abs(signs @ difference) >= abs(difference.sum()) - 1e-12)
-    assert paired_permutation_test(np.zeros(5), difference) == pytest.approx(brute)
-    assert paired_permutation_test(np.ones(4), np.ones(4)) == 1.0
-
-
-def test_permutation_test_draws_from_large_samples():
-    difference = np.random.default_rng(5).normal(0.3, 1.0, 30)
-    p = paired_permutation_test(np.zeros(30), difference)
-    reference = oracle.permutation_test(
-        (difference, np.zeros(30)),
-        lambda x, y, axis: np.mean(x - y, axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        rng=np.random.default_rng(0),
-    )
-    assert p == pytest.approx(reference.pvalue, abs=0.02)
-    assert p == paired_permutation_test(np.zeros(30), difference)
-
-
-def test_permutation_test_is_level_under_the_null():
-    rng = np.random.default_rng(6)
-    rejected = sum(paired_permutation_test(np.zeros(8), rng.normal(size=8)) <= 0.05 for _ in range(400))
-    assert rejected <= 33
-
-
-@pytest.mark.parametrize("n", [4, 7, 12, 101])
-def test_interquartile_mean_is_the_trimmed_mean(n):
-    scores = np.random.default_rng(n).normal(size=(3, n))
-    assert interquartile_mean(scores[0]) == pytest.approx(oracle.trim_mean(scores[0], 0.25))
-    assert interquartile_mean(scores) == pytest.approx(oracle.trim_mean(scores, 0.25, axis=None))
-    assert interquartile_mean(scores, axis=1) == pytest.approx(oracle.trim_mean(scores, 0.25, axis=1))
-    assert interquartile_mean([0, 0, 1, 1, 1, 1, 100, 1e9]) == 1.0
-
-
-def test_stratified_bootstrap_keeps_tasks_apart():
-    """Tasks that differ widely but have no spread between runs leave nothing uncertain."""
-    levels = np.tile([0.0, 10.0, 20.0], (5, 1))
-    fixed = stratified_bootstrap(levels)
-    assert fixed.low == fixed.value == fixed.high and fixed.n == 5
-    noisy = stratified_bootstrap(levels + np.random.default_rng(0).normal(0, 1, levels.shape))
-    assert noisy.low < noisy.value < noisy.high and noisy.high - noisy.low < 4
-    assert stratified_bootstrap(levels, np.mean).value == 10.0
-    assert stratified_bootstrap(levels[:1]).high == math.inf
-    with pytest.raises(ValueError, match=r"\(runs, tasks\)"):
-        stratified_bootstrap([1.0, 2.0])
 
 
 def test_rank_correlation_agrees_with_scipy_and_covers():
