@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from studykit.claims.estimate import Estimate
+from studykit.claims.words import format_number
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -29,7 +30,8 @@ def crossed_interval(
 ) -> Estimate:
     """The mean of ``table`` (seeds, subjects), such as paired differences, over both; ``n`` counts the seeds.
 
-    The variance is never taken below what seeds or subjects alone give.
+    The variance is never taken below what seeds or subjects alone give. How it was come to, ``method``, says
+    both spreads.
 
     Raises:
         ValueError: fewer than two seeds or two subjects, or a value that is NaN or infinite.
@@ -48,7 +50,12 @@ def crossed_interval(
     mean = float(values.mean())
     error = math.sqrt(total / values.size)
     half = float(stdtrit(degrees, (1 + confidence) / 2)) * error if error else 0.0
-    method = f"mean, crossed variance of {seeds} seeds × {subjects} subjects"
+    spread = crossed_spread(values)
+    method = (
+        f"mean, crossed variance of {seeds} seeds × {subjects} subjects; "
+        f"standard deviation {format_number(spread.seeds, 2)} between seeds, "
+        f"{format_number(spread.subjects, 2)} between subjects, {format_number(spread.rest, 2)} beside"
+    )
     return Estimate(
         mean, mean - half, mean + half, seeds, kind, confidence, method=method, unit=unit, degrees=degrees
     )

@@ -42,6 +42,13 @@ def test_it_covers_where_seeds_alone_do_not():
     assert crossed / 600 > 0.93 and alone / 600 < 0.85
 
 
+def test_an_estimate_says_both_spreads():
+    table = drawn(np.random.default_rng(2), 200, 200, 2.0, 1.0, 0.5)
+    spread = crossed_spread(table)
+    said = crossed_interval(table).method
+    assert f"{spread.seeds:.2g} between seeds, {spread.subjects:.2g} between subjects" in said
+
+
 def test_spreads_are_found_again():
     spread = crossed_spread(drawn(np.random.default_rng(2), 200, 200, 2.0, 1.0, 0.5))
     assert (spread.seeds, spread.subjects, spread.rest) == pytest.approx((2.0, 1.0, 0.5), rel=0.15)
