@@ -26,6 +26,9 @@ from studykit.study.ground import Ground
 from studykit.tasks import Recipe, classification, detection, reconstruction, segmentation
 from studykit.training.config import TrainingConfig
 
+MOST_SEGMENTED = 24
+"""Validation subjects that a repetition segments: of more, validating takes longer than training."""
+
 
 class LabelledGround(Ground):
     """Segmentation: subjects that train, that validate, and that are tested once."""
@@ -91,6 +94,7 @@ class LabelledGround(Ground):
         shared["constant_background"] = self.setup.constant_background
         if task == "segmentation":
             classes = self.labelled.classes
+            shared["held_out"] = self.split.val if tuning else _evenly(self.split.val, MOST_SEGMENTED)
             return segmentation.Recipe(**shared, fingerprint=self.data.fingerprint, classes=classes)
         return reconstruction.Recipe(
             **shared,
@@ -194,3 +198,8 @@ class TraitsGround(LabelledGround):
             classes=self.traits.values[arm.trait],
             constant_background=self.setup.constant_background,
         )
+
+
+def _evenly(ids: Sequence[str], most: int) -> tuple[str, ...]:
+    """No more than so many, from all over the order."""
+    return tuple(ids[:: -(-len(ids) // most)])

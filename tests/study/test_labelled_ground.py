@@ -175,3 +175,12 @@ def test_the_validation_error_is_one_less_the_mean_dice(study):
     last = run.metrics.iloc[-1]
     assert {f"val/dice/{name}" for name in CLASSES} <= set(run.metrics.columns)
     assert 0 <= last["val/error"] <= 1
+
+
+def test_of_many_validation_subjects_a_repetition_segments_some_from_all_over():
+    from studykit.study.labelled_ground import MOST_SEGMENTED, _evenly
+
+    few, many = [f"s{n}" for n in range(4)], [f"s{n:03d}" for n in range(5 * MOST_SEGMENTED)]
+    assert _evenly(few, MOST_SEGMENTED) == tuple(few)
+    chosen = _evenly(many, MOST_SEGMENTED)
+    assert len(chosen) == MOST_SEGMENTED and chosen[-1] > many[len(many) * 9 // 10]
