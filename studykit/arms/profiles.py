@@ -223,13 +223,13 @@ TRAITS = {
         num_heads=4, window_size=3, batch_size=16, steps=200, warmup_steps=20, eval_every=100,
         checkpoint_every=200, snapshot_every=250, crops_per_subject=1, learning_rates=(5e-4, 1.5e-3),
         tuning_steps=200, tuning_extensions=0, train=960, val=120, test=400, pretraining_steps=250,
-        label_fractions=(0.2, 1.0),
+        label_fractions=(1 / 240, 1 / 48, 0.2, 1.0),
     ),
     "gpu": replace(
         SEGMENTATION["gpu"], spacing_mm=1.5, crop_size=80, patch_size=16, embed_dim=384, depth=6,
         num_heads=6, window_size=3, batch_size=32, steps=240, warmup_steps=24, eval_every=30,
         checkpoint_every=240, snapshot_every=1200, learning_rates=(1e-4, 3e-4), tuning_steps=240, train=240,
-        val=80, test=480, pretraining_steps=1200, label_fractions=(0.2, 1.0),
+        val=80, test=480, pretraining_steps=1200, label_fractions=(1 / 60, 1 / 12, 0.2, 1.0),
     ),
 }  # fmt: skip
 TRAITS["paper"] = replace(
@@ -237,7 +237,8 @@ TRAITS["paper"] = replace(
     num_heads=12, batch_size=8, steps=10_000, warmup_steps=500, eval_every=500, checkpoint_every=200,
     snapshot_every=100_000, tuning_steps=2_000, pretraining_steps=100_000, compile=True,
 )  # fmt: skip
-"""Crops are the middle of a head. The paper gives no sizes but an effective batch of 8."""
+"""Crops are the middle of a head. The paper gives no sizes but an effective batch of 8. Outlines are drawn for
+fewer people than are told apart: the first two shares of labels are theirs."""
 
 TRANSFER = {"segmentation": SEGMENTATION, "detection": DETECTION, "traits": TRAITS, "spines": SPINES}
 

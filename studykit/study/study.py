@@ -219,7 +219,7 @@ class Study:
         if share not in self.label_subsets:
             known = ", ".join(f"{known:g}" for known in self.label_subsets)
             raise ValueError(f"No label subset of {share:g}. Known: {known}.")
-        name, first = f"{arm.name}, {share:.0%} of labels", arm.starts_as or arm.name
+        name, first = f"{arm.name}, {100 * share:.3g}% of labels", arm.starts_as or arm.name
         return self.trials.register(
             replace(arm, name=name, starts_as=first, subjects=self.label_subsets[share])
         )
