@@ -237,8 +237,8 @@ TRAITS["paper"] = replace(
     num_heads=12, batch_size=8, steps=10_000, warmup_steps=500, eval_every=500, checkpoint_every=200,
     snapshot_every=100_000, tuning_steps=2_000, pretraining_steps=100_000, compile=True,
 )  # fmt: skip
-"""Crops are the middle of a head. The paper gives no sizes but an effective batch of 8. Outlines are drawn for
-fewer people than are told apart: the first two shares of labels are theirs."""
+"""Crops are the middle of a head. The paper gives no sizes but an effective batch of 8. Outlines are drawn
+for fewer people than are told apart: the first two shares of labels are theirs."""
 
 TRANSFER = {"segmentation": SEGMENTATION, "detection": DETECTION, "traits": TRAITS, "spines": SPINES}
 
