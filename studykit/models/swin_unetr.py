@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from studykit.layers.adaptive_attention import ATTENTIONS
 from studykit.layers.multiscale_fusion import WEIGHINGS, MultiscaleFusion
 from studykit.layers.patch_merging import PatchMerging
-from studykit.layers.product_conv import PatchwiseConvTranspose3d, PointwiseConv3d
+from studykit.layers.product_conv import PointwiseConv3d
 from studykit.layers.residual_conv import ResidualConvBlock
 from studykit.layers.token_convolutions import as_maps, as_tokens
 from studykit.layers.window_attention import SwinBlock
 from studykit.layers.windows import Size, Windows
 from studykit.models.encoder_decoder import EncoderDecoder
+from studykit.models.residual_up import Head, Up
 from studykit.registry import check_known
 
 PATCH = 2
@@ -226,28 +227,6 @@ class Decoder(nn.Module):
         for i in reversed(range(len(self.ups))):
             x = self.ups[i](x, self.own[i](maps[i]))
         return x
-
-
-class Head(PointwiseConv3d):
-    """A map to class scores of each voxel, class by class in memory."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, D, H, W) to (B, num_classes, D, H, W)."""
-        return super().forward(x).contiguous()
-
-
-class Up(nn.Module):
-    """A transposed convolution to twice the resolution, beside a finer map, and a residual block."""
-
-    def __init__(self, coarse: int, fine: int) -> None:
-        super().__init__()
-        self.conv = PatchwiseConvTranspose3d(coarse, fine, PATCH, bias=False, channels_last=True)
-        self.block = ResidualConvBlock(2 * fine, fine)
-
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """(B, coarse, d, h, w) and (B, fine, D, H, W) to the latter's shape, cut off beyond it."""
-        d, h, w = skip.shape[2:]
-        return self.block(self.conv(x)[:, :, :d, :h, :w], skip)
 
 
 def _whole_patches(x: Tensor) -> Tensor:

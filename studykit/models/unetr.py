@@ -1,8 +1,8 @@
 """UNETR (Hatamizadeh et al. 2022) on the vision transformer of :mod:`studykit.models.vit`.
 
 Tokens of a few depths become maps, finer the shallower they come from, and a convolutional decoder joins
-them with the image. The decoder is of MONAI's blocks, and with patches of 16 voxels it is that of MONAI's
-``UNETR``; smaller patches take fewer levels. The encoder is the pre-trained one, class token and all. Its
+them with the image. With patches of 16 voxels the decoder is that of MONAI's ``UNETR``; smaller patches
+take fewer levels. The encoder is the pre-trained one, class token and all. Its
 maps are taken after equal shares of the blocks, 3, 6, 9 and 12 of 12, as in the paper; MONAI takes the first
 three one block later.
 """
@@ -13,11 +13,10 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from studykit.imports import without_url_grammar
+from studykit.layers.residual_conv import ResidualConvBlock
 from studykit.models import vit
 from studykit.models.encoder_decoder import EncoderDecoder
-
-BLOCK = {"kernel_size": 3, "norm_name": "instance", "res_block": True}
+from studykit.models.residual_up import Doubled, Head, Up
 
 
 class UNETR(EncoderDecoder):
@@ -34,7 +33,8 @@ class UNETR(EncoderDecoder):
         ValueError: sizes that do not fit; the message says which.
     """
 
-    version = 1
+    version = 2
+    """2: the same by the kit's own blocks, up to rounding."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class UNETR(EncoderDecoder):
         self.encoder = Encoder(grid, patch_size, in_channels, embed_dim, depth, num_heads, mlp_ratio)
         self.encoder.taps = taps
         self.decoder = Decoder(in_channels, embed_dim, [feature_size * 2**level for level in range(levels)])
-        self.head = nn.Conv3d(feature_size, num_classes, kernel_size=1)
+        self.head = Head(feature_size, num_classes)
 
 
 class Encoder(vit.Encoder):
@@ -91,20 +91,13 @@ class Decoder(nn.Module):
     """
 
     def __init__(self, in_channels: int, embed_dim: int, widths: Sequence[int]) -> None:
-        with without_url_grammar():
-            from monai.networks.blocks.unetr_block import UnetrBasicBlock, UnetrPrUpBlock, UnetrUpBlock
-
         super().__init__()
-        up = {"upsample_kernel_size": 2, **BLOCK}
-        self.image = UnetrBasicBlock(3, in_channels, widths[0], stride=1, **BLOCK)
+        self.image = ResidualConvBlock(in_channels, widths[0])
         self.lifts = nn.ModuleList(
-            UnetrPrUpBlock(
-                3, embed_dim, width, num_layer=len(widths) - 1 - level, stride=1, conv_block=True, **up
-            )
-            for level, width in enumerate(widths[1:], start=1)
+            lift(embed_dim, width, len(widths) - level) for level, width in enumerate(widths[1:], start=1)
         )
         steps = pairwise([embed_dim, *reversed(widths)])
-        self.levels = nn.ModuleList(UnetrUpBlock(3, coarse, fine, **up) for coarse, fine in steps)
+        self.levels = nn.ModuleList(Up(coarse, fine) for coarse, fine in steps)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         image, *taken, x = maps
@@ -112,3 +105,11 @@ class Decoder(nn.Module):
         for level, skip in zip(self.levels, reversed(skips), strict=True):
             x = level(x, skip)
         return x
+
+
+def lift(embed_dim: int, width: int, times: int) -> nn.Sequential:
+    """A map of tokens at twice the resolution, and again, each further time with a residual block."""
+    further = [
+        layer for _ in range(times - 1) for layer in (Doubled(width, width), ResidualConvBlock(width, width))
+    ]
+    return nn.Sequential(Doubled(embed_dim, width), *further)

@@ -34,8 +34,21 @@ def renamed(weights):
             yield f"out.conv.conv.{name.removeprefix('head.')}", value
         elif name.startswith("decoder."):
             inner = name.removeprefix("decoder.")
-            ours = next(part for part in PARTS if inner.startswith(f"{part}."))
-            yield inner.replace(ours, PARTS[ours], 1), value
+            part = next(part for part in PARTS if inner.startswith(f"{part}."))
+            rest = inner.removeprefix(f"{part}.").removesuffix("weight") + "conv.weight"
+            if part.startswith("levels"):
+                rest = (
+                    rest.replace("block.", "conv_block.", 1) if rest.startswith("block") else f"transp_{rest}"
+                )
+            elif part == "image":
+                rest = f"layer.{rest}"
+            elif rest.startswith("0."):
+                rest = rest.replace("0.", "transp_conv_init.", 1)
+            else:
+                number, inside = rest.split(".", 1)
+                block, place = divmod(int(number) - 1, 2)
+                rest = f"blocks.{block}.{place}.{inside}"
+            yield f"{PARTS[part]}.{rest}", value
 
 
 def test_with_patches_of_16_decoder_and_wiring_are_monais():
