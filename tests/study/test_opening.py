@@ -49,7 +49,7 @@ def test_seeds_are_the_profiles_unless_given(tiny):
     assert tiny().seeds == (0, 1)
     assert tiny(seeds=[7, 3]).seeds == (7, 3)
     assert tiny(seeds=1).seeds == (0,)
-    assert open_study("volta-transfer", seeds=2).seeds == (100, 101)
+    assert open_study("volta-transfer", seeds=2).seeds == (200, 201)
 
 
 def test_own_data_and_own_seeds_never_touch_the_evidence(tiny):
