@@ -94,6 +94,16 @@ PRETRAINING = {
     ),
 }  # fmt: skip
 
+WHOLE_HEADS = {
+    "laptop": replace(
+        PRETRAINING["laptop"], spacing_mm=6.0, crop_size=32, patch_size=8, window_size=2, steps=1600,
+        warmup_steps=80, eval_every=40, checkpoint_every=200, snapshot_every=400, crops_per_subject=8,
+        learning_rates=(1.5e-3, 4.5e-3, 1.35e-2), tuning_steps=1600,
+    ),
+}  # fmt: skip
+"""Sizes at which a crop is a whole head: what is where in it can be learnt, and hidden patches are painted
+better than their surroundings tell. Other profiles are as usual."""
+
 MANY_ARMS = {
     "smoke": replace(
         PRETRAINING["smoke"], crop_size=16, embed_dim=96, num_heads=4, window_size=2, batch_size=2, steps=8,
@@ -253,13 +263,15 @@ def check_profile(name: str) -> None:
         raise ValueError(f"Unknown profile {name!r}. Known: {', '.join(PROFILES)}.")
 
 
-def pretraining_profile(name: str, *, many_arms: bool = False) -> Profile:
-    """Sizes of a masked pre-training study at profile ``name``.
+def pretraining_profile(name: str, *, many_arms: bool = False, whole_heads: bool = False) -> Profile:
+    """Sizes of a masked pre-training study at profile ``name``, see :data:`MANY_ARMS`, :data:`WHOLE_HEADS`.
 
     Raises:
         ValueError: unknown profile; the message lists the known ones.
     """
     check_profile(name)
+    if whole_heads and name in WHOLE_HEADS:
+        return WHOLE_HEADS[name]
     return (MANY_ARMS if many_arms else PRETRAINING)[name]
 
 

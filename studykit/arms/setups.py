@@ -18,6 +18,7 @@ class Setup:
         hold_out: subjects of ``source`` that no arm trains on, as something is measured on them at the end.
         many_arms: whether it takes the smaller sizes, or with labels no more than three seeds, so that all
             its arms fit a profile's time.
+        whole_heads: whether its crops are whole heads, where the profile has sizes for them.
         labels: task of the arms that train with labels, empty for none.
         sizes: of :data:`studykit.arms.profiles.TRANSFER`, if others than those of its ``labels``.
         tests: name and source of further volumes that arms are tested on.
@@ -29,6 +30,7 @@ class Setup:
     constant_background: bool = False
     hold_out: tuple[str, ...] = ()
     many_arms: bool = False
+    whole_heads: bool = False
     labels: str = ""
     sizes: str = ""
     tests: tuple[tuple[str, str], ...] = ()
@@ -58,6 +60,8 @@ def _counted(source: str, profile: Profile) -> str:
 
 
 _SETUPS = {
+    # A first look, at crops of 48 mm, had the seeds before.
+    "bertswin-convergence": Setup(whole_heads=True, first_seed=100),
     # The two heads with label maps, on which the segmentation probe is trained and tested.
     "bertswin-ablations": Setup(hold_out=("Pitt_50038", "Colin27"), many_arms=True),
     # PhysLoss needs Hounsfield units.
@@ -116,4 +120,4 @@ def profile_of(setup: Setup, name: str) -> Profile:
     if setup.labels:
         sizes = transfer_profile(name, setup.sizes or setup.labels)
         return replace(sizes, repetitions=min(sizes.repetitions, 3)) if setup.many_arms else sizes
-    return pretraining_profile(name, many_arms=setup.many_arms)
+    return pretraining_profile(name, many_arms=setup.many_arms, whole_heads=setup.whole_heads)
