@@ -74,6 +74,7 @@ def tiny(results: Path, heads: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
 
     for name in ("smoke", "laptop", "gpu"):
         monkeypatch.setitem(profiles.PRETRAINING, name, tiny_profile(name))
+        monkeypatch.setattr(profiles, "WHOLE_HEADS", {})
 
     def make(profile: str = "smoke", **settings: object) -> Study:
         return open_study(STUDY, profile, **{"data": f"folder:{heads}", **settings})

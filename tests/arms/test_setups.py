@@ -7,6 +7,7 @@ from studykit.arms.profiles import (
     PRETRAINING,
     PROFILES,
     TRANSFER,
+    WHOLE_HEADS,
     pretraining_profile,
     transfer_profile,
 )
@@ -28,12 +29,12 @@ LABELLED = (
 
 
 def test_a_study_without_a_setup_of_its_own_has_the_common_one():
-    assert setup_of("bertswin-convergence") == setup_of("no-such-study") == Setup()
+    assert setup_of("effective-rank") == setup_of("no-such-study") == Setup()
 
 
 def test_every_setup_is_of_a_known_study_and_source():
     own = {name for name in studies() if setup_of(name) != Setup()}
-    assert own == {*MANY, *LABELLED}
+    assert own == {*MANY, *LABELLED, "bertswin-convergence"}
     for name in own:
         setup = setup_of(name)
         for profile in PROFILES:
@@ -93,3 +94,13 @@ def test_who_is_held_out_by_name_is_tested_on_and_nobody_else_need_be():
         hold_out=setup_of("bertswin-ablations").hold_out,
     )  # fmt: skip
     assert {"Pitt_50038", "Colin27"} <= set(split.test) and len(split.test) == 3
+
+
+def test_the_convergence_study_looks_at_whole_heads_where_there_are_sizes_for_them():
+    study = open_study("bertswin-convergence", "laptop")
+    sizes = study.profile
+    assert sizes == WHOLE_HEADS["laptop"] and study.setup.whole_heads
+    assert sizes.crop_size * sizes.spacing_mm > 180, "no head is wider"
+    assert 2 * sizes.window_size == sizes.grid[0], "as in the paper"
+    for name in set(PROFILES) - set(WHOLE_HEADS):
+        assert profile_of(study.setup, name) == PRETRAINING[name]
