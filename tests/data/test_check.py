@@ -1,9 +1,8 @@
 import numpy as np
-from tiny_template import toy_template
+from tiny_template import use_toys
 from tiny_volumes import affine, blob, save
 
 from studykit.data.check import check_report, check_source
-from studykit.data.cohorts import cohort
 
 
 def test_a_whole_folder_is_reported(tmp_path):
@@ -34,7 +33,7 @@ def test_many_label_values_are_counted(tmp_path):
 
 
 def test_what_is_made_is_checked_as_it_is_made(tmp_path, monkeypatch):
-    monkeypatch.setattr(cohort, "load_template", toy_template)
+    use_toys(monkeypatch)
     rows = check_source("cohort:heads/t1:2", cache=tmp_path)
     assert len(rows) == 2 and all(row.ok for row in rows)
     assert rows[0].shape == (48, 48, 48) and rows[0].spacing_mm == (3.0, 3.0, 3.0)

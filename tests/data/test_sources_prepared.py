@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from tiny_template import toy_template
+from tiny_template import use_toys
 from tiny_volumes import save
 
-from studykit.data.cohorts import cohort
 from studykit.data.cohorts.designs import DESIGNS
 from studykit.data.sources import open_source, prepared_source
 from studykit.data.volumes.cache import prepare
@@ -14,7 +13,7 @@ from studykit.data.volumes.volumes import VolumeSettings
 
 @pytest.fixture
 def toy(monkeypatch):
-    monkeypatch.setattr(cohort, "load_template", toy_template)
+    use_toys(monkeypatch)
 
 
 def test_a_cohort_is_the_same_anywhere_and_a_larger_one_begins_with_it(toy, tmp_path):

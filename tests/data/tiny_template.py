@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 
+from studykit.data.cohorts import cohort, making
 from studykit.data.cohorts.regions import REGIONS
 from studykit.data.cohorts.templates import Template
 
@@ -32,3 +33,9 @@ def toy_regions():
     ):
         regions[ball(centre, radius)] = place[region]
     return regions
+
+
+def use_toys(monkeypatch):
+    """Cohorts of heads are made from toy templates, whichever are named."""
+    for module in (cohort, making):
+        monkeypatch.setattr(module, "load_template", toy_template)

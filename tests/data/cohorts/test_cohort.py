@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from tiny_template import toy_template
+from tiny_template import toy_template, use_toys
 
-from studykit.data.cohorts import cohort, making
+from studykit.data.cohorts import making
 from studykit.data.cohorts.cohort import make_cohort, structure_volumes_ml, volume_table
 from studykit.data.cohorts.deformation import jacobian
 from studykit.data.cohorts.subjects import CohortSettings, Group, Variation, draw_subjects
@@ -18,8 +18,7 @@ STILL = Variation(0.0, 0.0, (), 0.0, 0.0, (), False)
 
 @pytest.fixture(autouse=True)
 def toy(monkeypatch):
-    for module in (cohort, making):
-        monkeypatch.setattr(module, "load_template", toy_template)
+    use_toys(monkeypatch)
 
 
 def settings(**changes):
