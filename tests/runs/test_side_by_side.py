@@ -20,7 +20,7 @@ from studykit.runs.weights import last_weights
 from studykit.study import trials
 
 CLOCKS = ("seconds", "samples_per_second", "peak_memory_bytes")
-LONG = {"steps": 150, "eval_every": 50, "checkpoint_every": 10}
+LONG = {"steps": 90, "eval_every": 30, "checkpoint_every": 10}
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def study(results, tmp_path, monkeypatch):
     template = Template("toy", "head", ball_of_brain(), 5.0, "toy")
     monkeypatch.setattr(cohort, "load_template", lambda name, cache=None: template)
     monkeypatch.setenv("STUDYKIT_DATA", str(tmp_path / "volumes"))
-    tiny = replace(tiny_transfer_profile(), spacing_mm=4.5, train=8, val=4, test=4, steps=2, repetitions=1)
+    tiny = replace(tiny_transfer_profile(), spacing_mm=4.5, train=4, val=2, test=4, steps=2, repetitions=1)
     monkeypatch.setitem(profiles.DETECTION, "smoke", tiny)
     return open_study("mim-masking")
 

@@ -81,12 +81,12 @@ def test_what_has_no_ceiling_is_refused():
 
 @pytest.mark.network
 def test_people_have_the_volumes_that_the_ceiling_counts_on():
-    """A quarter of the subjects that the deviations were measured over, so within a half."""
+    """An eighth of the subjects that the deviations were measured over, so within three fifths."""
     people = cohort_settings("cohort:people/site-a:32", 3.0)
     settings = replace(people, shape=(64, 64, 64), centre=("cortex",))  # all of the brain
     added = {name: [] for name in WARP_DEVIATION}
     moulds = {}
-    for plan in draw_subjects(settings)[::2]:
+    for plan in draw_subjects(settings)[::4]:
         mould = moulds.setdefault(plan.template, Mould(load_template(plan.template)))
         pose = pose_of(plan, mould.centre(settings.centre), mould.template.voxel_mm, settings)
         field = mould.displacement(plan, settings.drawn)
@@ -105,5 +105,5 @@ def test_people_have_the_volumes_that_the_ceiling_counts_on():
                 added[name].append(np.log(growth[place] / whole / dict(plan.factors)[name]))
     for name, values in added.items():
         # What is thin loses a little on a grid of 3 mm, in everybody.
-        assert np.mean(values) == pytest.approx(0, abs=0.08), name
-        assert np.std(values) == pytest.approx(WARP_DEVIATION[name], rel=0.5), name
+        assert np.mean(values) == pytest.approx(0, abs=0.1), name
+        assert np.std(values) == pytest.approx(WARP_DEVIATION[name], rel=0.6), name
