@@ -12,7 +12,8 @@ from studykit.data.files.names import channel_cases
 from studykit.data.files.people import name_subjects, read_told
 from studykit.data.files.refs import VolumeRef
 from studykit.data.files.walk import stem
-from studykit.data.volumes.volumes import VolumeSettings, prepare_arrays, read_labels, read_volume
+from studykit.data.volumes.labels import read_labels
+from studykit.data.volumes.volumes import VolumeSettings, prepare_arrays, read_volume
 
 hypothesis = pytest.importorskip("hypothesis", reason="the property tests need hypothesis")
 from hypothesis import given, settings  # noqa: E402

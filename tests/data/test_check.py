@@ -1,8 +1,12 @@
+import tracemalloc
+
 import numpy as np
+import pytest
 from tiny_template import use_toys
 from tiny_volumes import affine, blob, save
 
-from studykit.data.check import check_report, check_source
+from studykit.data.check import check_report, check_source, check_subjects
+from studykit.data.files.folder import read_folder
 
 
 def test_a_whole_folder_is_reported(tmp_path):
@@ -67,3 +71,31 @@ def test_a_messy_folder_is_told_like_a_note(tmp_path):
         ("P03_T1w_brainmask.nii.gz", "is a mask of something else than structures")
     ]
     assert dict(report.others) == {".txt": 1}
+
+
+@pytest.mark.parametrize("suffix", ["nii.gz", "mgz"])
+def test_one_volume_is_in_memory_at_a_time(tmp_path, suffix):
+    rng = np.random.default_rng(0)
+    for number in range(8):
+        for name, most in (("images", 999), ("labels", 3)):
+            array = rng.integers(0, most, (64, 64, 64)).astype(np.int16)
+            save(tmp_path / name / f"{number}.{suffix}", array)
+    subjects = read_folder(tmp_path)
+    peaks = []
+    for count in (1, 1, 8):
+        tracemalloc.start()
+        assert all(row.ok for row in check_subjects(subjects[:count]))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 5 * array.nbytes, "an image, its labels, and what is read in pieces"
+    assert peaks[2] < 1.1 * peaks[1], "no more for eight"
+
+
+@pytest.mark.parametrize(("values", "suspected"), [([0, 1, 2], True), (range(40), False), ([0, 0.5], False)])
+def test_an_image_of_few_whole_values_is_suspected(tmp_path, values, suspected):
+    """Whatever the few voxels say that are looked at first."""
+    array = np.zeros((40, 40, 40), np.float32)
+    array[1:-1, 1:-1, 1:-1] = np.resize(list(values), (38, 38, 38))
+    array[::4, ::4, ::4] = 1
+    (row,) = check_source(f"folder:{save(tmp_path / 'a.nii', array)}", cache=tmp_path / "cache")
+    assert ("a label map?" in row.note) == suspected

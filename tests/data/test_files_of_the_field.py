@@ -15,7 +15,8 @@ from studykit.data.check import check_source
 from studykit.data.files.folder import read_folder, survey
 from studykit.data.files.refs import Subject, VolumeRef
 from studykit.data.volumes.cache import prepare
-from studykit.data.volumes.volumes import VolumeSettings, read_labels, read_volume
+from studykit.data.volumes.labels import read_labels
+from studykit.data.volumes.volumes import VolumeSettings, read_volume
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])

@@ -17,13 +17,13 @@ from studykit.data.files.refs import VolumeRef
 from studykit.data.files.samples import Sample
 from studykit.data.volumes.cache import Prepared, PreparedVolume, cached_arrays
 from studykit.data.volumes.grids import resample
+from studykit.data.volumes.labels import read_labels
 from studykit.data.volumes.volumes import (
     PREPARATION_VERSION,
     PreparedArrays,
     Volume,
     VolumeSettings,
     prepare_arrays,
-    read_labels,
     read_volume,
 )
 from studykit.home import data_dir

@@ -24,7 +24,8 @@ from studykit.data.files.refs import VolumeRef
 from studykit.data.files.samples import ATLASES, BODIES, DONORS, HEADS, Sample
 from studykit.data.volumes.foreground import bounding_box, find_foreground
 from studykit.data.volumes.grids import resample, resample_by_label
-from studykit.data.volumes.volumes import CT_AIR_HU, read_labels, read_volume
+from studykit.data.volumes.labels import read_labels
+from studykit.data.volumes.volumes import CT_AIR_HU, read_volume
 from studykit.home import data_dir
 
 TEMPLATE_VERSION = 1

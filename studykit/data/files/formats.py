@@ -26,6 +26,8 @@ NIFTI_HEADER_BYTES = 540
 """Of NIfTI-2, the longer one."""
 MOST_BEHIND = 2**24
 """Bytes that may lie behind the voxels of a packed file."""
+PIECE_BYTES = 2**18
+"""Unpacked at once: few enough to stay near the processor."""
 MOST_OF_A_BYTE = 1032
 """Bytes that one byte of gzip unpacks to at most (RFC 1951: 258 bytes for two bits)."""
 NIFTI_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 1e-3}
@@ -79,37 +81,37 @@ def _read_nifti(file: BinaryIO, most: int) -> Decoded:
     import nibabel as nib
 
     data = file.read(NIFTI_HEADER_BYTES)
-    file.seek(0)
     size = {int.from_bytes(data[:4], order) for order in ("little", "big")}
-    kind = nib.Nifti1Image if 348 in size else nib.Nifti2Image if 540 in size else None
+    kind = nib.Nifti1Header if 348 in size else nib.Nifti2Header if 540 in size else None
     if kind is None:
         raise ValueError("no NIfTI header")
     # nibabel repairs a voxel size of 0 to 1: the header as it is tells.
-    header = kind.header_class(data[: kind.header_class.template_dtype.itemsize], check=False)
+    header = kind(data[: kind.template_dtype.itemsize], check=False)
     sizes = np.asarray(header["pixdim"][1:4], dtype=np.float64)
     if header["sform_code"] <= 0 and not (np.isfinite(sizes).all() and (sizes != 0).all()):
         raise NoGrid(f"its header states no voxel size along three axes, but {sizes.tolist()}")
-    array, affine = _proxy(kind.from_stream(file), most)
+    header.check_fix()
+    array = _voxels(nib.arrayproxy.ArrayProxy(file, header), header, most)
     unit = NIFTI_MM.get(int(header["xyzt_units"]) % 8)
     if unit is None:
         raise NoGrid(f"its voxel size has the unknown unit {int(header['xyzt_units']) % 8}")
-    return array, np.diag([unit, unit, unit, 1.0]) @ affine
+    return array, np.diag([unit, unit, unit, 1.0]) @ header.get_best_affine()
 
 
 def _read_mgh(file: BinaryIO, most: int) -> Decoded:
     import nibabel as nib
 
-    return _proxy(nib.MGHImage.from_stream(file), most)
+    image = nib.MGHImage.from_stream(file)
+    return _voxels(image.dataobj, image.header, most), np.asarray(image.affine, dtype=np.float64)
 
 
-def _proxy(image: Any, most: int) -> Decoded:
-    """Voxels and affine of an image whose file holds ``most`` bytes; memory is taken only for what can be."""
-    claimed = math.prod(image.shape) * image.get_data_dtype().itemsize
+def _voxels(proxy: Any, header: Any, most: int) -> NDArray[Any]:
+    """Voxels of a file that holds ``most`` bytes; memory is taken only for what can be in it."""
+    shape, dtype = header.get_data_shape(), header.get_data_dtype()
+    claimed = math.prod(shape) * dtype.itemsize
     if claimed > most:
         raise Unusable(f"truncated or damaged: it cannot hold the {claimed:,} bytes that its header claims")
-    if image.get_data_dtype().fields is not None:
-        return np.empty(image.shape, image.get_data_dtype()), image.affine
-    return np.asanyarray(image.dataobj), np.asarray(image.affine, dtype=np.float64)
+    return np.empty(shape, dtype) if dtype.fields is not None else np.asanyarray(proxy)
 
 
 def _unpacked(file: BinaryIO) -> tuple[BinaryIO, int]:
@@ -119,7 +121,19 @@ def _unpacked(file: BinaryIO) -> tuple[BinaryIO, int]:
     """
     packed, size = file.read(2) == b"\x1f\x8b", file.seek(0, io.SEEK_END)
     file.seek(0)
-    return (gzip.GzipFile(fileobj=file), size * MOST_OF_A_BYTE) if packed else (file, size)
+    return (_Unpacked(fileobj=file), size * MOST_OF_A_BYTE) if packed else (file, size)
+
+
+class _Unpacked(gzip.GzipFile):
+    """A packed file that fills a buffer piece by piece: Python's own first reads all of it into another."""
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        filled = 0
+        while filled < len(view) and (piece := self.read(min(PIECE_BYTES, len(view) - filled))):
+            view[filled : filled + len(piece)] = piece
+            filled += len(piece)
+        return filled
 
 
 def _to_its_end(file: BinaryIO) -> None:
@@ -128,8 +142,11 @@ def _to_its_end(file: BinaryIO) -> None:
     Raises:
         Unusable: that is far more than any remark: a few kilobytes can unpack to terabytes.
     """
-    if isinstance(file, gzip.GzipFile) and len(file.read(MOST_BEHIND + 1)) > MOST_BEHIND:
-        raise Unusable(f"goes on for more than {MOST_BEHIND // 2**20} MiB behind its voxels")
+    behind = 0
+    while isinstance(file, gzip.GzipFile) and (piece := file.read(PIECE_BYTES)):
+        behind += len(piece)
+        if behind > MOST_BEHIND:
+            raise Unusable(f"goes on for more than {MOST_BEHIND // 2**20} MiB behind its voxels")
 
 
 _STREAM_READERS: dict[str, Callable[[BinaryIO, int], Decoded]] = {

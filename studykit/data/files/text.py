@@ -22,6 +22,8 @@ def readable(name: str) -> str:
     >>> readable("b\udce9"), readable("two\nlines")
     ('b\\xe9', 'two\\nlines')
     """
+    if name.isprintable():
+        return name
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 

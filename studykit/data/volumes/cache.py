@@ -23,13 +23,13 @@ from studykit import atomic
 from studykit.data.files.digests import text_sha256
 from studykit.data.files.errors import BadVolume
 from studykit.data.files.refs import Collection, Subject
+from studykit.data.volumes.labels import read_labels
 from studykit.data.volumes.volumes import (
     LABELS_VERSION,
     PREPARATION_VERSION,
     PreparedArrays,
     VolumeSettings,
     prepare_arrays,
-    read_labels,
     read_volume,
 )
 

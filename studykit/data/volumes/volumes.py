@@ -5,7 +5,7 @@ superior (RAS+). An oblique volume keeps its own axes, named after the nearest a
 keeps the tilt.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal
 
@@ -26,8 +26,6 @@ LABELS_VERSION = 2
 
 SPACING_LIMITS_MM = (0.005, 50.0)
 CT_AIR_HU = -300.0
-GRID_TOLERANCE = 0.1
-WHOLE_TOLERANCE = 1e-3
 HU_MEAN, HU_DEVIATION = -21.14, 578.02
 """In HU, of the dental CBCT that BertsWin's released code standardises (arXiv 2512.21769)."""
 
@@ -136,8 +134,8 @@ def look_at_volume(ref: VolumeRef) -> tuple[Volume, tuple[float, float]]:
     Without another copy in memory: to be looked at, not to be trained on. Raises what :func:`read_volume`
     raises.
     """
-    array, affine = _checked(ref)
-    array, affine = _oriented(array, affine, affine)
+    array, affine = checked(ref)
+    array, affine = oriented(array, affine, affine)
     # A NaN is both the smallest and the largest value.
     with np.errstate(over="ignore"):
         low, high = np.float32(array.min()), np.float32(array.max())
@@ -148,40 +146,6 @@ def look_at_volume(ref: VolumeRef) -> tuple[Volume, tuple[float, float]]:
     if low == high:
         raise BadVolume(ref.name, f"is constant: every voxel is {low:g}")
     return Volume(array, affine, ref.name), (float(low), float(high))
-
-
-def read_labels(ref: VolumeRef, like: Volume, fit: str = "grid") -> NDArray[np.int32]:
-    """Read a label map (X, Y, Z) on the grid of ``like``.
-
-    With ``fit="affine"`` it is first resampled onto that grid, nearest neighbour, 0 outside. Of two masks of
-    one structure's sides it is 1 where either is not 0.
-
-    Raises:
-        BadVolume: on another grid, values that are no whole numbers, or a file that cannot be read.
-    """
-    from scipy import ndimage
-
-    if ref.other_side is not None:
-        sides = (replace(ref, other_side=None), VolumeRef(ref.other_side))
-        return np.logical_or(*(read_labels(side, like, fit) > 0 for side in sides)).astype(np.int32)
-    if fit not in ("grid", "affine"):
-        raise ValueError(f"unknown fit {fit!r}; known: grid, affine")
-    array, affine = _checked(ref)
-    labels = _whole(array, ref.name)
-    if fit == "affine":
-        labels, affine = _oriented(labels, affine, affine)
-        step = np.linalg.inv(affine) @ like.affine
-        return ndimage.affine_transform(labels, step, output_shape=like.array.shape, order=0, cval=0)
-    # The image's axes decide: near 45 degrees rounding would turn the one and not the other.
-    labels, affine = _oriented(labels, affine, np.linalg.inv(like.affine) @ affine)
-    if labels.shape != like.array.shape or not _same_grid(affine, like.affine, labels.shape):
-        raise BadVolume(
-            ref.name,
-            f"labels lie on another grid than {like.path}: shape {labels.shape}, voxel size "
-            f"{_text(spacing(affine))} mm, origin {_text(affine[:3, 3])} mm, against {like.array.shape}, "
-            f"{_text(like.spacing_mm)}, {_text(like.affine[:3, 3])}",
-        )
-    return labels
 
 
 def prepare_arrays(
@@ -221,7 +185,7 @@ def prepare_arrays(
     inside = image[foreground]
     mean, deviation = inside.mean(dtype=np.float64), float(inside.std(dtype=np.float64))
     if deviation <= 0:
-        raise BadVolume(volume.path, f"is constant inside its intensity window {_text(window)}")
+        raise BadVolume(volume.path, f"is constant inside its intensity window {as_text(window)}")
     if intensity == "hu":
         mean, deviation = np.float64(HU_MEAN), HU_DEVIATION
     image = ((image - mean) / deviation).astype(np.float32)
@@ -237,22 +201,7 @@ def is_ct(array: NDArray[np.float32], modality: str) -> bool:
     return bool(np.percentile(array, 1) < -500 and np.percentile(array, 99.9) < 5000)
 
 
-def _whole(array: NDArray[Any], path: str) -> NDArray[np.int32]:
-    """Labels as 32-bit integers; NaN, fractions and values beyond these are refused."""
-    if array.dtype.kind == "f":
-        # A slope in the header leaves 0.9999998 of a 1.
-        whole = np.rint(array)
-        if not np.isfinite(array).all() or np.abs(array - whole).max() > WHOLE_TOLERANCE:
-            raise BadVolume(path, "labels are not whole numbers")
-        array = whole
-    low, high = array.min(), array.max()
-    limits = np.iinfo(np.int32)
-    if not limits.min <= low <= high <= limits.max:
-        raise BadVolume(path, f"labels from {low} to {high} do not fit 32 bits")
-    return array.astype(np.int32)
-
-
-def _oriented(
+def oriented(
     array: NDArray[Any], affine: NDArray[np.float64], axes: NDArray[np.float64]
 ) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """An array with its axes in the order and direction that ``axes``, a 4x4 matrix, takes them to."""
@@ -263,7 +212,7 @@ def _oriented(
     return nib.orientations.apply_orientation(array, orientation), affine
 
 
-def _checked(ref: VolumeRef) -> tuple[NDArray[Any], NDArray[np.float64]]:
+def checked(ref: VolumeRef) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Decoded voxels in stored order with everything about the grid checked."""
     array, affine = decode(ref)
     while array.ndim > 3 and array.shape[-1] == 1:
@@ -278,19 +227,12 @@ def _checked(ref: VolumeRef) -> tuple[NDArray[Any], NDArray[np.float64]]:
     low, high = SPACING_LIMITS_MM
     if not all(low <= size <= high for size in sizes):
         raise BadVolume(
-            ref.name, f"has a voxel size of {_text(sizes)} mm: broken affine, or not in millimetres?"
+            ref.name, f"has a voxel size of {as_text(sizes)} mm: broken affine, or not in millimetres?"
         )
     if abs(np.linalg.det(affine[:3, :3] / sizes)) < 1e-3:
         raise BadVolume(ref.name, "has a singular affine: two of its axes point the same way")
     return array, affine
 
 
-def _same_grid(first: NDArray[np.float64], second: NDArray[np.float64], shape: tuple[int, ...]) -> bool:
-    """Whether no corner of the grid moves by more than a tenth of a voxel between two affines."""
-    corners = np.array(np.meshgrid(*[(0, side - 1) for side in shape], (1,))).reshape(4, -1)
-    moved = np.linalg.norm(((first - second) @ corners)[:3], axis=0).max()
-    return bool(moved <= GRID_TOLERANCE * min(spacing(second)))
-
-
-def _text(values: Any) -> str:
+def as_text(values: Any) -> str:
     return "(" + ", ".join(f"{float(value):.4g}" for value in values) + ")"

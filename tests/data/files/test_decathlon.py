@@ -8,7 +8,8 @@ from tiny_volumes import blob
 
 from studykit.data.files.decathlon import TASKS, TaskUnavailable, read_task
 from studykit.data.sources import open_source
-from studykit.data.volumes.volumes import read_labels, read_volume
+from studykit.data.volumes.labels import read_labels
+from studykit.data.volumes.volumes import read_volume
 
 
 def test_training_list_is_read(tmp_path):

@@ -12,7 +12,8 @@ from studykit.data.sources import open_source
 from studykit.data.volumes.cache import prepare
 from studykit.data.volumes.foreground import find_foreground
 from studykit.data.volumes.grids import resample
-from studykit.data.volumes.volumes import VolumeSettings, read_labels, read_volume
+from studykit.data.volumes.labels import read_labels
+from studykit.data.volumes.volumes import VolumeSettings, read_volume
 from studykit.home import data_dir
 
 pytestmark = pytest.mark.network

@@ -17,7 +17,6 @@ from studykit.data.volumes.volumes import (
     VolumeSettings,
     is_ct,
     prepare_arrays,
-    read_labels,
     read_volume,
 )
 
@@ -113,48 +112,6 @@ def test_singular_affine_in_the_file_is_refused(tmp_path):
 def test_single_frame_is_squeezed(tmp_path):
     path = save(tmp_path / "x.nii", blob()[..., None])
     assert read_volume(VolumeRef(path)).array.shape == blob().shape
-
-
-def test_labels_stored_in_another_order_fit_the_image(tmp_path):
-    image = read_volume(VolumeRef(save(tmp_path / "x.nii", blob())))
-    labels = (blob() > 50).astype(np.uint8)
-    turned, matrix = stored_as(labels, affine(), np.array([[2, -1], [0, 1], [1, -1]]))
-    np.testing.assert_array_equal(
-        read_labels(VolumeRef(save(tmp_path / "y.nii", turned, matrix)), image), labels
-    )
-
-
-@pytest.mark.parametrize(
-    ("shape", "matrix"),
-    [
-        ((14, 12, 9), affine()),
-        ((14, 12, 10), affine((1.0, 1.0, 1.2))),
-        ((14, 12, 10), affine(origin=(0, 0, 0))),
-    ],
-)
-def test_labels_on_another_grid_are_refused(tmp_path, shape, matrix):
-    image = read_volume(VolumeRef(save(tmp_path / "x.nii", blob())))
-    path = save(tmp_path / "y.nii", np.zeros(shape, np.uint8), matrix)
-    with pytest.raises(BadVolume, match="another grid") as error:
-        read_labels(VolumeRef(path), image)
-    assert error.value.path == str(path)
-
-
-def test_labels_that_only_share_the_space_are_resampled(tmp_path):
-    image = read_volume(VolumeRef(save(tmp_path / "x.nii", blob())))
-    labels = np.zeros((14, 12, 10), np.int16)
-    labels[4:9, 3:8, 2:7] = 1035
-    inner = save(tmp_path / "y.nii", labels[3:12, 2:10, 1:9], affine(origin=(-2, -2, 4)))
-    np.testing.assert_array_equal(read_labels(VolumeRef(inner), image, fit="affine"), labels)
-    with pytest.raises(BadVolume, match="another grid"):
-        read_labels(VolumeRef(inner), image)
-
-
-@pytest.mark.parametrize("value", [0.5, np.nan, 3e9])
-def test_labels_must_be_whole_numbers(tmp_path, value):
-    image = read_volume(VolumeRef(save(tmp_path / "x.nii", blob())))
-    with pytest.raises(BadVolume, match="whole numbers"):
-        read_labels(VolumeRef(save(tmp_path / "y.nii", with_value(value).astype(np.float32))), image)
 
 
 def phantom(air: float, tissue: float) -> Volume:
@@ -286,28 +243,3 @@ def test_identity_of_the_default_settings_stays_what_finished_runs_were_made_wit
 def test_settings_are_checked(wrong, match):
     with pytest.raises(ValueError, match=match):
         VolumeSettings(**wrong)
-
-
-@pytest.mark.parametrize(
-    ("value", "dtype"),
-    [(2**33 + 5, "int64"), (2**32 - 6, "uint32"), (-(2**40), "int64"), (2.0**31, "float64")],
-)
-def test_labels_beyond_32_bits_are_refused_and_not_wrapped(tmp_path, value, dtype):
-    image = read_volume(VolumeRef(save(tmp_path / "i.nii")))
-    labels = np.where(blob() > 110, value, 0).astype(dtype)
-    nib.save(nib.Nifti1Image(labels, affine(), dtype=dtype), tmp_path / "l.nii")
-    with pytest.raises(BadVolume, match="do not fit 32 bits"):
-        read_labels(VolumeRef(tmp_path / "l.nii"), image)
-
-
-@pytest.mark.parametrize("off", [1e-6, -1e-6, 2e-5])
-@pytest.mark.parametrize("degrees", [45, 135, -45, 30])
-def test_two_grids_that_agree_to_rounding_are_one(tmp_path, degrees, off):
-    def turned(angle):
-        c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-        return np.array([[c, -s, 0, 0], [s, c, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
-
-    labels = (blob() > 110).astype(np.int16)
-    image = read_volume(VolumeRef(save(tmp_path / "i.nii", blob(), turned(degrees + off))))
-    found = read_labels(VolumeRef(save(tmp_path / "l.nii", labels, turned(degrees - off))), image)
-    assert np.array_equal(found, image.array > 110)
