@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from studykit.data.files.errors import BadVolume
+from studykit.data.files.formats import doubts
 from studykit.data.files.refs import Subject, Unused
 from studykit.data.sources import kind_of, open_source, prepared_source
 from studykit.data.volumes.cache import PreparedVolume
@@ -118,7 +119,7 @@ def _row(subject: Subject, seen: dict[Any, str]) -> CheckRow:
         content = hashlib.sha256(np.ascontiguousarray(sample)).digest()
         same = seen.setdefault((shape, intensity, content), path)
         twin = f"has the same voxels as {same}" if same != path else ""
-        note = "; ".join(filter(None, (note, twin, _suspicion(volume.array, sample))))
+        note = "; ".join(filter(None, (note, twin, _suspicion(volume.array, sample), doubts(subject.image))))
         if subject.labels is not None:
             values = _summary(label_values(subject.labels, volume, subject.labels_fit))
     except BadVolume as error:

@@ -9,14 +9,22 @@ series carry the same one.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from studykit.data.files.dicom_series import sort_dicom
 from studykit.data.files.listing import LISTING, read_channels
 from studykit.data.files.names import channel_cases
 from studykit.data.files.pairing import pair
-from studykit.data.files.people import Told, name_subjects, read_told, subject_in
+from studykit.data.files.people import (
+    TABLE,
+    Told,
+    name_subjects,
+    not_here,
+    one_spelling,
+    read_told,
+    subject_in,
+)
 from studykit.data.files.refs import Subject, Unused, VolumeRef
 from studykit.data.files.text import readable
 from studykit.data.files.walk import VOLUME_SUFFIXES, stem, walk
@@ -65,8 +73,14 @@ def survey(root: Path) -> Survey:
     found = walk(root)
     told = read_told(root)
     images, unused = _files(root, found.volumes, told)
-    series, others = _series(root, found.dicom)
-    subjects = sorted(images + series, key=lambda subject: (subject.id, subject.image.name))
+    series, others = _series(root, found.dicom, told)
+    spelling = one_spelling((subject.id for subject in images + series), told)
+    subjects = [replace(subject, id=spelling[subject.id]) for subject in images + series]
+    subjects.sort(key=lambda subject: (subject.id, subject.image.name))
+    if absent := not_here(told, (path.relative_to(root) for path in (*found.volumes, *found.dicom))):
+        unused.append(
+            Unused(root / TABLE, f"names {len(absent)} files that are not here: {', '.join(absent[:5])}")
+        )
     unused = sorted([*found.unused, *unused, *others], key=lambda entry: entry.path)
     if not subjects:
         looked = f"looked for {', '.join(VOLUME_SUFFIXES)} and DICOM files"
@@ -123,7 +137,9 @@ def _modality(name: str) -> str:
     return MODALITIES.get(re.split(r"[_\-. ]", name)[-1].lower(), "unknown")
 
 
-def _series(root: Path, folders: Mapping[Path, Sequence[Path]]) -> tuple[list[Subject], list[Unused]]:
+def _series(
+    root: Path, folders: Mapping[Path, Sequence[Path]], told: Told
+) -> tuple[list[Subject], list[Unused]]:
     """One entry for every DICOM volume and for every damaged file, and the files that are no image."""
     found, unused = [], []
     contents = {folder: sort_dicom(files) for folder, files in folders.items()}
@@ -132,7 +148,8 @@ def _series(root: Path, folders: Mapping[Path, Sequence[Path]]) -> tuple[list[Su
         for series in content.series:
             places[series.patient.casefold()].add(_top(folder, root))
     for folder, content in contents.items():
-        named, top = subject_in(folder.relative_to(root)), _top(folder, root)
+        relative, top = folder.relative_to(root), _top(folder, root)
+        named = told.subjects.get(relative.as_posix()) or subject_in(relative)
         owners = set()
         for series in content.series:
             patient = series.patient.casefold()

@@ -22,6 +22,8 @@ from studykit.data.files.itk_headers import META_SUFFIXES, NRRD_SUFFIXES, detach
 from studykit.data.files.refs import RawGrid, VolumeRef
 from studykit.data.files.text import plain_path
 
+MGH_FLAG = (28, 30)
+"""Where a header of MGH says whether it states a grid."""
 NIFTI_HEADER_BYTES = 540
 """Of NIfTI-2, the longer one."""
 MOST_BEHIND = 2**24
@@ -65,9 +67,9 @@ def decode(ref: VolumeRef) -> Decoded:
     except (BadVolume, ArchiveStandIn):
         raise
     except Unusable as error:
-        raise BadVolume(ref.name, str(error)) from error
+        raise BadVolume(ref.name, _stand_in(ref) or str(error)) from error
     except Exception as error:  # a damaged file makes a decoder fail in any way
-        raise BadVolume(ref.name, f"cannot be read: {_first_line(error)}") from error
+        raise BadVolume(ref.name, _stand_in(ref) or f"cannot be read: {_first_line(error)}") from error
     if array.dtype.kind not in "buif":
         raise BadVolume(ref.name, f"voxels are {array.dtype}, not real numbers (a colour or complex image?)")
     if ref.frame is not None:
@@ -98,9 +100,32 @@ def _read_nifti(file: BinaryIO, most: int) -> Decoded:
     return array, np.diag([unit, unit, unit, 1.0]) @ header.get_best_affine()
 
 
+def doubts(ref: VolumeRef) -> str:
+    """What a NIfTI header leaves open about left and right; empty where it does not, and of other formats."""
+    import nibabel as nib
+
+    if not ref.suffix.startswith(".nii") or ref.affine is not None:
+        return ""
+    with ref.stream() as file:
+        header = nib.Nifti1Header(
+            _unpacked(file)[0].read(nib.Nifti1Header.template_dtype.itemsize), check=False
+        )
+    if header["sizeof_hdr"] != nib.Nifti1Header.sizeof_hdr:
+        return ""
+    if header["sform_code"] <= 0 and header["qform_code"] <= 0:
+        return "its header does not say which way its axes run: left and right may be swapped"
+    return ""
+
+
 def _read_mgh(file: BinaryIO, most: int) -> Decoded:
     import nibabel as nib
 
+    start, end = MGH_FLAG
+    stated = int.from_bytes(file.read(end)[start:], "big", signed=True)
+    file.seek(0)
+    # nibabel takes axes and voxels of 1 mm of its own where a header has none.
+    if stated <= 0:
+        raise NoGrid("its header states no axes and no voxel size (goodRASFlag is not set)")
     image = nib.MGHImage.from_stream(file)
     return _voxels(image.dataobj, image.header, most), np.asarray(image.affine, dtype=np.float64)
 
@@ -193,6 +218,26 @@ def _from_itk(image: Any) -> Decoded:
         affine[:3, :3] = direction * np.array(image.GetSpacing()[:3])
         affine[:3, 3] = image.GetOrigin()[:3]
     return array, LPS_TO_RAS @ affine
+
+
+STAND_INS = {
+    b"version https://git-lfs": "is a pointer of git-lfs, not the file: git lfs pull fetches it",
+    b"/annex/objects": "is a pointer of git-annex, not the file: git annex get fetches it",
+    b"<!doctype html": "is a page of a web site, not the file: fetch it anew",
+    b"<html": "is a page of a web site, not the file: fetch it anew",
+}
+"""What stands at the start of a file that is in another one's place → what it is."""
+
+
+def _stand_in(ref: VolumeRef) -> str:
+    """What lies in the place of a file that cannot be read, where its first bytes tell; empty else."""
+    if ref.archive_sha256 is not None or ref.is_series or not ref.path.is_file():
+        return ""
+    with open(ref.path, "rb") as file:
+        start = file.read(64).lstrip().lower()
+    return next(
+        (what for mark, what in STAND_INS.items() if start.startswith(mark)), "" if start else "is empty"
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -14,22 +14,43 @@ FOLDER_WORDS = MODALITY_WORDS | IMAGE_WORDS | frozenset(
     "scans volumes dataset unprocessed resources files mris cts".split()
 )  # fmt: skip
 
-_SIDES = {"left", "right", "lh", "rh", "l", "r", "ed", "es", "3d", "4d"}
+_SIDES = {"left", "right", "lh", "rh", "l", "r", "ed", "es", "3d", "4d", "sa", "la", "sax", "lax"}
+_STATES = frozenset(
+    "native noncontrast arterial venous portal delayed art ven pv nc insp exp inspiration expiration rest "
+    "stress test retest scan rescan bet n4 mni reg registered norm normalized resampled skullstripped "
+    "stripped masked cropped flipped flip copy kopie".split()
+)
+"""Phases of contrast, breath and load, and what was done to an image."""
 _ENTITY = (
     r"(?:ses|session|visit|tp|timepoint|run|acq|ce|rec|dir|echo|part|chunk|space|res|desc|mod)(?:-\w+|\d+)"
 )
+_DATE = (
+    r"(?:19|20)\d\d[01]\d[0-3]\d(?:\d{6}_\d+[a-z]*|\d{4,9})?|(?:19|20)\d\d[_\-.]\d\d?[_\-.]\d\d?|"
+    r"[0-3]\d[01]\d(?:19|20)\d\d|\d\d?[_\-.]\d\d?[_\-.](?:19|20)\d\d"
+)
+"""A day, with a time of day and then a number as dcm2niix writes them."""
+_TIME = rf"{_ENTITY}|(?:ses|session|visit|timepoint)[_ ]\d+|{_DATE}"
 _ALWAYS = re.compile(
-    rf"[_\-. ]+({_ENTITY}|(?:ses|session|visit|timepoint)[_ ]\d+|"
-    rf"{'|'.join(sorted(MODALITY_WORDS | _SIDES))}|"
-    r"baseline|followup|follow-up|bl|fu\d*|pre|post|preop|postop|(?:19|20)\d\d-?\d\d-?\d\d)$",
+    rf"[_\-. ]+({_TIME}|{'|'.join(sorted(MODALITY_WORDS | _SIDES | _STATES))}|\(\d+\)|"
+    r"(?:aug|crop|patch)[_\-]?\d*|baseline|followup|follow-up|bl|fu\d*|pre|post|preop|postop)$",
     re.IGNORECASE,
 )
 """Ends of a name that never tell subjects apart."""
+_UNIT = r"d|days?|w|wks?|weeks?|m|mos?|months?|y|yrs?|years?"
 _AFTER_NUMBER = re.compile(
-    r"[_\-. ]+((?:scan|series|study|exam|rep|repeat|frame|phase|echo|time|[tvmdwyes])[_\-]?\d+|\d{1,2})$",
+    rf"[_\-. ]+((?:scan|series|study|exam|rep|repeat|frame|phase|echo|time|[tves]|{_UNIT})[_\-]?\d+|"
+    rf"\d+[_\-]?(?:{_UNIT})|\d\d[01]\d[0-3]\d|[a-z]|\d{{1,2}})$",
     re.IGNORECASE,
 )
 """Ends that do not where what stands before is a number already: ``p001_m12``, ``patient3_2``."""
+_GLUED = re.compile(
+    r"(?<=\d)(?:t1w|t1ce|t1c|t1gd|t1n|t1|t2w|t2f|t2|flair|dwi|adc|swi|pet|ct|mr)$", re.IGNORECASE
+)
+"""A modality right behind a number: ``S001T1``."""
+_LEAD = re.compile(
+    rf"({_TIME}|baseline|followup|{'|'.join(sorted(MODALITY_WORDS))})[_\-. ]+(?=.)", re.IGNORECASE
+)
+"""A modality, a session or a date in front."""
 _MIDDLE = re.compile(rf"[_\-. ]+({_ENTITY}|{'|'.join(sorted(MODALITY_WORDS))})[_\-. ][^\d]*$", re.IGNORECASE)
 """A modality or a session after a number, and only words after it: ``100307_T1w_acpc_restore``."""
 _GROUP = re.compile(
@@ -48,7 +69,7 @@ def case_of(name: str) -> str:
     ('P01', 'p001', 'scan_m12', '')
     """
     while True:
-        match = _ALWAYS.search(name) or _MIDDLE.search(name)
+        match = _ALWAYS.search(name) or _MIDDLE.search(name) or _GLUED.search(name)
         if match and match.re is _MIDDLE and not re.search(r"\d", name[: match.start()]):
             match = None
         if match is None:
@@ -83,9 +104,25 @@ def without_repeat(case: str) -> str:
     return case[: match.start()] if counts else ""
 
 
+def without_lead(case: str) -> str:
+    """A case without a modality, a session or a date in front.
+
+    >>> without_lead("T1_P01"), without_lead("2019-01-02_ses-1_P01"), without_lead("scan_01")
+    ('P01', 'P01', 'scan_01')
+    """
+    while match := _LEAD.match(case):
+        case = case[match.end() :]
+    return case
+
+
+def without_letter(case: str) -> str:
+    """A case without a letter behind its last number, ``12`` of ``12b``; empty where there is none."""
+    return case[:-1] if re.search(r"\d[a-z]$", case, re.IGNORECASE) else ""
+
+
 def has_number(name: str) -> bool:
-    """Whether the last word of a name has a digit: it may be a subject's own."""
-    return bool(re.search(r"\d", _SEPARATOR.split(name)[-1]))
+    """Whether the last word of a name has a digit and is none of a group's: it may be a subject's own."""
+    return is_numbered(_SEPARATOR.split(name)[-1])
 
 
 def says_nothing(case: str) -> bool:

@@ -8,8 +8,9 @@ two readings are possible, images rather share a subject than not.
 
 import csv
 import re
+import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +21,8 @@ from studykit.data.files.names import (
     says_nothing,
     starts_as_image,
     tells,
+    without_lead,
+    without_letter,
     without_repeat,
 )
 from studykit.data.files.text import read_text
@@ -32,9 +35,10 @@ _SUBJECT = re.compile(
 )  # BIDS has letters and digits alone; people write sub-patient_001, too
 _KNOWN = re.compile(
     r"(?<![A-Za-z0-9])(\d{3}_S_\d{4,5}|OAS[12]_\d{4}|OAS3\d{4}|IXI\d{3}|BraTS-[A-Z]+-\d{4,5}(?=-\d{3})|"
-    r"TCGA-\w\w-\w{4}|LIDC-IDRI-\d{4}|\d{5}(?=_\d{7}))(?![A-Za-z0-9])"
+    r"TCGA-\w\w-\w{4}|LIDC-IDRI-\d{4}|\d{5}(?=_\d{7})|\d{7}(?=_2\d{4}_\d_\d)|"
+    r"[A-Z]{3,}_\d+(?=_(?:MR|CT|PT)_)|\d{5}[A-Z](?=_(?:INSP|EXP)))(?![A-Za-z0-9])"
 )
-"""ADNI, OASIS, IXI, BraTS 2023, TCGA, LIDC, PI-CAI."""
+"""ADNI, OASIS, IXI, BraTS 2023, TCGA, LIDC, PI-CAI, UK Biobank, other downloads of IDA, COPDGene."""
 
 MOST_IN_A_FOLDER = 3
 """Files of different names a folder, on average, up to which the folder is the subject."""
@@ -52,21 +56,47 @@ def read_told(root: Path) -> Told:
     """``subjects.csv`` and ``participants.tsv`` of a folder, where there are any.
 
     Raises:
-        ValueError: ``subjects.csv`` has not the columns ``file`` and ``subject``.
+        ValueError: ``subjects.csv`` has not the columns ``file`` and ``subject``, has no subject for a file,
+            or two.
     """
-    subjects: dict[str, str] = {}
     table = root / TABLE
-    if table.is_file():
-        rows = csv.DictReader(read_text(table).splitlines())
-        if not {"file", "subject"} <= set(rows.fieldnames or ()):
-            raise ValueError(f"{table} needs the columns file and subject; it has {rows.fieldnames}")
-        subjects = {row["file"].strip(): row["subject"].strip() for row in rows}
+    subjects = _read_table(table) if table.is_file() else {}
     listed = root / PARTICIPANTS
     ids: list[str] = []
     if listed.is_file():
         rows = csv.DictReader(read_text(listed).splitlines(), delimiter="\t")
         ids = [(row.get("participant_id") or "").strip() for row in rows]
     return Told(subjects, tuple(sorted(filter(None, ids), key=len, reverse=True)))
+
+
+def _read_table(table: Path) -> dict[str, str]:
+    """File → subject; columns apart by commas, semicolons or tabs, folders by slashes of either kind."""
+    lines = read_text(table).splitlines()
+    rows = csv.DictReader(lines, delimiter=max(",;\t", key=(lines or [""])[0].count))
+    if not {"file", "subject"} <= set(rows.fieldnames or ()):
+        raise ValueError(f"{table} needs the columns file and subject; it has {rows.fieldnames}")
+    subjects: dict[str, str] = {}
+    for row in rows:
+        file, subject = ((row[name] or "").strip() for name in ("file", "subject"))
+        if not file or not subject:
+            raise ValueError(
+                f"{table}: line {rows.line_num} needs a file and a subject, it has {list(row.values())}"
+            )
+        file = PurePosixPath(file.replace("\\", "/")).as_posix()
+        if subjects.setdefault(file, subject) != subject:
+            raise ValueError(f"{table} gives {file} to two subjects: {subjects[file]} and {subject}")
+    return subjects
+
+
+def not_here(told: Told, files: Iterable[Path]) -> list[str]:
+    """What ``subjects.csv`` names that is none of some files, given by their relative paths."""
+    known = {name for path in files for name in _own_names(path)}
+    return sorted(set(told.subjects) - known)
+
+
+def _own_names(path: Path) -> tuple[str, str, str]:
+    """What a table may call a file."""
+    return path.as_posix(), path.name, stem(path)
 
 
 def name_subjects(files: Sequence[tuple[Path, str]], told: Told) -> dict[Path, str]:
@@ -78,10 +108,27 @@ def name_subjects(files: Sequence[tuple[Path, str]], told: Told) -> dict[Path, s
     ids = {path: _told(path, told) or _by_scheme(path) for path, _ in files}
     rest = [(path, name) for path, name in files if not ids[path]]
     ids |= _by_names(rest)
-    spelling: dict[str, str] = {}
-    for name in sorted(ids.values()):
-        spelling.setdefault(name.casefold(), name)
-    return {path: spelling[name.casefold()] for path, name in ids.items()}
+    spelling = one_spelling(ids.values(), told)
+    return {path: spelling[name] for path, name in ids.items()}
+
+
+def one_spelling(ids: Iterable[str], told: Told) -> dict[str, str]:
+    """Each id → the first, in alphabetical order, of those that differ from it in spelling alone.
+
+    What ``subjects.csv`` says outright stays.
+
+    >>> one_spelling(["P_01", "p1", "P02"], Told({}, ()))
+    {'P02': 'P02', 'P_01': 'P_01', 'p1': 'P_01'}
+    """
+    first: dict[str, str] = {}
+    found = {name: first.setdefault(_folded(name), name) for name in sorted(set(ids))}
+    return found | {name: name for name in told.subjects.values()}
+
+
+def _folded(name: str) -> str:
+    """An id without what people write in one way or another: case, accents' form, separators, zeros."""
+    name = re.sub(r"[_\-. ]+", "_", unicodedata.normalize("NFC", name).casefold())
+    return re.sub(r"(?<=[a-z])_(?=\d)|(?<!\d)0+(?=\d)", "", name)
 
 
 def subject_in(path: PurePosixPath | Path) -> str:
@@ -91,7 +138,7 @@ def subject_in(path: PurePosixPath | Path) -> str:
 
 
 def _told(path: Path, told: Told) -> str:
-    for name in (path.as_posix(), path.name, stem(path)):
+    for name in _own_names(path):
         if name in told.subjects:
             return told.subjects[name]
     text = path.with_name(stem(path)).as_posix()
@@ -139,8 +186,19 @@ def _by_names(files: Sequence[tuple[Path, str]]) -> dict[Path, str]:
         ):
             found[path] = levels.subject(own)
         else:
-            found[path] = case or stem(path)
-    return found
+            found[path] = without_lead(case) or stem(path)
+    return _without_letters(found)
+
+
+def _without_letters(ids: Mapping[Path, str]) -> dict[Path, str]:
+    """Ids without a last letter, where several numbers have several: ``1a``, ``1b``, ``2a``, ``2b``."""
+    letters = defaultdict(set)
+    for name in ids.values():
+        if bare := without_letter(name):
+            letters[bare].add(name)
+    several = {bare for bare, names in letters.items() if len(names) > 1}
+    chosen = {name: bare for bare in several for name in letters[bare]} if len(several) > 1 else {}
+    return {path: chosen.get(name, name) for path, name in ids.items()}
 
 
 def _folders(path: Path) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ for ever.
 """
 
 import os
+import re
 import stat
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -16,9 +17,15 @@ from studykit.data.files.refs import Unused
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mgh", ".mgh.gz")
 NOT_READ = tuple(
     ".img .hdr .nii.bz2 .nii.xz .nii.zst .mnc .mnc.gz .par .rec .gipl .gipl.gz .vtk .vti .tif .tiff .npy "
-    ".npz .h5 .hdf5 .mat .b2nd .zip .tar .tar.gz".split()
+    ".npz .h5 .hdf5 .mat .b2nd .zip .tar .tar.gz .tgz .rar .7z".split()
 )
 """What may hold a volume, in a format that is not read here."""
+_GOES_ON = re.compile(
+    r"\.(?:nii|mgh|mgz|mha|mhd|nrrd|nhdr|dcm|dicom|ima)(?:\.gz)?+[. ~]"
+    r"(?!json|md5|sha\w*|txt|xml|[ct]sv|ya?ml|dvc)",
+    re.IGNORECASE,
+)
+"""A volume's suffix and something behind it that is no remark on the volume: ``a.nii.gz.part``."""
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 MAGIC = 132
 """Bytes at the start of a DICOM file, the last four of them are ``DICM``."""
@@ -78,6 +85,9 @@ def _sort(path: Path, found: Found) -> None:
             found.dicom[path.parent].append(path)
         elif regular and lower.endswith(NOT_READ):
             found.unused.append(Unused(path, "is of a format that is not read: convert it to NIfTI"))
+        elif regular and _packed_or_cut(lower):
+            reason = "has more behind a volume's suffix: unpack it, fetch it to its end, or rename it"
+            found.unused.append(Unused(path, reason))
         elif regular or not meant:
             found.others[path.suffix.lower()] += 1
         else:
@@ -88,6 +98,12 @@ def _sort(path: Path, found: Found) -> None:
             found.unused.append(Unused(path, reason))
         else:
             found.others[path.suffix.lower()] += 1
+
+
+def _packed_or_cut(name: str) -> bool:
+    return bool(_GOES_ON.search(name)) or name.endswith(
+        tuple(f"{s}.gz" for s in (*DICOM_SUFFIXES, ".nrrd", ".mha"))
+    )
 
 
 def is_dicom(path: Path) -> bool:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from tiny_volumes import blob, save, save_series
 
-from studykit.data.files.folder import read_folder
+from studykit.data.files.folder import read_folder, survey
 from studykit.data.sources import open_source
 
 
@@ -194,3 +194,20 @@ def test_large_flat_folder_pairs_every_label(tmp_path):
     found = read_folder(tmp_path)
     assert len(found) == count and all(s.labels is not None for s in found)
     assert np.all([s.labels.path.name == f"{s.id}_seg.nii" for s in found])
+
+
+def test_one_person_in_dicom_and_nifti_is_one_subject(tmp_path):
+    save(tmp_path / "p01.nii")
+    save_series(tmp_path / "scan", blob(), patient="P_01")
+    save_series(tmp_path / "other", blob(), patient="P2", series="1.2.3")
+    save(tmp_path / "P-1_T1.nii")
+    assert sorted({subject.id for subject in read_folder(tmp_path)}) == ["P-1", "P2"]
+
+
+def test_a_table_names_series_too_and_what_it_names_in_vain_is_said(tmp_path):
+    save(tmp_path / "one.nii")
+    save_series(tmp_path / "scan", blob(), patient="P1")
+    (tmp_path / "subjects.csv").write_text("file,subject\none.nii,anna\nscan,anna\nOne.nii,ben\n")
+    found = survey(tmp_path)
+    assert {subject.id for subject in found.subjects} == {"anna"}
+    assert [entry.reason for entry in found.unused] == ["names 1 files that are not here: One.nii"]

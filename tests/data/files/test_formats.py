@@ -9,7 +9,7 @@ from tiny_volumes import affine, blob, itk_image, save, save_series
 from studykit.data.files import formats
 from studykit.data.files.dicom_series import sort_dicom
 from studykit.data.files.errors import BadVolume
-from studykit.data.files.formats import decode
+from studykit.data.files.formats import decode, doubts
 from studykit.data.files.refs import RawGrid, VolumeRef
 from studykit.data.volumes.volumes import read_volume
 
@@ -175,3 +175,41 @@ def test_reading_by_itk_leaves_the_locale(tmp_path, name):
     locale.setlocale(locale.LC_ALL, "C.UTF-8")
     decode(VolumeRef(tmp_path / name))
     assert locale.setlocale(locale.LC_ALL) == "C.UTF-8"
+
+
+@pytest.mark.parametrize("suffix", [".mgh", ".mgz"])
+def test_a_mgh_file_without_a_grid_is_refused(tmp_path, suffix):
+    path = save(tmp_path / f"a{suffix}", matrix=affine((2.0, 2.0, 2.0)))
+    data = bytearray(gzip.decompress(path.read_bytes()) if suffix == ".mgz" else path.read_bytes())
+    assert decode(VolumeRef(path))[0].shape == blob().shape
+    data[28:30] = bytes(2)
+    path.write_bytes(gzip.compress(data) if suffix == ".mgz" else data)
+    with pytest.raises(BadVolume, match="states no axes and no voxel size"):
+        decode(VolumeRef(path))
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".mgz", ".nrrd", ".mha"])
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "git lfs pull"),
+        (b"/annex/objects/MD5E-s123--abc.nii.gz\n", "git annex get"),
+        (b"\n<!DOCTYPE html><html><body>Please log in</body></html>", "page of a web site"),
+        (b"", "is empty"),
+    ],
+)
+def test_what_lies_in_the_place_of_a_file_is_named(tmp_path, suffix, data, said):
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(data)
+    with pytest.raises(BadVolume, match=said):
+        decode(VolumeRef(path))
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_a_nifti_header_that_leaves_left_and_right_open_is_doubted(tmp_path, suffix):
+    image = nib.Nifti1Image(blob(), None)
+    image.header.set_zooms((1, 1, 2))
+    nib.save(image, tmp_path / f"open{suffix}")
+    assert "left and right may be swapped" in doubts(VolumeRef(tmp_path / f"open{suffix}"))
+    assert not doubts(VolumeRef(save(tmp_path / f"stated{suffix}")))
+    assert not doubts(VolumeRef(save(tmp_path / "a.mgz")))

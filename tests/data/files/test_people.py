@@ -44,7 +44,41 @@ def groups(*names, told=NOBODY):
         ["p1_1.nii", "p1_2.nii", "p2_1.nii", "p2_2.nii"],
         ["100307_T1w_acpc_restore.nii", "100307_T2w_acpc_restore.nii", "100408_T1w_acpc_restore.nii"],
         ["10000_1000000_t2w.mha", "10000_1000017_adc.mha", "10001_1000001_t2w.mha"],
+        # dates and times of any kind, in front and behind
+        ["P01_02.01.2019.nii", "P01_05.06.2020.nii", "P02_01.02.2019.nii"],
+        ["P01_2019_01_02.nii", "P01_2020_01_02.nii", "P02_2019_05_06.nii"],
+        ["P01_02012019.nii", "P01_05062020.nii", "P02_01022019.nii"],
+        ["P01_190102.nii", "P01_200605.nii", "P02_190102.nii", "P02_200102.nii"],
+        ["2019-01-02_P01.nii", "2020-01-02_P01.nii", "2019-01-02_P02.nii"],
+        ["P01_T1_mprage_20190102101112_3.nii", "P01_T1_mprage_20200102101112_3a.nii", "P02_T1_x_1.nii"],
+        ["P1_week0.nii", "P1_week12.nii", "P2_week0.nii"],
+        ["P1_6months.nii", "P1_12months.nii", "P2_6months.nii"],
+        ["P1_day0.nii", "P1_day30.nii", "P2_day0.nii"],
+        ["ses-1_P01.nii", "ses-2_P01.nii", "ses-1_P02.nii"],
+        # modality in front and glued, one letter, phases, what was done to an image
+        ["T1_P01.nii", "FLAIR_P01.nii", "T1_P02.nii"],
+        ["flair_001.nii", "t1_001.nii", "t1_002.nii"],
+        ["S001T1.nii", "S001T2.nii", "S002T1.nii"],
+        ["001a.nii", "001b.nii", "002a.nii", "002b.nii"],
+        ["001L.nii", "001R.nii", "002L.nii", "002R.nii"],
+        ["P01_A.nii", "P01_B.nii", "P02_A.nii", "P02_B.nii"],
+        ["P1_venous.nii", "P1_arterial.nii", "P2_venous.nii"],
+        ["P1_rest.nii", "P1_stress.nii", "P2_rest.nii"],
+        ["A0S9V9_sa.nii", "A0S9V9_la.nii", "A1D0Q7_sa.nii"],
+        ["P01_T1w_n4.nii", "P01_T1w.nii", "P02_T1w.nii"],
+        ["P01_bet.nii", "P01_mni_flipped.nii", "P02.nii"],
+        ["P01_aug1.nii", "P01_aug2.nii", "P02_aug1.nii"],
+        ["P01_patch_0.nii", "P01_patch_1.nii", "P02_patch_0.nii"],
+        # copies, and one id spelt in several ways
+        ["P01_T1w.nii", "P01_T1w (1).nii", "P02_T1w.nii"],
+        ["P01_T1w.nii", "P01_T1w - Copy.nii", "P02_T1w.nii"],
+        ["P-01_T1.nii", "P_01_T2.nii", "P-02_T1.nii"],
+        ["sub-1_T1w.nii", "sub-01_FLAIR.nii", "sub-2_T1w.nii"],
+        ["M\u00fcller_T1.nii", "Mu\u0308ller_T2.nii", "Maier_T1.nii"],
         # well-known ids
+        ["1234567_20252_2_0.nii", "1234567_20253_3_0.nii", "7654321_20252_2_0.nii"],
+        ["PPMI_3102_MR_MPRAGE_br_raw_1_I27.nii", "PPMI_3102_MR_SAG_x_2_I28.nii", "PPMI_3104_MR_A_1_I2.nii"],
+        ["10005Q_INSP_B31f_340_COPD1.nii", "10005Q_EXP_B31f_340_COPD1.nii", "10006T_INSP_B31f_340_COPD1.nii"],
         ["OAS1_0001_MR1_mpr.nii", "OAS1_0001_MR2_mpr.nii", "OAS1_0002_MR1_mpr.nii"],
         ["ADNI_002_S_0295_MR_a_1.nii", "ADNI_002_S_0295_MR_b_2.nii", "ADNI_002_S_0413_MR_a_3.nii"],
         ["IXI002-Guys-0828-T1.nii", "IXI002-Guys-0828-T2.nii", "IXI012-HH-1211-T1.nii"],
@@ -84,6 +118,10 @@ def test_the_images_of_a_subject_stay_together_and_others_apart(layout):
         ["IMG_20190101.nii", "IMG_20190102.nii", "IMG_20190103.nii"],
         ["sub-1_T1w.nii", "sub-10_T1w.nii", "sub-100_T1w.nii"],
         ["a.nii", "b.nii", "scan.v2.nii"],
+        ["UCLA_1_0052001.nii", "UCLA_1_0052002.nii", "Leuven_2_0052001.nii"],
+        ["site1_101215.nii", "site1_101216.nii", "site2_101217.nii"],
+        ["10005Q.nii", "10006T.nii", "10007Q.nii"],
+        ["1_11.nii", "11_1.nii", "111.nii"],
     ],
     ids=lambda layout: layout[0],
 )  # fmt: skip
@@ -112,3 +150,29 @@ def test_participants_are_known_by_their_ids(tmp_path):
     )
     told = read_told(tmp_path)
     assert groups("K7_left_x1.nii", "K7-x2.nii", "deep/K77/x3.nii", told=told) == [[0, 1], [2]]
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_table_as_spreadsheets_write_it_is_read(tmp_path, mark):
+    rows = [("file", "subject", "age"), ("x\\one.nii", "anna", "3"), ("./two.nii", "anna", "4")]
+    (tmp_path / "subjects.csv").write_text("\r\n".join(mark.join(row) for row in rows))
+    assert groups("x/one.nii", "two.nii", "x/two2.nii", told=read_told(tmp_path)) == [[0, 1], [2]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("a.nii,anna\na.nii,ben\n", "gives a.nii to two subjects: anna and ben"),
+        ("a.nii,\n", "line 2 needs a file and a subject"),
+        ("a.nii\n", "line 2 needs a file and a subject"),
+    ],
+)
+def test_a_table_that_says_nothing_or_two_things_is_refused(tmp_path, rows, said):
+    (tmp_path / "subjects.csv").write_text(f"file,subject\n{rows}")
+    with pytest.raises(ValueError, match=said):
+        read_told(tmp_path)
+
+
+def test_what_a_table_says_outright_is_not_taken_for_another_spelling(tmp_path):
+    (tmp_path / "subjects.csv").write_text("file,subject\na.nii,P1\nb.nii,P01\n")
+    assert groups("a.nii", "b.nii", told=read_told(tmp_path)) == [[0], [1]]

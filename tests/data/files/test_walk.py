@@ -90,3 +90,32 @@ def test_text_in_utf8_with_a_mark_and_in_latin_1(tmp_path):
         file.write_bytes(data)
         assert read_text(file) == "é"
     assert readable("é") == "é"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.nii.gz.part",
+        "a.nii.crdownload",
+        "a.dcm.gz",
+        "a.nrrd.gz",
+        "a.nii.gz.gpg",
+        "a.nii ",
+        "a.nii.gz~",
+        "a.MHA.bak",
+    ],
+)
+def test_packed_and_half_fetched_volumes_are_said(tmp_path, name):
+    (tmp_path / name).write_bytes(b"x")
+    found = walk(tmp_path)
+    (entry,) = found.unused
+    assert entry.path.name == name and "more behind a volume's suffix" in entry.reason
+    assert not found.others and not found.volumes
+
+
+@pytest.mark.parametrize(
+    "name", ["a.nii.gz.json", "a.nii.md5", "a.dcm.xml", "a.nii.gz.dvc", "a.mha.sha256", "nii.txt"]
+)
+def test_remarks_beside_a_volume_are_other_files(tmp_path, name):
+    (tmp_path / name).write_bytes(b"x")
+    assert not walk(tmp_path).unused and sum(walk(tmp_path).others.values()) == 1
