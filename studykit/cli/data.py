@@ -7,7 +7,7 @@ from pathlib import Path
 from studykit.cli.words import print_columns
 
 MOST_NAMED = 8
-"""Images of a subject that a check names."""
+"""Files that a check names where several are alike."""
 
 
 def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -46,7 +46,8 @@ def fetch(options: argparse.Namespace) -> int:
 
 def check(options: argparse.Namespace) -> int:
     from studykit.cli.words import short
-    from studykit.data.check import check_report
+    from studykit.data.check import CheckRow, check_report
+    from studykit.data.files.people import TABLE
     from studykit.data.sources import own_path
 
     with warnings.catch_warnings():
@@ -57,30 +58,43 @@ def check(options: argparse.Namespace) -> int:
     def name(path: str) -> str:
         return short(Path(path), root) if root != Path("/") else path.rpartition("/")[2]
 
+    def verdict(row: CheckRow) -> str:
+        at_fault = "" if row.path == row.image else f"{name(row.path)}: "
+        said = row.verdict.replace("refused: ", f"refused: {at_fault}", 1)
+        return "; ".join(filter(None, (said, row.note))).replace(f"{root}/", "")
+
     lines = [["subject", "image", "modality", "shape", "spacing (mm)", "intensity", "labels", "verdict"]]
     for row in report.rows:
         sizes = ["×".join(f"{n:g}" for n in own) if own else "-" for own in (row.shape, row.spacing_mm)]
         intensity = f"{row.intensity[0]:g} to {row.intensity[1]:g}" if row.intensity else "-"
-        verdict = "; ".join(filter(None, (row.verdict, row.note.replace(f"{root}/", ""))))
-        lines.append(
-            [row.subject, name(row.path), row.modality, *sizes, intensity, row.labels or "-", verdict]
-        )
+        image = name(row.image)
+        lines.append([row.subject, image, row.modality, *sizes, intensity, row.labels or "-", verdict(row)])
     print_columns(lines)
-    refused = sum(not row.ok for row in report.rows)
-    labelled = sum(bool(row.labels_path) for row in report.rows)
+    used = [row for row in report.rows if row.ok]
+    refused, labelled = len(report.rows) - len(used), sum(bool(row.labels_path) for row in used)
     people = report.people
     print(
-        f"\n{len(people)} subjects; {len(report.rows) - refused} images can be used, {refused} are refused, "
-        f"{labelled} have a label map"
+        f"\n{len(people)} subjects with {len(report.rows)} images; {len(used)} images of "
+        f"{len({row.subject for row in used})} subjects can be used, {labelled} of these have a label map; "
+        f"{refused} images are refused"
     )
     several = {subject: images for subject, images in people.items() if len(images) > 1}
     for subject, images in several.items():
-        more = f" and {len(images) - MOST_NAMED} more" if len(images) > MOST_NAMED else ""
-        print(f"  one subject: {subject} is {', '.join(map(name, images[:MOST_NAMED]))}{more}")
+        print(f"  one subject: {subject} is {_some([name(image) for image in images])}")
+    if several:
+        print(f"  where that is wrong, a table {TABLE} with the columns file and subject says it outright")
     if report.unused:
         print(f"{len(report.unused)} files are not used:")
-        print_columns([["  " + name(str(entry.path)), entry.reason] for entry in report.unused])
+        alike: dict[tuple[Path, str], list[str]] = {}
+        for entry in report.unused:
+            alike.setdefault((entry.path.parent, entry.reason), []).append(name(str(entry.path)))
+        print_columns([["  " + _some(names), reason] for (_, reason), names in alike.items()])
     if report.others:
         counts = (f"{count} {suffix or 'without suffix'}" for suffix, count in sorted(report.others.items()))
         print(f"other files: {', '.join(counts)}")
     return 0 if not refused else 1
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more

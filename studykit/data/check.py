@@ -30,6 +30,7 @@ class CheckRow:
 
     Attributes:
         path: what messages call the image, or where it is refused the file at fault.
+        image: what messages call the image.
         shape: voxels along (X, Y, Z); None where the image is refused before it is known. So are the next
             two.
         spacing_mm: voxel size along (X, Y, Z).
@@ -50,6 +51,7 @@ class CheckRow:
     reason: str
     labels_path: str = ""
     note: str = ""
+    image: str = ""
 
     @property
     def ok(self) -> bool:
@@ -79,7 +81,7 @@ class Report:
         """Subject → its images."""
         found: dict[str, list[str]] = {}
         for row in self.rows:
-            found.setdefault(row.subject, []).append(row.path)
+            found.setdefault(row.subject, []).append(row.image)
         return found
 
 
@@ -124,8 +126,19 @@ def _row(subject: Subject, seen: dict[Any, str]) -> CheckRow:
             values = _summary(label_values(subject.labels, volume, subject.labels_fit))
     except BadVolume as error:
         reason, path = error.reason, error.path
-    labels = "" if subject.labels is None else subject.labels.name
-    return CheckRow(subject.id, path, subject.modality, shape, size, intensity, values, reason, labels, note)
+    return CheckRow(
+        subject.id,
+        path,
+        subject.modality,
+        shape,
+        size,
+        intensity,
+        values,
+        reason,
+        labels_path="" if subject.labels is None else subject.labels.name,
+        note=note,
+        image=subject.image.name,
+    )
 
 
 def _sample(array: NDArray[Any]) -> NDArray[Any]:
@@ -154,9 +167,8 @@ def _made_row(volume: PreparedVolume) -> CheckRow:
     size = tuple(round(float(side), 4) for side in spacing(volume.affine))
     intensity = (float(volume.array.min()), float(volume.array.max()))
     values = "" if volume.labels is None else _summary(distinct(volume.labels))
-    return CheckRow(
-        volume.subject, volume.subject, volume.modality, volume.array.shape, size, intensity, values, ""
-    )
+    who = volume.subject
+    return CheckRow(who, who, volume.modality, volume.array.shape, size, intensity, values, "", image=who)
 
 
 def _summary(values: NDArray[Any]) -> str:

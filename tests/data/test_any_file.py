@@ -108,12 +108,12 @@ PEOPLE = (
 )  # fmt: skip
 SESSIONS = (
     "ses-{}", "ses{}", "session_{}", "visit{}", "v{}", "tp{}", "scan{}", "run-{}", "2019010{}", "m{:02d}",
-    "exam{}", "{}",
+    "exam{}", "{}", "week{}", "{}months", "2019-01-0{}", "0{}.02.2019",
 )  # fmt: skip
 LAYOUTS = (
     "{p}_{m}", "{p}_{s}_{m}", "{p}-{s}", "{p}/{s}/{m}", "{p}/{p}_{s}_{m}", "{s}/{p}", "{m}/{p}",
     "{m}/{p}_{s}", "{p}/{m}_{s}", "data/{p}/{s}/anat/{m}", "train/{p}_{s}", "{p}/{s}", "{p}/{p}-{m}",
-    "{s}/{p}/{m}", "{p}/{s}_{m}", "{m}/{s}/{p}",
+    "{s}/{p}/{m}", "{p}/{s}_{m}", "{m}/{s}/{p}", "{m}_{p}", "{m}_{p}_{s}", "{p}_{m}_{s}",
 )  # fmt: skip
 MODALITIES = ("T1w", "t1", "flair", "T2", "ct", "mprage", "t1ce")
 

@@ -22,6 +22,8 @@ from studykit.data.files.itk_headers import META_SUFFIXES, NRRD_SUFFIXES, detach
 from studykit.data.files.refs import RawGrid, VolumeRef
 from studykit.data.files.text import plain_path
 
+NIFTI_CODES = (252, 256)
+"""Where a header of NIfTI-1 has the codes of its two matrices."""
 MGH_FLAG = (28, 30)
 """Where a header of MGH says whether it states a grid."""
 NIFTI_HEADER_BYTES = 540
@@ -83,7 +85,7 @@ def _read_nifti(file: BinaryIO, most: int) -> Decoded:
     import nibabel as nib
 
     data = file.read(NIFTI_HEADER_BYTES)
-    size = {int.from_bytes(data[:4], order) for order in ("little", "big")}
+    size = _header_sizes(data)
     kind = nib.Nifti1Header if 348 in size else nib.Nifti2Header if 540 in size else None
     if kind is None:
         raise ValueError("no NIfTI header")
@@ -102,19 +104,18 @@ def _read_nifti(file: BinaryIO, most: int) -> Decoded:
 
 def doubts(ref: VolumeRef) -> str:
     """What a NIfTI header leaves open about left and right; empty where it does not, and of other formats."""
-    import nibabel as nib
-
     if not ref.suffix.startswith(".nii") or ref.affine is not None:
         return ""
     with ref.stream() as file:
-        header = nib.Nifti1Header(
-            _unpacked(file)[0].read(nib.Nifti1Header.template_dtype.itemsize), check=False
-        )
-    if header["sizeof_hdr"] != nib.Nifti1Header.sizeof_hdr:
-        return ""
-    if header["sform_code"] <= 0 and header["qform_code"] <= 0:
-        return "its header does not say which way its axes run: left and right may be swapped"
-    return ""
+        start = _unpacked(file)[0].read(NIFTI_CODES[1])
+    # Either of the two codes says which way the axes run; 0 is 0 in any order of bytes.
+    stated = any(start[slice(*NIFTI_CODES)]) or 348 not in _header_sizes(start)
+    return "" if stated else "its header does not say which way its axes run: left and right may be swapped"
+
+
+def _header_sizes(start: bytes) -> set[int]:
+    """What the first bytes of a NIfTI file say of its header's size, in either order of bytes."""
+    return {int.from_bytes(start[:4], order) for order in ("little", "big")}
 
 
 def _read_mgh(file: BinaryIO, most: int) -> Decoded:

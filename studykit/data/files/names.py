@@ -43,6 +43,11 @@ _AFTER_NUMBER = re.compile(
     re.IGNORECASE,
 )
 """Ends that do not where what stands before is a number already: ``p001_m12``, ``patient3_2``."""
+_WHEN = re.compile(
+    rf"(?:^|[_\-. ])((?:ses|session|visit|tp|timepoint)[_\- ]?\d+|(?:[tv]|{_UNIT})[_\-]?\d+|"
+    rf"\d+[_\-]?(?:{_UNIT})|{_DATE}|baseline|followup|follow-up|bl|fu\d*|pre|post|preop|postop)(?=[_\-. ]|$)",
+    re.IGNORECASE,
+)
 _GLUED = re.compile(
     r"(?<=\d)(?:t1w|t1ce|t1c|t1gd|t1n|t1|t2w|t2f|t2|flair|dwi|adc|swi|pet|ct|mr)$", re.IGNORECASE
 )
@@ -74,7 +79,8 @@ def case_of(name: str) -> str:
             match = None
         if match is None:
             after = _AFTER_NUMBER.search(name)
-            match = after if after and not after[1].isdigit() and has_number(name[: after.start()]) else None
+            known = after and not after[1].isdigit() and has_number(case_of(name[: after.start()]))
+            match = after if known else None
         if match is None or match.start() == 0:
             return "" if name.lower() in MODALITY_WORDS | IMAGE_WORDS else name
         name = name[: match.start()]
@@ -100,8 +106,17 @@ def channel_cases(names: Iterable[str], *, certain: bool) -> dict[str, str]:
 def without_repeat(case: str) -> str:
     """A case without a last small number that may count images, ``p1`` of ``p1_2``; empty else."""
     match = _AFTER_NUMBER.search(case)
-    counts = match and match[1].isdigit() and has_number(case[: match.start()]) and not says_nothing(case)
-    return case[: match.start()] if counts else ""
+    before = case_of(case[: match.start()]) if match and match[1].isdigit() else ""
+    return before if has_number(before) and not says_nothing(case) else ""
+
+
+def times(name: str) -> frozenset[str]:
+    """Sessions, dates and other times that a name states, in lower case and without separators.
+
+    >>> sorted(times("P01_visit-1_T1w_seg")), sorted(times("p001_m12_flair")), sorted(times("case_12"))
+    (['visit1'], ['m12'], [])
+    """
+    return frozenset(_SEPARATOR.sub("", match[1].lower()) for match in _WHEN.finditer(name))
 
 
 def without_lead(case: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from studykit.data.files.names import IMAGE_WORDS, MODALITY_WORDS, case_of
+from studykit.data.files.names import IMAGE_WORDS, MODALITY_WORDS, case_of, times
 from studykit.data.files.people import subject_in
 from studykit.data.files.refs import Unused
 from studykit.data.files.walk import stem
@@ -240,12 +240,14 @@ def _bids_key(path: Path, root: Path) -> tuple[str, str] | None:
 
 
 def _fits(label: str, image: str) -> bool:
-    """Whether each acquisition entity, space and modality in a label map's name is also the image's."""
+    """Whether each time, acquisition entity, space and modality in a label map's name is also the image's."""
     entities, last = dict(_ENTITY.findall(image)), image.rpartition("_")[2].lower()
     space, own = _SPACE.search(label), _SPACE.search(image)
     if space and space[1].lower() not in {"orig", "native", last, own[1].lower() if own else ""}:
         return False
     words = {word.lower() for word in _SEPARATOR.split(label)} & MODALITY_WORDS - {"space", "brain", "head"}
+    if not times(label) <= times(image):
+        return False
     same = all(entities.get(key) == value for key, value in _ENTITY.findall(label))
     return same and (not words or bool(words & {word.lower() for word in _SEPARATOR.split(image)}))
 

@@ -185,3 +185,13 @@ def test_one_side_alone_is_a_label_map(tmp_path):
     touch(tmp_path, "p1.nii", "p1_mask_L.nii")
     (subject,) = read_folder(tmp_path)
     assert subject.labels.path.name == "p1_mask_L.nii" and subject.labels.other_side is None
+
+
+@pytest.mark.parametrize("when", ["visit{}", "ses-{}", "2019-01-0{}", "m{}", "week{}"])
+def test_a_label_map_of_one_visit_is_not_the_other_visits(tmp_path, when):
+    first, second = when.format(1), when.format(2)
+    names = [f"P01_{first}_T1w", f"P01_{second}_T1w", f"P01_{second}_seg", "P02_T1w", "P02_seg"]
+    for name in names:
+        (tmp_path / f"{name}.nii").write_bytes(b"x")
+    labels = {s.image.path.stem: s.labels and s.labels.path.stem for s in read_folder(tmp_path)}
+    assert labels == {names[0]: None, names[1]: names[2], "P02_T1w": "P02_seg"}
