@@ -293,6 +293,17 @@ def test_pictures_are_left_alone_and_a_root_folder_stands_for_nothing(checkout, 
     assert written["text/plain"] == ["studykit/x.nii", "1 / 2", f"{home.home()}-not"] or "temporary" in text
 
 
+def test_without_a_home_the_other_folders_still_have_words_of_their_own(checkout, tmp_path, monkeypatch):
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nobody)
+    monkeypatch.setenv("STUDYKIT_DATA", str(tmp_path / "volumes"))
+    cell = {"metadata": {}, "outputs": [{"data": {"text/plain": f"{tmp_path / 'volumes'}/x.npy"}}]}
+    text = portable(json.dumps({"metadata": {}, "cells": [cell]}), {})
+    assert json.loads(text)["cells"][0]["outputs"][0]["data"]["text/plain"] == "data/x.npy"
+
+
 @pytest.mark.parametrize("in_place", [False, True])
 def test_pictures_of_an_executed_notebook_are_light_and_no_wider_than_a_screen(
     checkout, monkeypatch, in_place

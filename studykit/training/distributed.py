@@ -7,6 +7,7 @@ is the gradient of the mean over the global batch: what a single process compute
 import gc
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -28,6 +29,7 @@ from torch.nn.parallel import DistributedDataParallel
 from studykit.training.signals import stop_on_signal
 
 LAUNCHER = "STUDYKIT_LAUNCHER"
+NODES = "SLURM_JOB_NUM_NODES"
 TAIL_LINES = 40
 SAVE_SECONDS = 120
 """How long workers may take to save once a signal was passed on; then torchrun ends them."""
@@ -139,10 +141,11 @@ def distributed_world() -> Iterator[World]:
 
 
 def launch(arguments: Sequence[str], nproc: int, *, log: Path) -> bool:
-    """Run ``python ARGUMENTS`` in ``nproc`` processes of this machine under torchrun, and wait for their end.
+    """Run ``python ARGUMENTS`` in ``nproc`` processes under torchrun, and wait for their end.
 
-    Their output goes to the end of ``log``. SIGTERM and SIGINT are passed on to the workers as SIGTERM, on
-    which they save and end.
+    They are processes of this machine, or in a job of Slurm with several nodes as many on each. Their output
+    goes to the end of ``log``. SIGTERM and SIGINT are passed on to the workers as SIGTERM, on which they save
+    and end.
 
     Args:
         arguments: a script and its arguments, or ``["-m", "package.module", ...]``.
@@ -151,18 +154,20 @@ def launch(arguments: Sequence[str], nproc: int, *, log: Path) -> bool:
         True if they ended by themselves, False if a signal ended them.
 
     Raises:
+        ValueError: ``nproc`` is below 1, or cannot be shared by the nodes of the job.
         RuntimeError: they failed; the message ends with the last lines of their output.
     """
     if nproc < 1:
         raise ValueError(f"nproc is {nproc}, it must be at least 1")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={nproc}"]
-    threads = str(max(1, (os.cpu_count() or 1) // nproc))
-    environment = {
-        "OMP_NUM_THREADS": threads,
-        "OMP_WAIT_POLICY": "passive",
-        **os.environ,
-        LAUNCHER: str(os.getpid()),
-    }
+    nodes = int(os.environ.get(NODES, 1)) if nproc > 1 else 1
+    if nproc % nodes:
+        raise ValueError(f"nproc is {nproc}, which the {nodes} nodes of this job cannot share evenly")
+    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={nproc // nodes}"]
+    command = [*command, "--standalone"] if nodes == 1 else [*_srun(nodes), *command, *_meeting(nodes)]
+    threads = str(max(1, (os.cpu_count() or 1) * nodes // nproc))
+    environment = {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "passive", **os.environ}
+    if nodes == 1:  # another node does not see this process, and Slurm ends a step with its job
+        environment[LAUNCHER] = str(os.getpid())
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "ab") as output, stop_on_signal(insist=False) as stop:
         start = output.tell()
@@ -176,7 +181,7 @@ def launch(arguments: Sequence[str], nproc: int, *, log: Path) -> bool:
         )
         passed_on = None
         while torchrun.poll() is None:
-            if stop.received and passed_on is None and _terminate_workers(torchrun.pid):
+            if stop.received and passed_on is None and _terminate(torchrun, nodes):
                 passed_on = time.monotonic()
             if passed_on is not None and time.monotonic() > passed_on + SAVE_SECONDS:
                 torchrun.terminate()
@@ -201,10 +206,30 @@ def _workers_tail(log: Path, start: int) -> str:
     return "\n".join(lines[:report][-TAIL_LINES:])
 
 
-def _terminate_workers(torchrun_pid: int) -> bool:
-    """Send SIGTERM to the workers that torchrun has started; False while there are none yet."""
+def _srun(nodes: int) -> list[str]:
+    """What starts a command once on each node of this job, in a step that may share the nodes with others."""
+    return ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--overlap"]
+
+
+def _meeting(nodes: int) -> list[str]:
+    """How the torchruns of several nodes find each other: at this one, by a port that is free now."""
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port = free.getsockname()[1]
+    place = f"{os.environ.get('SLURMD_NODENAME') or socket.gethostname()}:{port}"
+    return [f"--nnodes={nodes}", "--rdzv-backend=c10d", f"--rdzv-endpoint={place}", f"--rdzv-id={place}"]
+
+
+def _terminate(launched: subprocess.Popen[bytes], nodes: int) -> bool:
+    """Pass SIGTERM on to the workers; False while there are none yet.
+
+    Over several nodes it goes to srun, which hands it to each torchrun, which gives its workers 30 seconds.
+    """
+    if nodes > 1:
+        launched.terminate()
+        return True
     try:
-        workers = psutil.Process(torchrun_pid).children()
+        workers = psutil.Process(launched.pid).children()
         for worker in workers:
             worker.terminate()
     except psutil.NoSuchProcess:

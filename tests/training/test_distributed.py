@@ -26,11 +26,34 @@ def saved(folder: Path) -> dict:
     return load_checkpoint(folder / "checkpoint.pt", content["configuration"])
 
 
-@pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+SRUN = """#!/bin/sh
+# Two nodes on one machine: starts a command twice and hands SIGTERM on, as srun does.
+while case "$1" in --*) true;; *) false;; esac; do shift; done
+"$@" & first=$!
+"$@" & second=$!
+trap 'kill -TERM $first $second' TERM
+while kill -0 $first 2>/dev/null; do wait $first; status=$?; done
+wait $second && exit $status
+"""
+
+
+def pretend_two_nodes(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """As in a job of Slurm with two nodes, which are both this machine."""
+    (folder / "srun").write_text(SRUN)
+    (folder / "srun").chmod(0o755)
+    patch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    patch.setenv("SLURMD_NODENAME", "localhost")
+    patch.setenv(distributed.NODES, "2")
+
+
+@pytest.fixture(scope="module", params=["one machine", "two nodes"])
+def ranks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the trainings that two gloo processes made: see the task ``ranks`` of toy_training."""
     folder = tmp_path_factory.mktemp("ranks")
-    assert launch([toy_training.__file__, "ranks", str(folder)], 2, log=folder / "torchrun.log")
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "two nodes":
+            pretend_two_nodes(folder, patch)
+        assert launch([toy_training.__file__, "ranks", str(folder)], 2, log=folder / "torchrun.log")
     return folder
 
 
@@ -75,28 +98,41 @@ def test_training_of_two_goes_on_with_one(ranks: Path) -> None:
     assert (outcome.state, outcome.step) == ("done", 12)
 
 
-def test_launch_passes_a_signal_on_and_waits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_launch_passes_a_signal_on_and_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nodes: int
+) -> None:
+    if nodes == 2:
+        pretend_two_nodes(tmp_path, monkeypatch)
     worker = tmp_path / "worker.py"
     worker.write_text(
-        "import pathlib, signal, sys, time\n"
+        "import os, pathlib, signal, sys, time\n"
         "folder = pathlib.Path(sys.argv[1])\n"
         "def save(*_):\n"
         "    time.sleep(0.3)\n"
-        "    (folder / 'saved').touch()\n"
+        "    (folder / f'saved{os.environ[\"RANK\"]}').touch()\n"
         "    sys.exit()\n"
         "signal.signal(signal.SIGTERM, save)\n"
-        "(folder / 'ready').touch()\n"
+        "(folder / f'ready{os.environ[\"RANK\"]}').touch()\n"
         "time.sleep(60)\n"
     )
 
     def interrupt() -> None:
-        while not (tmp_path / "ready").exists():
+        while len(list(tmp_path.glob("ready*"))) < nodes:
             time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
-    assert launch([str(worker), str(tmp_path)], 1, log=tmp_path / "torchrun.log") is False
-    assert (tmp_path / "saved").exists()
+    assert launch([str(worker), str(tmp_path)], nodes, log=tmp_path / "torchrun.log") is False
+    assert len(list(tmp_path.glob("saved*"))) == nodes
+
+
+def test_processes_that_the_nodes_of_a_job_cannot_share_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(distributed.NODES, "2")
+    with pytest.raises(ValueError, match="3, which the 2 nodes of this job cannot share evenly"):
+        launch(["x.py"], 3, log=tmp_path / "log")
 
 
 def test_failure_shows_the_end_of_the_output(tmp_path: Path) -> None:
