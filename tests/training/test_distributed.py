@@ -46,13 +46,15 @@ def pretend_two_nodes(folder: Path, patch: pytest.MonkeyPatch) -> None:
     patch.setenv(distributed.NODES, "2")
 
 
-@pytest.fixture(scope="module", params=["one machine", "two nodes"])
-def ranks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the trainings that two gloo processes made: see the task ``ranks`` of toy_training."""
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the trainings that two gloo processes made: see the task ``ranks`` of toy_training.
+
+    Each is a node of a job; on one machine, :func:`launch` is held by a study's own test of two processes.
+    """
     folder = tmp_path_factory.mktemp("ranks")
     with pytest.MonkeyPatch.context() as patch:
-        if request.param == "two nodes":
-            pretend_two_nodes(folder, patch)
+        pretend_two_nodes(folder, patch)
         assert launch([toy_training.__file__, "ranks", str(folder)], 2, log=folder / "torchrun.log")
     return folder
 
