@@ -14,9 +14,8 @@ from studykit.claims.paper import load_papers
 from studykit.notebooks import notebooks, parameters_of, study_of
 
 WITHOUT_CLAIMS = ("00_tour", "99_summary")
-WITHOUT_COMMENTS = ("10_volta_transfer", "11_spine_ablation")
-"""They explain their parameters above the cell alone, until they are executed again."""
 MOST_LINES = 15
+MOST_IMPORTS = 5
 SECTIONS = ("## The claim", "## Parameters", "## Verdict", "## Limitations", "## Provenance")
 USED = {"claim cards": "claim_card(", "a verdict card": "verdict_card(", "a conclusion": "conclude("}
 PLACES = re.compile(r"""(?<![\w.:/~])/(?:home|root|Users|tmp|var|work|mnt|opt|usr|private)/\S+|[A-Z]:\\\S+""")
@@ -44,6 +43,15 @@ def imports(stem):
             elif isinstance(node, ast.Import):
                 found |= {(alias.name, "") for alias in node.names}
     return found
+
+
+def lines_that_import(tree):
+    return [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+def room_of(stem):
+    """Name of the package of what a notebook alone uses, where there is one."""
+    return f"studykit.studies.{stem.partition('_')[2]}"
 
 
 def texts(cell):
@@ -81,7 +89,7 @@ def test_one_cell_declares_parameters_and_the_profile_is_smoke(stem):
     assert parameters_of(stem)["profile"] == "'smoke'"
 
 
-@pytest.mark.parametrize("stem", [stem for stem in notebooks() if stem not in WITHOUT_COMMENTS])
+@every
 def test_its_parameters_are_explained_with_their_types(stem):
     """As ``papermill --help-notebook`` reads them."""
     (cell,) = [cell for cell in cells(stem, "code") if "parameters" in cell["metadata"].get("tags", [])]
@@ -99,8 +107,37 @@ def test_cells_are_short_and_explained(stem):
 
 
 @every
+def test_it_imports_in_five_lines_in_its_first_cell(stem):
+    """What belongs to every study comes from ``studykit.study``, the rest from the folder of its own."""
+    first, *others = [ast.parse(source(cell)) for cell in cells(stem, "code")]
+    assert 0 < len(lines_that_import(first)) <= MOST_IMPORTS
+    assert [line for tree in others for line in lines_that_import(tree)] == []
+
+
+@every
+def test_it_uses_all_that_it_imports(stem):
+    trees = [ast.parse(source(cell)) for cell in cells(stem, "code")]
+    used = {node.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    aliases = [
+        alias
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    ]
+    assert {alias.asname or alias.name for alias in aliases} <= used
+
+
+@pytest.mark.parametrize("stem", [stem for stem in notebooks() if importlib.util.find_spec(room_of(stem))])
+def test_the_room_of_its_study_offers_what_it_imports_and_no_more(stem):
+    room = importlib.import_module(room_of(stem))
+    assert set(room.__all__) == {name for module, name in imports(stem) if module == room.__name__}
+    assert stem[:2] in room.__doc__ or "tour" in room.__doc__
+
+
+@every
 def test_of_the_studies_rooms_it_imports_from_its_own_alone(stem):
-    own = f"studykit.studies.{stem.partition('_')[2]}"
+    own = room_of(stem)
     modules = {module for module, _ in imports(stem) if module.startswith("studykit.studies")}
     assert {module for module in modules if module != own and not module.startswith(f"{own}.")} == set()
 

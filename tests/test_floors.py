@@ -12,11 +12,11 @@ from studykit import home
 FLOORS = (
     "__main__",
     "cli",
-    "bundle finetuning",
+    "bundle finetuning studies",
     "study notebooks",
     "arms pretraining report",
     "runs",
-    "probes tasks studies",
+    "probes tasks",
     "methods",
     "models losses metrics figures",
     "layers training data claims workspace",

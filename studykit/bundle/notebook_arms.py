@@ -10,6 +10,7 @@ import json
 import symtable
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -84,16 +85,22 @@ def runs_named(study: str, profile: str) -> tuple[dict[str, tuple[str, str, Run]
         study.trials = NamedTrials(study.ground, study.seeds, 1, study.trials.store, asked=asked)
         return study
 
-    cells, trouble = _cells(notebook_of(study)), ""
+    needed, trouble = [*_needed(_cells(notebook_of(study)), profile)], ""
     namespace: dict[str, Any] = {"print": _silent, "display": _silent}
-    with patch.object(rooms, "open_study", opened), _without_volumes():
-        for statement in _needed(cells, profile):
-            try:
-                exec(compile(ast.Module([statement], []), study, "exec"), namespace)
-            except Exception as error:
-                if _names_arms(statement):
-                    first = ast.unparse(statement).partition("\n")[0]
-                    trouble = trouble or f"{first}: {type(error).__name__}: {error}"
+    with patch.object(rooms, "open_study", opened):
+        # Modules are imported as they are: what they import while readers are refused would stay refused.
+        imports = [statement for statement in needed if isinstance(statement, ast.Import | ast.ImportFrom)]
+        exec(compile(ast.Module(imports, []), study, "exec"), namespace)
+        with _without_volumes(namespace):
+            for statement in needed:
+                if statement in imports:
+                    continue
+                try:
+                    exec(compile(ast.Module([statement], []), study, "exec"), namespace)
+                except Exception as error:
+                    if _names_arms(statement):
+                        first = ast.unparse(statement).partition("\n")[0]
+                        trouble = trouble or f"{first}: {type(error).__name__}: {error}"
     return asked, trouble
 
 
@@ -182,8 +189,8 @@ def _stand_in(study: Study) -> None:
 
 
 @contextmanager
-def _without_volumes() -> Iterator[None]:
-    """While open, whoever asks for volumes is refused."""
+def _without_volumes(namespace: dict[str, Any]) -> Iterator[None]:
+    """While open, whoever asks for volumes is refused, by the readers of a namespace too."""
 
     def refused(*given: Any, **named: Any) -> Any:
         raise LookupError("volumes are not read here")
@@ -194,6 +201,8 @@ def _without_volumes() -> Iterator[None]:
         "studykit.data.angiography.cohort": "open_angiography",
         "studykit.data.traits": "open_traits",
     }
+    known = [getattr(import_module(module), name) for module, name in readers.items()]
+    namespace |= {name: refused for name, value in namespace.items() if any(value is own for own in known)}
     patches = [patch(f"{module}.{name}", refused) for module, name in readers.items()]
     for one in patches:
         one.start()

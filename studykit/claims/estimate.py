@@ -64,6 +64,14 @@ class Estimate:
         """A counted or derived number without sampling error: its interval is itself."""
         return cls(value, value, value, n=1, kind="exact", confidence=1.0, method=method, unit=unit)
 
+    def cells(self, name: str = "value") -> dict[str, float]:
+        """The value under its ``name``, the interval and n, as cells of a table's row.
+
+        >>> Estimate(1.5, 1.2, 1.9, 5, "reduced-scale").cells("ratio")
+        {'ratio': 1.5, 'low': 1.2, 'high': 1.9, 'n': 5}
+        """
+        return {name: self.value, "low": self.low, "high": self.high, "n": self.n}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; an infinite bound is the string "inf" or "-inf"."""
         infinite = {math.inf: "inf", -math.inf: "-inf"}

@@ -156,6 +156,14 @@ def save_figure(fig: Figure, folder: str | Path, name: str) -> dict[str, Path]:
     return paths
 
 
+def show(fig: Figure) -> None:
+    """Show a figure in a notebook where it stands, as :func:`save_figure` does, without a file."""
+    pixels = io.BytesIO()
+    with plt.rc_context(STYLE):
+        fig.savefig(pixels, format="png", metadata={"Software": None})
+    _show(fig, light_png(pixels.getvalue()))
+
+
 def _drawn(fig: Figure) -> dict[str, bytes]:
     """The figure as SVG and as PNG, laid out once."""
     pixels, vectors = io.BytesIO(), io.BytesIO()

@@ -90,6 +90,19 @@ def steps_to_target(curve: Curve, target: float) -> CensoredTime:
     return CensoredTime(float(x[i - 1] + share * (x[i] - x[i - 1])), censored=False)
 
 
+def steps_to_own_targets(curves: Sequence[Curve], targets: Sequence[float]) -> list[float]:
+    """The x at which each curve comes down to its own target, infinite for one that never does.
+
+    >>> steps_to_own_targets([Curve([0, 10], [1.0, 0.5]), Curve([0, 10], [1.0, 0.9])], [0.75, 0.75])
+    [5.0, inf]
+
+    Raises:
+        ValueError: not one target a curve, or one that is not finite.
+    """
+    times = [steps_to_target(curve, target) for curve, target in zip(curves, targets, strict=True)]
+    return [float("inf") if time.censored else time.time for time in times]
+
+
 def target_of(curve: Curve, fraction: float = 1.0) -> float:
     """The error at which ``curve`` has made ``fraction`` of all its improvement, 1 being its best error.
 

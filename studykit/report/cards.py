@@ -6,13 +6,19 @@ from studykit.claims.claim import Claim, Deviation
 from studykit.claims.rule_words import kind_in_words, rule_in_words
 from studykit.claims.verdict import Verdict
 from studykit.claims.words import as_written
-from studykit.report.tables import escape_markdown
+from studykit.report.tables import Markdown, escape_markdown
 
 __all__ = ["claim_card", "deviation_in_words", "rule_in_words", "verdict_card"]
 
 
-def claim_card(claim: Claim) -> str:
-    """One claim: sentence, sources read, reported numbers with their place, unknowns, rule, what changed."""
+def claim_card(*claims: Claim) -> Markdown:
+    """Claims one after the other: sentence, sources read, reported numbers with their place, unknowns, rule,
+    what changed.
+    """
+    return Markdown("\n\n".join(map(_of_one, claims)))
+
+
+def _of_one(claim: Claim) -> str:
     lines = [f"### {claim.key}", "", f"> {claim.sentence}", ""]
     lines += [
         f"- **Reported:** {escape_markdown(number.name)}: {as_written(number.value, number.unit)} "
@@ -33,9 +39,9 @@ def deviation_in_words(deviation: Deviation) -> str:
     return f"{deviation.date:%Y-%m-%d}, after {deviation.commit} ({known}{turned}): {deviation.what}"
 
 
-def verdict_card(verdicts: Iterable[Verdict]) -> str:
+def verdict_card(verdicts: Iterable[Verdict]) -> Markdown:
     """Verdicts with their findings and reasons, a line each."""
-    return "\n".join(map(_verdict_line, verdicts))
+    return Markdown("\n".join(map(_verdict_line, verdicts)))
 
 
 def _verdict_line(verdict: Verdict) -> str:

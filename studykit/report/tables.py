@@ -15,6 +15,13 @@ LONGEST = 300
 """Rows of the longest table that somebody reads; a longer one is data, and CSV alone."""
 
 
+class Markdown(str):
+    """Words in Markdown: a notebook renders them as the last value of a cell, ``print`` gives the letters."""
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
 def write_table(
     frame: "DataFrame", folder: str | Path, name: str, caption: str = "", digits: int = 3
 ) -> dict[str, Path]:
@@ -47,7 +54,7 @@ def write_table(
     return {kind: Path(folder) / f"{name}.{kind}" for kind in texts}
 
 
-def markdown(frame: "DataFrame", caption: str = "", digits: int = 3) -> str:
+def markdown(frame: "DataFrame", caption: str = "", digits: int = 3) -> Markdown:
     """The table in GitHub's Markdown, numbers to the right; a ``|`` in a cell is escaped."""
     head, rows = _cells(frame, digits)
     head, rows = (
@@ -56,7 +63,7 @@ def markdown(frame: "DataFrame", caption: str = "", digits: int = 3) -> str:
     )
     rule = ["---:" if right else "---" for right in _numeric(frame)]
     lines = ["| " + " | ".join(row) + " |" for row in (head, rule, *rows)]
-    return "\n".join(([caption, ""] if caption else []) + lines) + "\n"
+    return Markdown("\n".join(([caption, ""] if caption else []) + lines) + "\n")
 
 
 def latex(frame: "DataFrame", label: str, caption: str = "", digits: int = 3) -> str:

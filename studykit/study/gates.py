@@ -43,7 +43,4 @@ def interpolation_error(crops: Tensor, masks: Tensor) -> float:
 
 def gates_table(gates: Mapping[str, Estimate]) -> pd.DataFrame:
     """One row a gate, as readings of ``paper.toml`` find it."""
-    names = ("value", "low", "high", "n")
-    return pd.DataFrame(
-        [{"gate": gate} | {name: getattr(e, name) for name in names} for gate, e in gates.items()]
-    )
+    return pd.DataFrame([{"gate": gate} | e.cells() for gate, e in gates.items()])

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from torch import nn
+from torch import cuda, nn
 
 from studykit import home
 from studykit.arms.arm import Arm
@@ -65,6 +65,7 @@ class Study:
     labelled = property(attrgetter("labels.labelled"), doc="Its volumes with label maps, and their classes.")
     label_subsets = property(attrgetter("labels.label_subsets"), doc="Who has labels, by share; nested.")
     arms = property(attrgetter("trials.arms"), doc="Arms by name, as they were named or tuned last.")
+    device = property(lambda _: "cuda" if cuda.is_available() else "cpu", doc="Where its networks run.")
     folder = property(attrgetter("evidence.folder"), doc="Where its evidence goes.")
     recipe = property(attrgetter("ground.recipe"), doc="See :meth:`studykit.study.ground.Ground.recipe`.")
     held_out = property(

@@ -7,7 +7,7 @@ import pytest
 
 from studykit.arms.profiles import pretraining_profile
 from studykit.bundle.card_plan import ASSUMED, Rate, card_plan, rate_of_card
-from studykit.bundle.notebook_arms import _names, runs_named
+from studykit.bundle.notebook_arms import _names, _without_volumes, runs_named
 
 STUDY = "bertswin-convergence"
 
@@ -54,3 +54,15 @@ def test_names_that_a_cell_reads_and_makes():
 
     used, made = _names(ast.parse("from a import b as c\nx = y + c\ndef f(): return z"))
     assert {"y", "c", "z"} <= used and {"c", "x", "f"} <= made
+
+
+def test_readers_of_volumes_are_refused_by_any_name_and_as_they_were_afterwards():
+    from studykit.data import traits
+
+    real = traits.open_traits
+    namespace = {"people": real, "open_traits": real, "other": len}
+    with _without_volumes(namespace):
+        for reader in (namespace["people"], namespace["open_traits"], traits.open_traits):
+            with pytest.raises(LookupError, match="not read here"):
+                reader("cohort:people/site-a:60")
+    assert traits.open_traits is real and namespace["other"] is len

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import pytest
 from PIL import Image
 
-from studykit.figures.style import PALETTE, arm_style, plain_log_ticks, save_figure, use_style
+from studykit.figures.style import PALETTE, arm_style, plain_log_ticks, save_figure, show, use_style
 
 
 def picture():
@@ -46,12 +46,18 @@ def test_a_layout_is_made_once_and_is_there_afterwards(tmp_path):
     assert fig.get_layout_engine() is layout and len(laid_out) == 1
 
 
-def test_a_kernel_shows_the_picture_that_was_saved(tmp_path, monkeypatch):
-    shown = []
+@pytest.fixture
+def shown(monkeypatch):
+    """What a notebook's kernel is given to display."""
+    found = []
     shell = SimpleNamespace(kernel=object())
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
-    display = SimpleNamespace(display=lambda content, raw: shown.append(content))
+    display = SimpleNamespace(display=lambda content, raw: found.append(content))
     monkeypatch.setitem(sys.modules, "IPython.display", display)
+    return found
+
+
+def test_a_kernel_shows_the_picture_that_was_saved(tmp_path, shown):
     figure = picture()
     saved = save_figure(figure, tmp_path, "a")["png"]
     (content,) = shown
@@ -59,6 +65,14 @@ def test_a_kernel_shows_the_picture_that_was_saved(tmp_path, monkeypatch):
     assert seen.size == (640, 480) and Image.open(saved).size == (960, 720)
     assert content["text/plain"] == repr(figure)
     assert not plt.fignum_exists(figure.number), "it is not drawn again"
+
+
+def test_a_picture_is_shown_without_a_file_as_it_would_be_saved(tmp_path, shown):
+    figure = picture()
+    show(figure)
+    assert not plt.fignum_exists(figure.number) and not list(tmp_path.iterdir())
+    save_figure(picture(), tmp_path, "a")
+    assert shown[0]["image/png"] == shown[1]["image/png"]
 
 
 @pytest.mark.parametrize("name", ["../a", "", "a/b", ".a"])

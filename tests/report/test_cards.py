@@ -40,3 +40,9 @@ def test_a_deviation_says_when_what_and_what_was_known():
     claim = next(c for c in CLAIMS if c.key == "rsna-pipeline/identity-suffices")
     words = deviation_in_words(claim.deviations[-1])
     assert words.startswith("2026-11-27, after d1af215 (results known, partially reproduced → reproduced): A")
+
+
+def test_cards_of_several_claims_stand_one_below_the_other():
+    first, second = CLAIMS[:2]
+    assert claim_card(first, second) == f"{claim_card(first)}\n\n{claim_card(second)}"
+    assert claim_card(first)._repr_markdown_() == claim_card(first)

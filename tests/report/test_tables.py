@@ -84,3 +84,8 @@ def test_a_table_that_nobody_reads_to_its_end_is_csv_alone(tmp_path):
     assert set(write_table(long, tmp_path, "t")) == {"csv"}
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]  # none that says what was
     assert len(pd.read_csv(tmp_path / "t.csv")) == LONGEST + 1
+
+
+def test_markdown_is_rendered_by_a_notebook_and_plain_letters_elsewhere(frame):
+    table = markdown(frame)
+    assert table._repr_markdown_() == table and isinstance(table, str) and table.startswith("| arm |")

@@ -1,5 +1,8 @@
 """A study as a notebook holds it: names that it does not know, arms that changed, curves, one on another."""
 
+import subprocess
+import sys
+
 import pytest
 from tiny_study import two_arms
 
@@ -57,3 +60,19 @@ def test_a_study_that_rests_on_another_states_its_data_and_cost(tiny, results):
     source, _, words = record.data.partition(" at ")
     assert other.source.endswith(source.removeprefix("folder:")) and "held-out subjects" in words
     assert not (study.folder / "split.json").exists()
+
+
+def test_networks_run_on_a_card_where_there_is_one(tiny, monkeypatch):
+    study = tiny()
+    for here, device in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr("torch.cuda.is_available", lambda here=here: here)
+        assert study.device == device
+
+
+def test_what_notebooks_begin_with_draws_nothing_and_needs_no_notebook():
+    """So that ``pip install studykit``, without the extra of notebooks, opens studies from Python."""
+    code = "import sys, studykit.study as s; print(all(map(s.__dict__.get, s.__all__)), *sys.modules)"
+    said, *modules = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert said == "True" and not {"matplotlib", "IPython", "monai", "PIL"} & set(modules)

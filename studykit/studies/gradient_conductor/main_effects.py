@@ -13,7 +13,7 @@ from itertools import product
 
 from studykit.claims.estimate import Estimate
 from studykit.claims.stats import paired_log_ratio
-from studykit.metrics.convergence import CensoredTime
+from studykit.metrics.convergence import CensoredTime, Curve, steps_to_target, target_of
 
 Cell = tuple[str, ...]
 
@@ -45,7 +45,7 @@ class Factorial:
     def __init__(
         self, factors: Mapping[str, Sequence[str]], responses: Mapping[Cell, Sequence[CensoredTime]]
     ) -> None:
-        expected = set(product(*factors.values()))
+        expected = set(every_cell(factors))
         if responses.keys() != expected:
             wrong = [f"missing {cell}" for cell in sorted(expected - responses.keys())]
             wrong += [f"unknown {cell}" for cell in sorted(responses.keys() - expected)]
@@ -98,6 +98,41 @@ class Factorial:
 
     def _mean(self, cells: Sequence[Cell], seed: int) -> CensoredTime:
         return _geometric_mean([self._responses[cell][seed] for cell in cells])
+
+
+def every_cell(factors: Mapping[str, Sequence[str]]) -> list[Cell]:
+    """All combinations of the factors' levels, the last factor varying fastest.
+
+    >>> every_cell({"loss": ("L2", "MVC"), "masks": ("random",)})
+    [('L2', 'random'), ('MVC', 'random')]
+    """
+    return list(product(*factors.values()))
+
+
+def times_by_cell(
+    curves: Mapping[Cell, Sequence[Curve]], baseline: Mapping[Cell, Cell], depth: float
+) -> dict[Cell, list[CensoredTime]]:
+    """Time of each run to its target: a share of the improvement of the same seed of the cell's baseline.
+
+    Args:
+        curves: of each cell, one a seed.
+        baseline: cell → the cell whose improvement its target is a share of.
+        depth: that share, in (0, 1].
+    """
+    targets = {cell: [target_of(curve, depth) for curve in curves[cell]] for cell in set(baseline.values())}
+    return {
+        cell: [steps_to_target(c, t) for c, t in zip(own, targets[baseline[cell]], strict=True)]
+        for cell, own in curves.items()
+    }
+
+
+def times_to_best(
+    baseline: Sequence[Curve], treatment: Sequence[Curve]
+) -> tuple[list[CensoredTime], list[CensoredTime]]:
+    """Times of both to the baseline's best value, one a seed."""
+    best = [target_of(curve) for curve in baseline]
+    pairs = (zip(own, best, strict=True) for own in (baseline, treatment))
+    return tuple([steps_to_target(curve, target) for curve, target in pair] for pair in pairs)
 
 
 def uncensored(values: Iterable[float]) -> list[CensoredTime]:

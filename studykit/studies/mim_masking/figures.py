@@ -4,6 +4,7 @@ what a detector points at, and how well it finds aneurysms by their size.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,11 +14,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import ArrayLike
 
+from studykit.claims.rule import Rule
 from studykit.claims.stats import mean_interval
 from studykit.figures import planes
 from studykit.figures.curves import Curve, seed_band
 from studykit.figures.planes import AXIAL, CORONAL, SUBTITLE, Spacing, as_volume
 from studykit.figures.reconstructions import HIDDEN, on_voxels
+from studykit.figures.scores import Differences
 from studykit.figures.style import DASHED, PALETTE, SMALL, WIDTH, arm_style, plain_log_ticks, styled
 from studykit.studies.mim_masking.projections import Projected, projections_figure
 
@@ -25,6 +28,16 @@ OPENED = PALETTE["orange"]
 """Colour of patches that were hidden at a coarser level and are shown."""
 TOP_CELL = PALETTE["sky"]
 """Colour of the cell that a detector is surest of."""
+PANEL_CHARACTERS = 18
+"""Of a line above a panel of differences."""
+
+
+def judged_panel(
+    rule: Rule, first: str, second: str, differences: Mapping[str, Sequence[float]]
+) -> Differences:
+    """The panel of one comparison with what its rule is held against, judged by the row ``all``."""
+    marks = {"no difference": rule.null, "least effect that counts": rule.least_effect}
+    return Differences(fill(f"{first} − {second}", PANEL_CHARACTERS), differences, marks, "all")
 
 
 @dataclass(frozen=True)

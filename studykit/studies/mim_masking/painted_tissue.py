@@ -5,7 +5,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from studykit.data.angiography.cohort import ANEURYSM, BACKGROUND, VESSEL
 from studykit.layers.visibility import visible_at
+
+TISSUES = {"artery": VESSEL, "aneurysm": ANEURYSM, "other": BACKGROUND}
+"""Labels of an angiography by name."""
 
 
 def hidden_errors_by_label(

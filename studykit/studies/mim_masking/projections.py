@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from numpy.typing import ArrayLike, NDArray
 
+from studykit.data.angiography.subjects import AngiographyRow
 from studykit.figures.planes import (
     AXIAL,
     CONVENTION,
@@ -39,6 +40,13 @@ class Projected:
     image: ArrayLike
     centre_mm: tuple[float, float, float] | None = None
     diameter_mm: float = 0.0
+
+
+def projected(title: str, image: ArrayLike, row: AngiographyRow) -> Projected:
+    """A subject as its cohort plans it: its aneurysm is ringed where it has one."""
+    if not row.present:
+        return Projected(title, image, None, 0.0)
+    return Projected(title, image, row.centre_mm, row.diameter_mm)
 
 
 @styled

@@ -64,3 +64,17 @@ def typical_time(times: Sequence[CensoredTime], kind: str = "reduced-scale") -> 
     reached = [time.time for time in times]
     censored = [time.censored for time in times]
     return replace(paired_log_ratio(reached, np.ones(len(reached)), censored, kind=kind), unit="")
+
+
+def later_than(early: Sequence[CensoredTime], late: Sequence[CensoredTime], kind: str) -> Estimate:
+    """How many times as long the later component takes as the earlier one, paired by seed.
+
+    Raises:
+        ValueError: not one time a seed of both, or one that is not above 0.
+
+    >>> round(later_than([CensoredTime(100.0, False)], [CensoredTime(300.0, False)], "mechanism").value, 6)
+    3.0
+    """
+    times = [[own.time for own in reached] for reached in (late, early)]
+    censored = [[own.censored for own in reached] for reached in (late, early)]
+    return paired_log_ratio(*times, *censored, kind=kind)

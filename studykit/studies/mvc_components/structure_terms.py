@@ -3,12 +3,15 @@
 Source: arXiv 2512.21769 and its released code; the terms themselves are in :mod:`studykit.losses.mvc`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from studykit.losses.mvc import VARIANCE_FLOOR, block_components
+from studykit.layers.patches import patchify
+from studykit.losses.mvc import VARIANCE_FLOOR, MVCLoss, block_components
+from studykit.masking import upsample_mask
 
 RELEASED_GUARD = 1e-8
 """Added to deviations, not to variances, before the released code divides by them."""
@@ -36,10 +39,32 @@ def identity_gaps(prediction: Tensor, target: Tensor, sub_patch: int = 8) -> Ten
     return torch.where(squared > LEAST_ERROR, gap / squared, torch.nan)
 
 
+def gap_row(gaps: Iterable[Tensor]) -> dict[str, float]:
+    """Pairs of sub-patches that have an error, those left out, and the median and largest of their gaps.
+
+    Args:
+        gaps: as :func:`identity_gaps` gives them, of any shapes.
+    """
+    every = torch.cat([own.flatten() for own in gaps])
+    used = every[~every.isnan()]
+    return {
+        "pairs": len(used),
+        "left out": len(every) - len(used),
+        "median gap": float(used.median()),
+        "largest gap": float(used.max()),
+    }
+
+
 def deviations(volume: Tensor, sub_patch: int = 8) -> Tensor:
     """Population deviation of each sub-patch: (..., D, H, W) to float64 (..., d, h, w), 0 where flat."""
     volume = volume.double()
     return block_components(torch.zeros_like(volume), volume, sub_patch).contrast.sqrt()
+
+
+def hidden_deviations(crops: Tensor, masks: Tensor, sub_patch: int) -> NDArray:
+    """Deviation (n,) of each sub-patch of crops (N, 1, D, H, W) that masks, bool (N, d, h, w), hide."""
+    patch_size = crops.shape[-1] // masks.shape[-1]
+    return deviations(crops, sub_patch)[upsample_mask(masks, patch_size // sub_patch)].cpu().numpy()
 
 
 def correlation_term(prediction: Tensor, target: Tensor) -> Tensor:
@@ -88,6 +113,42 @@ def gradient_norms(
         (gradient,) = torch.autograd.grad(term(prediction, sigma * y), prediction)
         norms.append(float(gradient.norm()))
     return norms
+
+
+def share_below(deviation: NDArray, limit: float, pulls: Mapping[str, NDArray]) -> dict[str, float]:
+    """Share of sub-patches whose deviation is below a limit, and of each term's gradient that goes to them.
+
+    Args:
+        deviation: (n,) of the sub-patches, in the limit's unit.
+        pulls: term → (n,) gradient norm that it gives each sub-patch.
+
+    >>> import numpy as np
+    >>> share_below(np.array([1.0, 9.0]), 5.0, {"a": np.array([3.0, 1.0])})
+    {'sub-patches': 0.5, 'gradient, a': 0.75}
+    """
+    below = deviation < limit
+    shares = {f"gradient, {term}": float(pull[below].sum() / pull.sum()) for term, pull in pulls.items()}
+    return {"sub-patches": float(below.mean())} | shares
+
+
+def gradient_is_finite(crops: Tensor, patch_size: int, seed: int = 0) -> dict[str, bool]:
+    """Whether the gradient of the structural loss is finite at predictions that could break a division.
+
+    Args:
+        crops: (N, 1, D, H, W), some of their patches flat.
+        patch_size: voxels an axis.
+        seed: draws the noise of some predictions.
+    """
+    truth = patchify(crops, patch_size)
+    noise = torch.randn(truth.shape, generator=torch.Generator().manual_seed(seed)).to(truth.device)
+    cases = {"the truth": truth, "one value": torch.zeros_like(truth)}
+    cases |= {f"noise of {scale:g}": scale * noise for scale in (1e-8, 1e-4, 1.0)}
+    found = {}
+    for words, prediction in cases.items():
+        prediction = prediction.clone().requires_grad_()
+        sum(MVCLoss(structure="correlation")(prediction, truth).values()).backward()
+        found[words] = bool(prediction.grad.isfinite().all())
+    return found
 
 
 def gradient_bound(side: int) -> float:

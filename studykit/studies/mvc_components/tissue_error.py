@@ -3,6 +3,7 @@
 The ranges are those of :mod:`studykit.losses.tissue` (arXiv 2512.21769 and its released code).
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -72,6 +73,30 @@ def tissue_errors(
         here = (flags & masks).flatten(1)
         found[name] = TissueError(int(here.sum()), float(squared[here].mean()), float(structure[here].mean()))
     return found
+
+
+def region_shares(crops: Tensor, patch_size: int, *, dilate: int, erode: int) -> dict[str, float]:
+    """Share of patches that are soft tissue, at a bone surface, either or both, as the loss weights them.
+
+    Args:
+        crops: (N, 1, D, H, W), intensities with HU = intensity · HU_DEVIATION + HU_MEAN.
+        patch_size: voxels an axis.
+        dilate, erode: in voxels of the crops; see :func:`~studykit.losses.tissue.tissue_masks`.
+    """
+    hu = crops * HU_DEVIATION + HU_MEAN
+    soft, surface = (patch_flags(mask, patch_size) for mask in tissue_masks(hu, dilate=dilate, erode=erode))
+    flags = {"soft tissue": soft, "bone surface": surface, "either": soft | surface, "both": soft & surface}
+    return {name: float(flag.float().mean()) for name, flag in flags.items()}
+
+
+def worst_over_best(errors: Mapping[str, TissueError], tissues: Iterable[str]) -> float:
+    """Structure error of the tissue where it is highest over that of the one where it is lowest.
+
+    Raises:
+        KeyError: a tissue that was not measured.
+    """
+    values = [errors[tissue].structure_error for tissue in tissues]
+    return max(values) / min(values)
 
 
 def _regions(

@@ -140,3 +140,30 @@ def sooner(
         treatment_censored=[time.censored for time in second],
         kind=kind,
     )
+
+
+def sooner_cells(
+    baselines: Sequence[Curve], treatments: Sequence[Curve], share: float, head_start: float, kind: str
+) -> dict[str, str | int | float]:
+    """Steps to a share of the baseline's best Dice, and how much sooner, without and with what was before.
+
+    A time that was not reached is written ``>`` and counted; where no ratio exists its cells are NaN.
+
+    Args:
+        baselines, treatments: one curve a seed, paired.
+        head_start: what was spent on pre-training, in the curves' steps.
+        kind: of evidence.
+
+    Raises:
+        ValueError: as :func:`sooner`.
+    """
+    reached = times_to_share(baselines, treatments, share)
+    cells: dict[str, str | int | float] = {
+        "steps": ", ".join(f"{'>' * time.censored}{time.time:.0f}" for time in reached),
+        "censored": sum(time.censored for time in reached),
+    }
+    for name, start in (("ratio", 0.0), ("with pre-training", head_start)):
+        e = sooner(baselines, treatments, share, head_start=start, kind=kind)
+        bounds = (e.value, e.low, e.high) if e else [float("nan")] * 3
+        cells |= dict(zip((name, f"{name}, low", f"{name}, high"), bounds, strict=True))
+    return cells

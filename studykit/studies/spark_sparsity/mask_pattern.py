@@ -136,6 +136,36 @@ def nonzero_share(masked: Tensor, visible: Tensor) -> float:
 
 
 @torch.no_grad()
+def three_readings(
+    encoder: nn.Module, crop: Tensor, visible: Tensor
+) -> dict[str, tuple[Tensor, Sequence[Tensor]]]:
+    """What an encoder is shown of a crop, and its maps: without a mask, over zeros, and sparsely.
+
+    Args:
+        encoder: in evaluation mode.
+        crop: (1, C, D, H, W).
+        visible: bool (1, d, h, w), ``True`` = visible.
+    """
+    shown = hide(crop, visible)
+    return {
+        "no mask": (crop, encoder(crop)),
+        "zero-filled": (shown, encoder(shown)),
+        "sparse": (shown, encoder(crop, visible)),
+    }
+
+
+def replacements(crops: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    """What may stand at hidden voxels in place of the crops: themselves, noise small and large, no number."""
+    noise = torch.randn(crops.shape, generator=generator)
+    return {
+        "as they are, again": crops,
+        "noise": noise,
+        "noise × 1000": 1000 * noise,
+        "not a number": torch.full_like(crops, torch.nan),
+    }
+
+
+@torch.no_grad()
 def largest_changes(
     encode: Callable[[Tensor], Sequence[Tensor]], crops: Tensor, others: Tensor, visible: Tensor
 ) -> list[float]:

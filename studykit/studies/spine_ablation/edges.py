@@ -38,6 +38,16 @@ def edge_row(model: nn.Module, crop: Tensor) -> dict[str, float]:
     return {"first layer": found[0], "all layers": sum(found) / len(found)}
 
 
+def first_layer(model: nn.Module, crop: Tensor) -> tuple[Tensor, Tensor]:
+    """Attention received and sharpness (d, h, w) at the first window attention, means over heads.
+
+    Args:
+        crop: (1, 1, D, H, W).
+    """
+    maps = attention_maps(model, crop)[0]
+    return maps.received[0].mean(0), maps.sharpness[0].mean(0)
+
+
 def central_crop(image: Tensor, size: int) -> Tensor:
     """The middle (1, 1, size, size, size) of a volume (1, D, H, W), with its minimum beyond a smaller one."""
     missing = [max(size - side, 0) for side in image.shape[1:]]

@@ -95,6 +95,34 @@ def effect(
     return crossed_interval(values, kind=kind)
 
 
+def gain(
+    table: pd.DataFrame,
+    value: str,
+    of: Sequence[str],
+    over: Sequence[str],
+    *,
+    test: str,
+    kind: str = "reduced-scale",
+) -> Estimate:
+    """:func:`effect` with distances, whose name ends in ``(mm)``, turned: above 0 ``of`` is better."""
+    sides = (over, of) if value.endswith("(mm)") else (of, over)
+    return effect(table, value, *sides, test=test, kind=kind)
+
+
+def mean_gains_at_equal_operations(
+    spent: Mapping[str, Sequence[Curve]], of: Sequence[str], over: Sequence[str]
+) -> list[float]:
+    """:func:`gains_at_equal_operations` by seed, averaged over pairs of arms.
+
+    Args:
+        spent: arm → its curves against operations.
+        of, over: arms, paired.
+    """
+    pairs = zip(of, over, strict=True)
+    each = [gains_at_equal_operations(spent[one], spent[other]) for one, other in pairs]
+    return np.mean(each, axis=0).tolist()
+
+
 def gains_at_equal_operations(of: Sequence[Curve], over: Sequence[Curve]) -> list[float]:
     """Validation Dice of one arm less that of another where both have spent as many operations, by seed.
 

@@ -26,6 +26,12 @@ def noisy(level: float) -> Callable[[Tensor, PreparedVolume], Tensor]:
     return change
 
 
+def called_foreground(volume: PreparedVolume, found: NDArray[np.integer]) -> list[dict[str, Any]]:
+    """Voxels called any class over those that are one: one row, ``class`` and ``called foreground``."""
+    share = float((found > 0).sum() / (np.asarray(volume.labels) > 0).sum())
+    return [{"class": "any", "called foreground": share}]
+
+
 def dice_measure(
     classes: Sequence[str],
 ) -> Callable[[PreparedVolume, NDArray[np.integer]], list[dict[str, Any]]]:

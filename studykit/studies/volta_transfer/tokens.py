@@ -1,10 +1,45 @@
-"""Where a class token looks, and which patches say much the same as one of them."""
+"""What teacher and student see, where a class token looks, and which patches say much the same."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from studykit.data.volumes.tensors import xyz_array
+from studykit.methods.volta import Volta
 from studykit.models.vit import Encoder
+
+
+def views_shown(method: Volta, crops: Tensor, seed: int = 1) -> dict[str, dict[str, NDArray]]:
+    """What teacher and student see of the first crop, each a list of views (X, Y, Z) by name.
+
+    Args:
+        method: with local views.
+        crops: (B, 1, D, H, W).
+        seed: draws views and what is replaced in them.
+    """
+    drawn = method.draw_masks(len(crops), torch.Generator().manual_seed(seed), crops)
+    (clean, seen), (_, local) = method.shown(crops, drawn)
+    shown = {"teacher": clean[:, 0], "student": seen[:, 0], "student, local": local[:, 0]}
+    return {
+        name: {f"view {place}": xyz_array(view[0]) for place, view in enumerate(views, start=1)}
+        for name, views in shown.items()
+    }
+
+
+def middle_of(labels: ArrayLike, label: int, crop_size: int) -> NDArray:
+    """Mean place (X, Y, Z) of a structure in a crop around its volume's middle, in voxels of the crop.
+
+    Args:
+        labels: (X, Y, Z) of the volume, which may be smaller than the crop.
+
+    >>> labels = np.zeros((4, 4, 4)); labels[1, 2, 3] = 5
+    >>> middle_of(labels, 5, 6).tolist()
+    [2.0, 3.0, 4.0]
+    """
+    labels = np.asarray(labels)
+    return np.argwhere(labels == label).mean(axis=0) + (crop_size - np.array(labels.shape)) // 2
 
 
 @torch.no_grad()

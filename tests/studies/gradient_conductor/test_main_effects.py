@@ -6,8 +6,15 @@ from itertools import product
 import numpy as np
 import pytest
 
-from studykit.metrics.convergence import CensoredTime
-from studykit.studies.gradient_conductor.main_effects import Factorial, ratio, ratio_of_speedups
+from studykit.metrics.convergence import CensoredTime, Curve
+from studykit.studies.gradient_conductor.main_effects import (
+    Factorial,
+    every_cell,
+    ratio,
+    ratio_of_speedups,
+    times_by_cell,
+    times_to_best,
+)
 
 FACTORS = {"optimizer": ("AdamW", "sign", "GCond"), "loss": ("L2", "MVC"), "masks": ("random", "FOV")}
 SPEED = {"AdamW": 1.0, "sign": 1.5, "GCond": 2.0, "L2": 1.0, "MVC": 3.0, "random": 1.0, "FOV": 0.8}
@@ -151,3 +158,20 @@ def test_who_never_arrives_says_which_way_the_ratio_of_speedups_lies():
     under_l2 = ratio_of_speedups((there, there), (there, never))
     assert under_l2.low > 0 and under_l2.high == math.inf and under_l2.censored == 1
     assert ratio_of_speedups((there, there), (there, reached(0, 1, 1))) is None
+
+
+def test_targets_are_those_of_the_baseline_of_the_same_seed():
+    def falling(end, best):
+        return Curve([0, end], [1.0, best])
+
+    curves = {
+        ("a", "x"): [falling(10, 0.0), falling(10, 0.5)],
+        ("b", "x"): [falling(20, 0.0), falling(20, 0.8)],
+    }
+    found = times_by_cell(curves, dict.fromkeys(curves, ("a", "x")), 1.0)
+    assert [t.time for t in found["a", "x"]] == [10, 10]
+    assert [(t.time, t.censored) for t in found["b", "x"]] == [(20, False), (20, True)]
+    half = times_by_cell(curves, dict.fromkeys(curves, ("a", "x")), 0.5)
+    assert [t.time for t in half["b", "x"]] == [10, 20]
+    assert times_to_best(*curves.values()) == (found["a", "x"], found["b", "x"])
+    assert set(every_cell(FACTORS)) == set(times()) and len(every_cell(FACTORS)) == 12

@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from studykit.claims.paper import find_claim
 from studykit.claims.stats import mean_interval
 from studykit.studies.mim_masking.figures import (
     Masked,
@@ -12,6 +13,7 @@ from studykit.studies.mim_masking.figures import (
     contrastive_floors,
     curve_panels,
     found_and_missed,
+    judged_panel,
     masking_pictures,
 )
 
@@ -121,3 +123,10 @@ def test_the_ring_is_at_the_aneurysm_and_the_square_round_the_surest_cell():
 def test_what_cannot_be_drawn_is_refused(draw, message):
     with pytest.raises(ValueError, match=message):
         draw()
+
+
+def test_a_panel_holds_a_comparison_against_its_rule():
+    rule = find_claim("rsna-pipeline/alignment-helps").rule
+    panel = judged_panel(rule, "nested, aligned", "nested and more", {"all": [0.1, 0.2]})
+    assert panel.title.replace("\n", " ") == "nested, aligned − nested and more" and "\n" in panel.title
+    assert set(panel.levels.values()) == {rule.null, rule.least_effect} and panel.judged == "all"

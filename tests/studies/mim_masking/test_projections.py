@@ -4,7 +4,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from studykit.studies.mim_masking.projections import Projected, projections_figure
+from studykit.data.angiography.subjects import AngiographyRow
+from studykit.studies.mim_masking.projections import Projected, projected, projections_figure
 
 
 def bright(x, y, z):
@@ -46,3 +47,11 @@ def test_a_slab_leaves_out_what_lies_in_front_of_it():
 def test_no_subjects_are_refused():
     with pytest.raises(ValueError, match="got no subjects"):
         projections_figure([], (1, 1, 1), "Title")
+
+
+def test_who_has_no_aneurysm_is_not_ringed():
+    ill = AngiographyRow("a", True, "", 5.0, (1.0, 2.0, 3.0))
+    well = AngiographyRow("b", False, "", float("nan"), (float("nan"),) * 3)
+    image = bright(1, 1, 1)
+    assert projected("one", image, ill) == Projected("one", image, (1.0, 2.0, 3.0), 5.0)
+    assert projected("two", image, well).centre_mm is None

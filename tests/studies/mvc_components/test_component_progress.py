@@ -3,7 +3,12 @@ import math
 import pytest
 
 from studykit.metrics.convergence import CensoredTime, Curve
-from studykit.studies.mvc_components.component_progress import share_left, time_of_improvement, typical_time
+from studykit.studies.mvc_components.component_progress import (
+    later_than,
+    share_left,
+    time_of_improvement,
+    typical_time,
+)
 
 STEPS = [0, 10, 20, 30]
 
@@ -64,3 +69,11 @@ def test_a_typical_time_has_no_interval_below_zero_and_keeps_what_is_censored():
     assert 0 < typical.low < typical.value < typical.high and typical.unit == ""
     assert typical.value == pytest.approx((10 * 20 * 300 * 320 * 400) ** 0.2)
     assert typical_time([*times[:4], CensoredTime(400.0, True)]).censored == 1
+
+
+def test_how_much_later_is_paired_by_seed_and_keeps_what_is_censored():
+    early = [CensoredTime(100.0, False), CensoredTime(200.0, False)]
+    late = [CensoredTime(200.0, False), CensoredTime(400.0, True)]
+    found = later_than(early, late, "mechanism")
+    assert found.value >= 2 - 1e-9 and found.censored == 1 and found.kind == "mechanism"
+    assert later_than(late[:1], early[:1], "mechanism").value == pytest.approx(0.5)

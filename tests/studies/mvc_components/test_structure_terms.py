@@ -9,9 +9,12 @@ from studykit.studies.mvc_components.structure_terms import (
     correlation_term,
     covariance_term,
     deviations,
+    gap_row,
     gradient_bound,
+    gradient_is_finite,
     gradient_norms,
     guarded_term,
+    hidden_deviations,
     identity_gaps,
 )
 
@@ -73,3 +76,37 @@ def test_the_floor_bounds_what_the_guard_lets_grow(side):
     assert max(ours) > 0.2 * gradient_bound(side)
     assert max(norm for norm in released if math.isfinite(norm)) > 1e3 * gradient_bound(side)
     assert sigmas[ours[1:].index(max(ours[1:]))] == pytest.approx(VARIANCE_FLOOR**0.5, rel=2)
+
+
+def test_a_row_of_gaps_leaves_out_what_has_no_error():
+    row = gap_row([torch.tensor([[0.1, math.nan]]), torch.tensor([0.3, 0.2])])
+    assert (row["pairs"], row["left out"]) == (3, 1)
+    assert row["median gap"] == pytest.approx(0.2) and row["largest gap"] == pytest.approx(0.3)
+
+
+def test_deviations_are_of_hidden_sub_patches_alone():
+    crops = torch.zeros(1, 1, 8, 8, 8)
+    crops[..., :4] = noise(1, 1, 8, 8, 4).float()
+    masks = torch.zeros(1, 2, 2, 2, dtype=torch.bool)
+    masks[..., 1] = True
+    assert hidden_deviations(crops, masks, 2).tolist() == [0.0] * 32, "the textured half is shown"
+    assert (hidden_deviations(crops, ~masks, 2) > 0).all()
+
+
+def test_the_gradient_of_the_loss_is_finite_even_on_flat_patches(monkeypatch):
+    crops = torch.zeros(1, 1, 8, 8, 8)
+    crops[..., :4] = noise(1, 1, 8, 8, 4).float()
+    found = gradient_is_finite(crops, 4)
+    assert len(found) == 5 and all(found.values())
+
+    from studykit.studies.mvc_components import structure_terms
+
+    class Breaking:
+        def __init__(self, structure):
+            pass
+
+        def __call__(self, prediction, truth):
+            return {"root": (prediction - truth).abs().sqrt().sum()}
+
+    monkeypatch.setattr(structure_terms, "MVCLoss", Breaking)
+    assert not gradient_is_finite(crops, 4)["the truth"]

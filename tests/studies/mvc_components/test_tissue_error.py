@@ -6,7 +6,12 @@ import pytest
 import torch
 
 from studykit.data.volumes.volumes import HU_DEVIATION, HU_MEAN
-from studykit.studies.mvc_components.tissue_error import TissueError, tissue_errors
+from studykit.studies.mvc_components.tissue_error import (
+    TissueError,
+    region_shares,
+    tissue_errors,
+    worst_over_best,
+)
 
 PATCH = 4
 AIR, SOFT, BONE = -1000.0, 40.0, 1200.0
@@ -166,3 +171,19 @@ def test_bad_input_is_refused():
         tissue_errors(crop, crop, masks, PATCH, **{**IN_HU, "hu_deviation": 0})
     with pytest.raises(ValueError, match="from 0, got -1 and 0"):
         tissue_errors(crop, crop, masks, PATCH, **{**IN_HU, "dilate": -1})
+
+
+def test_the_worst_tissue_over_the_best_of_those_asked_for():
+    errors = {
+        name: TissueError(1, 0.0, error) for name, error in (("air", 2.0), ("bone", 0.5), ("soft", 1.0))
+    }
+    assert worst_over_best(errors, ("air", "bone")) == 4 and worst_over_best(errors, ("soft", "bone")) == 2
+
+
+def test_shares_of_regions_add_up():
+    hu = torch.full((1, 1, 16, 16, 16), -1000.0)
+    hu[..., :8, :, :] = 40.0
+    shares = region_shares((hu - HU_MEAN) / HU_DEVIATION, 8, dilate=1, erode=1)
+    assert shares["soft tissue"] == 0.5 and shares["both"] + shares["either"] == pytest.approx(
+        shares["soft tissue"] + shares["bone surface"]
+    )

@@ -14,6 +14,7 @@ from studykit.studies.nnformer_data_efficiency.label_efficiency import (
     largest_fall,
     paired_gain,
     sooner,
+    sooner_cells,
     times_to_share,
 )
 
@@ -123,3 +124,14 @@ def test_no_ratio_where_a_curve_is_there_before_the_first_step():
     flat = [curve(0.3, 0.3)]
     assert sooner(flat, [curve(0.0, 0.4)], 0.95) is None
     assert sooner([curve(0.0, 0.3)], [curve(0.3, 0.3)], 0.95) is None
+
+
+def test_cells_say_who_never_arrived_and_what_pre_training_takes_away():
+    slow, fast = curve(0.0, 0.25, 0.5, 0.75, 1.0), curve(0.0, 0.5, 1.0)
+    cells = sooner_cells([slow, slow], [fast, fast], 1.0, 20.0, "mechanism")
+    assert cells["steps"] == "20, 20" and cells["censored"] == 0
+    assert cells["ratio"] == pytest.approx(2) and cells["with pre-training"] == pytest.approx(1)
+    never = sooner_cells([slow, slow], [fast, curve(0.0, 0.5)], 1.0, 0.0, "mechanism")
+    assert never["steps"] == "20, >10" and never["censored"] == 1
+    at_once = sooner_cells([curve(1.0, 1.0)], [curve(1.0, 1.0)], 1.0, 0.0, "mechanism")
+    assert math.isnan(at_once["ratio"]) and at_once.keys() == cells.keys()

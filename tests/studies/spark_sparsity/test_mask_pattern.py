@@ -15,7 +15,9 @@ from studykit.studies.spark_sparsity.mask_pattern import (
     layers_of,
     mask_effects,
     nonzero_share,
+    replacements,
     shift_and_spread,
+    three_readings,
     with_backend,
     without_norms,
 )
@@ -142,3 +144,23 @@ def test_the_sparse_encoder_leaks_nothing_and_a_dense_one_that_is_not_masked_doe
     assert min(largest_changes(encoder, x, crops(5), visible)) > 0.01
     assert largest_changes(encoder, x, torch.full_like(x, math.nan), visible) == [math.inf] * 3
     assert visible_at(visible, x.shape[2:]).any()
+
+
+def test_three_readings_show_what_each_way_sees(encoder):
+    crop, visible = crops()[:1], some_visible()[:1]
+    ways = three_readings(encoder, crop, visible)
+    assert list(ways) == ["no mask", *WAYS]
+    assert torch.equal(ways["zero-filled"][0], hide(crop, visible)) and torch.equal(ways["no mask"][0], crop)
+    for (_, maps), expected in zip(
+        ways.values(),
+        (encoder(crop), encoder(hide(crop, visible)), encoder(crop, visible)),
+        strict=True,
+    ):
+        assert all(torch.equal(a, b) for a, b in zip(maps, expected, strict=True))
+
+
+def test_replacements_have_the_crops_shape_and_one_is_no_number():
+    found = replacements(crops(), torch.Generator().manual_seed(0))
+    assert {own.shape for own in found.values()} == {crops().shape}
+    assert torch.equal(found["as they are, again"], crops()) and found["not a number"].isnan().all()
+    assert torch.equal(found["noise × 1000"], 1000 * found["noise"])

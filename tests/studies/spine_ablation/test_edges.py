@@ -1,8 +1,11 @@
 """Edges of an image, and attention at them where it is known beforehand."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from studykit.studies.spine_ablation import edges
 from studykit.studies.spine_ablation.edges import central_crop, edge_correlation, edge_strength
 
 
@@ -29,3 +32,11 @@ def test_the_middle_of_a_volume():
     assert crop.shape == (1, 1, 4, 4, 4) and crop[0, 0, 2, 2, 2] == 1
     thin = central_crop(volume[:, :3], 4)
     assert thin.shape == crop.shape and not thin[0, 0, 3].any(), "what a thin volume lacks is its minimum"
+
+
+def test_the_first_layer_is_a_mean_over_heads(monkeypatch):
+    heads = torch.arange(16.0).view(1, 2, 2, 2, 2)
+    maps = SimpleNamespace(received=heads, sharpness=2 * heads)
+    monkeypatch.setattr(edges, "attention_maps", lambda model, crop: [maps, None])
+    received, sharpness = edges.first_layer(None, torch.zeros(1))
+    assert torch.equal(received, (heads[0, 0] + heads[0, 1]) / 2) and torch.equal(sharpness, 2 * received)

@@ -11,7 +11,9 @@ from studykit.studies.spine_ablation.effects import (
     MEASURES,
     best_on_validation,
     effect,
+    gain,
     gains_at_equal_operations,
+    mean_gains_at_equal_operations,
     once_more,
     subject_table,
 )
@@ -112,3 +114,26 @@ def test_the_dearer_arm_is_read_where_it_has_spent_as_much():
     cheap, dear = Curve([1.0, 2.0, 3.0], [0.9, 0.6, 0.5]), Curve([2.0, 4.0, 6.0], [0.7, 0.2, 0.1])
     assert gains_at_equal_operations([dear], [cheap]) == [pytest.approx(0.5 - 0.7)]
     assert gains_at_equal_operations([cheap], [dear]) == [pytest.approx(0.7 - 0.5)]
+
+
+def test_distances_are_turned_so_that_above_0_is_better():
+    rows = [
+        ("here", arm, seed, name, value + seed / 10)
+        for arm, value in (("a", 1.0), ("b", 3.0))
+        for seed in SEEDS
+        for name in "xy"
+    ]
+    table = pd.DataFrame(rows, columns=["test", "arm", "seed", "subject", "HD95 (mm)"]).assign(
+        Dice=lambda t: t["HD95 (mm)"]
+    )
+    assert gain(table, "HD95 (mm)", ["a"], ["b"], test="here").value == pytest.approx(2)
+    assert gain(table, "Dice", ["a"], ["b"], test="here").value == pytest.approx(-2)
+
+
+def test_gains_of_pairs_are_averaged_by_seed():
+    def ending(*errors):
+        return [Curve([0, 10], [1.0, error]) for error in errors]
+
+    spent = {"a": ending(0.5, 0.5), "b": ending(0.7, 0.9), "c": ending(0.1, 0.1), "d": ending(0.1, 0.3)}
+    found = mean_gains_at_equal_operations(spent, ["a", "c"], ["b", "d"])
+    assert found == pytest.approx([(0.2 + 0.0) / 2, (0.4 + 0.2) / 2])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from studykit.data.volumes.cache import PreparedVolume
-from studykit.studies.spine_ablation.robustness import dice_measure, noisy
+from studykit.studies.spine_ablation.robustness import called_foreground, dice_measure, noisy
 
 
 def volume(name="ann"):
@@ -31,3 +31,11 @@ def test_dice_is_of_classes_that_the_truth_has():
     found[0] = 2
     (row,) = dice_measure(("one", "two"))(volume(), found)
     assert row == {"class": "one", "dice": pytest.approx(2 * 48 / (96 + 48))}
+
+
+def test_what_is_called_any_class_is_held_against_what_is_one():
+    found = np.zeros((8, 10, 12), np.int64)
+    found[2:6, 2:8, 2:4] = 2
+    assert called_foreground(volume(), found) == [
+        {"class": "any", "called foreground": pytest.approx(48 / 96)}
+    ]
