@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from studykit import home
+from studykit.arms.profiles import PROFILES
 from studykit.claims.paper import load_papers
 from studykit.notebooks import notebooks, parameters_of, study_of
 
@@ -183,6 +184,15 @@ def test_a_study_has_the_sections_of_one_and_they_come_in_order(stem):
     code = "\n".join(source(cell) for cell in cells(stem, "code"))
     assert not [name for name, call in USED.items() if call not in code]
     assert f'open_study("{study_of(stem)}"' in code.replace("\n    ", "")
+
+
+@studies
+def test_a_study_says_on_top_that_its_numbers_are_no_evidence_and_links_to_what_is(stem):
+    profiles = [name for name in PROFILES if name != "smoke"]
+    places = [f"{study_of(stem)}/{profile}/{stem}.ipynb" for profile in profiles]
+    places = [place for place in places if (home.results_dir() / place).is_file()]
+    first = source(cells(stem)[0])
+    assert not places or ("`smoke`" in first and any(f"](../results/{place})" in first for place in places))
 
 
 @studies

@@ -32,7 +32,7 @@ from studykit.notebooks import (
 from studykit.notebooks import (
     execution as executed,
 )
-from studykit.notebooks.portable import portable
+from studykit.notebooks.portable import portable, relinked
 
 CELLS = {
     "01_good": "print(profile, label, data)\nprint(Path.cwd(), sys.prefix, home.results_dir(), Path.home())",
@@ -302,6 +302,21 @@ def test_without_a_home_the_other_folders_still_have_words_of_their_own(checkout
     cell = {"metadata": {}, "outputs": [{"data": {"text/plain": f"{tmp_path / 'volumes'}/x.npy"}}]}
     text = portable(json.dumps({"metadata": {}, "cells": [cell]}), {})
     assert json.loads(text)["cells"][0]["outputs"][0]["data"]["text/plain"] == "data/x.npy"
+
+
+def test_links_lead_on_from_where_an_executed_notebook_lies(tmp_path):
+    words = (
+        "See [it](../results/a/laptop/01_a.ipynb#x), [another](02_b.ipynb), [far](https://a.org/b), [up](#c)."
+    )
+    cells = [{"cell_type": "markdown", "source": [words]}, {"cell_type": "code", "source": "f[0](x)"}]
+    text = relinked(
+        json.dumps({"cells": cells}), tmp_path / "notebooks", tmp_path / "results" / "a" / "laptop"
+    )
+    moved, code = json.loads(text)["cells"]
+    assert "".join(moved["source"]) == (
+        "See [it](01_a.ipynb#x), [another](../../../notebooks/02_b.ipynb), [far](https://a.org/b), [up](#c)."
+    )
+    assert code["source"] == "f[0](x)"
 
 
 @pytest.mark.parametrize("in_place", [False, True])

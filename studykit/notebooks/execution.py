@@ -18,7 +18,7 @@ import psutil
 from studykit import atomic, home
 from studykit.arms.ownership import own_parameters
 from studykit.notebooks.catalogue import check_parameters, notebook_of, notebooks, study_of
-from studykit.notebooks.portable import portable
+from studykit.notebooks.portable import portable, relinked
 
 FAILED = "batch"
 TAIL_LINES = 12
@@ -101,7 +101,8 @@ def run_notebook(
     seconds = time.monotonic() - start
     if error:
         return Execution(stem, draft, seconds, error, log, folder)
-    atomic.write_text(output, portable(draft.read_text(encoding="utf-8"), parameters))
+    executed = portable(draft.read_text(encoding="utf-8"), parameters)
+    atomic.write_text(output, executed if in_place else relinked(executed, source.parent, folder))
     draft.unlink()
     log.unlink(missing_ok=True)
     return Execution(stem, output, seconds, evidence=folder)

@@ -1,6 +1,7 @@
 """An executed notebook as it is kept: light pictures, no times, no folders that say who ran it where."""
 
 import json
+import os
 import re
 import sys
 import tempfile
@@ -26,6 +27,30 @@ def portable(notebook: str, parameters: Mapping[str, Any]) -> str:
                 data["image/png"] = light_base64("".join(data["image/png"]))
     content["cells"] = _without_folders(content["cells"], _folders(parameters))
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def relinked(notebook: str, source: Path, folder: Path) -> str:
+    """The notebook's JSON with the relative links of its words leading on once it lies in another folder.
+
+    Args:
+        notebook: as JSON.
+        source: the folder that its links start from.
+        folder: where it will lie.
+    """
+    content = json.loads(notebook)
+
+    def led(match: re.Match[str]) -> str:
+        return f"]({Path(os.path.relpath(source / match[1], folder)).as_posix()}"
+
+    for cell in content["cells"]:
+        if cell.get("cell_type") == "markdown":
+            lines = "".join(cell["source"])
+            cell["source"] = _LINK.sub(led, lines).splitlines(keepends=True)
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+_LINK = re.compile(r"\]\((?![a-z]+:|[#/])([^)#\s]+)")
+"""The relative place that a Markdown link leads to."""
 
 
 def _folders(parameters: Mapping[str, Any]) -> list[tuple[re.Pattern[str], str]]:
