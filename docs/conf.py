@@ -52,6 +52,7 @@ myst_enable_extensions = ["colon_fence", "dollarmath", "html_image"]
 suppress_warnings = ["myst.header"]  # a notebook's card, printed by a cell, begins below its heading
 
 autosummary_generate = True
+autodoc_default_options = {"ignore-module-all": True}  # what is handed on is shown where it is made
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
