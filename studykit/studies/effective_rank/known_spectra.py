@@ -13,7 +13,7 @@ def known_spectrum(lengths: ArrayLike, copies: ArrayLike = 1, offset: float = 0.
         offset: added to every feature.
 
     >>> known_spectrum([1.0, 0.5]).tolist()
-    [[1.0, 0.0], [0.0, 0.5], [-1.0, -0.0], [-0.0, -0.5]]
+    [[1.0, 0.0], [0.0, 0.5], [-1.0, 0.0], [0.0, -0.5]]
     """
     rows = np.repeat(np.diag(lengths), copies, axis=0)
     return np.concatenate([rows, -rows]) + offset
