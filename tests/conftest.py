@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny_study import STUDY, tiny_profile, write_heads
 
-from studykit.arms import profiles
+from studykit.arms import profiles, setups
 from studykit.layers import minkowski
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -74,7 +74,7 @@ def tiny(results: Path, heads: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
 
     for name in ("smoke", "laptop", "gpu"):
         monkeypatch.setitem(profiles.PRETRAINING, name, tiny_profile(name))
-        monkeypatch.setattr(profiles, "WHOLE_HEADS", {})
+    monkeypatch.delitem(setups._SETUPS, STUDY)
 
     def make(profile: str = "smoke", **settings: object) -> Study:
         return open_study(STUDY, profile, **{"data": f"folder:{heads}", **settings})

@@ -196,7 +196,7 @@ def training_case(folder: Path) -> Case:
 
 def run_case(method: str, heads: Path) -> Case:
     """A whole run through the study: the curves that would be compared."""
-    study = open_study(STUDY, data=f"folder:{heads}")
+    study = open_study(STUDY, seeds=[0], data=f"folder:{heads}")
     run = study.run(study.arm("arm", method, **SIZES[method]))
     metrics = run.metrics
     numbers = {"val/error": metrics["val/error"].tolist()}

@@ -90,7 +90,7 @@ def test_halves_are_the_half_precision_of_numpy():
 
 
 def test_a_notebook_says_which_volumes_it_takes():
-    assert volumes_of("bertswin-convergence", "laptop") == (Volumes("sample-heads", 2.0),)
+    assert volumes_of("bertswin-convergence", "laptop") == (Volumes("sample-heads", 6.0),)
     assert Volumes("sample-head-cts", 2.0) in volumes_of("bertswin-ablations", "laptop")
     assert Volumes("sample-bodies", 2.0, "hu") in volumes_of("mvc-components", "laptop")
     own = volumes_of("nnformer-data-efficiency", "laptop")

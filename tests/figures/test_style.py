@@ -67,12 +67,13 @@ def test_a_kernel_shows_the_picture_that_was_saved(tmp_path, shown):
     assert not plt.fignum_exists(figure.number), "it is not drawn again"
 
 
-def test_a_picture_is_shown_without_a_file_as_it_would_be_saved(tmp_path, shown):
+def test_a_picture_is_shown_without_a_file_as_large_as_one_that_is_saved(tmp_path, shown):
     figure = picture()
     show(figure)
     assert not plt.fignum_exists(figure.number) and not list(tmp_path.iterdir())
     save_figure(picture(), tmp_path, "a")
-    assert shown[0]["image/png"] == shown[1]["image/png"]
+    sizes = [Image.open(io.BytesIO(b64decode(content["image/png"]))).size for content in shown]
+    assert sizes == [(640, 480)] * 2
 
 
 @pytest.mark.parametrize("name", ["../a", "", "a/b", ".a"])

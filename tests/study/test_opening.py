@@ -46,10 +46,13 @@ def test_every_study_of_the_papers_opens(results):
 
 
 def test_seeds_are_the_profiles_unless_given(tiny):
-    assert tiny().seeds == (100, 101)
+    assert tiny().seeds == (0, 1)
     assert tiny(seeds=[7, 3]).seeds == (7, 3)
-    assert tiny(seeds=1).seeds == (100,)
-    assert open_study("effective-rank", seeds=2).seeds == (0, 1)
+    assert tiny(seeds=1).seeds == (0,)
+
+
+def test_a_study_may_begin_at_a_seed_of_its_own():
+    assert open_study("bertswin-convergence").seeds == (100, 101)
 
 
 def test_own_data_and_own_seeds_never_touch_the_evidence(tiny):
