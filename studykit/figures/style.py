@@ -181,7 +181,7 @@ def _drawn(fig: Figure) -> dict[str, bytes]:
 def _show(fig: Figure, png: bytes) -> None:
     """In a notebook's kernel, show the picture, shrunk to the size that the figure has on a screen.
 
-    What has that size is left alone: voxels resampled are neighbours' mixtures and take three times the bytes.
+    What has that size is left alone: voxels resampled are mixtures and take three times the bytes.
     """
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if not hasattr(shell, "kernel"):
