@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from studykit import __version__, home
+from studykit import home
+from studykit.version import __version__
 
 CARRIED = ("papers", "notebooks")
 NOTE = "commit.json"

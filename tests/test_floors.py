@@ -20,7 +20,7 @@ FLOORS = (
     "methods",
     "models losses metrics figures",
     "layers training data claims workspace",
-    "masking registry atomic home imports",
+    "masking registry atomic home imports version",
 )
 """Rooms of the package from the top floor down."""
 

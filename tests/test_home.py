@@ -1,6 +1,9 @@
 """Folders of this machine: each can be named by the environment, and a user may have no home."""
 
+import os
 import pwd
+import subprocess
+import sys
 
 import pytest
 
@@ -29,3 +32,11 @@ def test_without_a_home_the_folder_for_volumes_has_to_be_named(monkeypatch):
     monkeypatch.setattr(home.platformdirs, "user_cache_dir", lambda *_, **__: "~/.cache/studykit")
     with pytest.raises(FileNotFoundError, match="no home folder: set STUDYKIT_DATA"):
         home.data_dir()
+
+
+def test_the_package_is_found_from_the_folder_that_holds_a_clone_of_its_name(tmp_path):
+    (tmp_path / "studykit" / "studykit").mkdir(parents=True)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-c", "from studykit.study import open_study"]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from studykit import __version__
 from studykit.claims.claim import Paper
 from studykit.claims.rule_words import short_kind
 from studykit.claims.words import ABSENT
@@ -13,6 +12,7 @@ from studykit.report.claim_page import place
 from studykit.report.evidence import Evidence
 from studykit.report.forest_cell import forest_cell, measured
 from studykit.report.html import STYLE, bullets, document, inline, verdict
+from studykit.version import __version__
 
 COLUMNS = ("Claim", "Paper", "Reported", "Ours [95 % interval]", "Effect", "Evidence", "Finding", "Verdict")
 

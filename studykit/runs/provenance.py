@@ -11,7 +11,8 @@ from typing import Any
 
 import psutil
 
-from studykit import __version__, home, workspace
+from studykit import home, workspace
+from studykit.version import __version__
 
 PACKAGES = ("torch", "numpy", "scipy", "monai")
 
