@@ -27,10 +27,9 @@ def card(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (80 * 2**30, 80 * 2**30))
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_card_small_runs_share_the_cores_whatever_was_asked_for_cards(monkeypatch):
     monkeypatch.setenv(home.ON_A_CARD, "3")
-    if torch.cuda.is_available():
-        pytest.skip("there is a card")
     assert may_share(SMALL) and not may_share(LARGE)
     assert most_workers() <= torch.get_num_threads()
     assert sure_gain(4) == 4
