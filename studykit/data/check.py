@@ -16,7 +16,7 @@ from studykit.data.sources import kind_of, open_source, prepared_source
 from studykit.data.volumes.cache import PreparedVolume
 from studykit.data.volumes.grids import spacing
 from studykit.data.volumes.labels import distinct, label_values
-from studykit.data.volumes.volumes import look_at_volume
+from studykit.data.volumes.volumes import look_at_volume, refuse_lost_signs
 
 MOST_VALUES = 12
 MADE_SPACING_MM = 3.0
@@ -116,6 +116,7 @@ def _row(subject: Subject, seen: dict[Any, str]) -> CheckRow:
     values, reason, path, note = "", "", subject.image.name, subject.note
     try:
         volume, intensity = look_at_volume(subject.image)
+        refuse_lost_signs(path, subject.modality, intensity[1])
         shape, size = volume.array.shape, tuple(round(side, 4) for side in volume.spacing_mm)
         sample = _sample(volume.array)
         content = hashlib.sha256(np.ascontiguousarray(sample)).digest()

@@ -13,8 +13,8 @@ TAGS = (
     "SOPClassUID SOPInstanceUID Modality PatientID SpecificCharacterSet SeriesInstanceUID ImageType "
     "AcquisitionNumber EchoTime TemporalPositionIdentifier TriggerTime DiffusionBValue InstanceNumber "
     "Rows Columns NumberOfFrames SamplesPerPixel BitsAllocated ImagePositionPatient ImageOrientationPatient "
-    "PixelSpacing RescaleSlope RescaleIntercept SharedFunctionalGroupsSequence "
-    "PerFrameFunctionalGroupsSequence"
+    "PixelSpacing RescaleSlope RescaleIntercept ModalityLUTSequence PhotometricInterpretation "
+    "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
 ).split()
 
 NO_IMAGE = {

@@ -13,7 +13,7 @@ from studykit.data.files.dicom_grid import (
     planes_of_frames,
     stack,
 )
-from studykit.data.files.dicom_headers import frames, keep_locale, no_image, numbers, read_header
+from studykit.data.files.dicom_headers import frames, keep_locale, no_image, numbers, read_header, text
 from studykit.data.files.errors import NoGrid, Unusable
 from studykit.data.files.text import plain_path
 
@@ -33,6 +33,8 @@ def read_series(files: Sequence[Path]) -> tuple[NDArray[Any], NDArray[np.float64
             raise Unusable(damage(file))
         if what := no_image(header):
             raise Unusable(f"{file.name} is {what}, no image")
+        if what := _unknown_units(header):
+            raise Unusable(f"{file.name} {what}")
         headers.append(header)
     if len(files) == 1 and frames(headers[0]) > 1:
         return _read_frames(files[0], headers[0])
@@ -40,7 +42,7 @@ def read_series(files: Sequence[Path]) -> tuple[NDArray[Any], NDArray[np.float64
     if odd:
         raise NoGrid(f"{odd} has many frames and lies among single slices")
     order, affine = stack(planes_of_files([file.name for file in files], headers))
-    slices = [_pixels(files[index])[..., 0] for index in order]
+    slices = [_slice(files[index], headers[index]) for index in order]
     return np.stack(slices, axis=2), affine
 
 
@@ -53,12 +55,35 @@ def damage(file: Path) -> str:
 def _read_frames(file: Path, header: Any) -> tuple[NDArray[Any], NDArray[np.float64]]:
     order, affine = stack(planes_of_frames(header))
     scales = [_scale(header, index) for index in range(frames(header))]
-    if len(set(scales)) == 1:
+    if len(set(scales)) == 1 and not _inverted(header):
         return _pixels(file)[..., order], affine
     stored = _stored(file)
     return np.stack(
         [stored[index].T * scales[index][0] + scales[index][1] for index in order], axis=2
     ), affine
+
+
+def _slice(file: Path, header: Any) -> NDArray[Any]:
+    """(column, row) of a file of one frame, rescaled as the file says."""
+    if not _inverted(header):
+        return _pixels(file)[..., 0]
+    slope, intercept = _scale(header, 0)
+    return _stored(file).reshape(header.Rows, header.Columns).T * slope + intercept
+
+
+def _inverted(header: Any) -> bool:
+    """Whether small numbers are shown bright: ITK then turns the numbers themselves round."""
+    return text(header, "PhotometricInterpretation") == "MONOCHROME1"
+
+
+def _unknown_units(header: Any) -> str:
+    """Why a file's numbers cannot be taken to the units of its modality; empty where they can."""
+    if "ModalityLUTSequence" in header:
+        return "takes its units from a table (ModalityLUTSequence), which is not read: convert it to NIfTI"
+    group = functional_group(header, 0, "PixelValueTransformationSequence") or header
+    if text(header, "Modality") == "CT" and not len(numbers(group, "RescaleIntercept")):
+        return "is CT and states no RescaleIntercept: its numbers need not be Hounsfield units"
+    return ""
 
 
 def _scale(header: Any, frame: int) -> tuple[float, float]:
@@ -91,13 +116,13 @@ def _pixels(file: Path) -> NDArray[Any]:
 
 
 def _stored(file: Path) -> NDArray[Any]:
-    """(frame, row, column) as stored, for frames that have scales of their own."""
+    """([frame,] row, column) as stored, where ITK would not give that."""
     import pydicom
 
     try:
         return pydicom.dcmread(file, force=True).pixel_array
     except (NotImplementedError, RuntimeError) as error:
         raise Unusable(
-            f"{file.name}: frames have scales of their own and are compressed in a way that only pydicom's "
-            f"plugins read ({error})"
+            f"{file.name} is MONOCHROME1, or its frames have scales of their own, and is compressed in a way "
+            f"that only pydicom's plugins read ({error})"
         ) from error

@@ -22,12 +22,12 @@ from studykit.data.files.itk_headers import META_SUFFIXES, NRRD_SUFFIXES, detach
 from studykit.data.files.refs import RawGrid, VolumeRef
 from studykit.data.files.text import plain_path
 
-NIFTI_CODES = (252, 256)
-"""Where a header of NIfTI-1 has the codes of its two matrices."""
 MGH_FLAG = (28, 30)
 """Where a header of MGH says whether it states a grid."""
 NIFTI_HEADER_BYTES = 540
 """Of NIfTI-2, the longer one."""
+MOST_SCALED = 0.2
+"""By how much the voxel sizes of a header's two matrices may differ: a template's space scales a head."""
 MOST_BEHIND = 2**24
 """Bytes that may lie behind the voxels of a packed file."""
 PIECE_BYTES = 2**18
@@ -84,13 +84,7 @@ def decode(ref: VolumeRef) -> Decoded:
 def _read_nifti(file: BinaryIO, most: int) -> Decoded:
     import nibabel as nib
 
-    data = file.read(NIFTI_HEADER_BYTES)
-    size = _header_sizes(data)
-    kind = nib.Nifti1Header if 348 in size else nib.Nifti2Header if 540 in size else None
-    if kind is None:
-        raise ValueError("no NIfTI header")
-    # nibabel repairs a voxel size of 0 to 1: the header as it is tells.
-    header = kind(data[: kind.template_dtype.itemsize], check=False)
+    header = _nifti_header(file.read(NIFTI_HEADER_BYTES))
     sizes = np.asarray(header["pixdim"][1:4], dtype=np.float64)
     if header["sform_code"] <= 0 and not (np.isfinite(sizes).all() and (sizes != 0).all()):
         raise NoGrid(f"its header states no voxel size along three axes, but {sizes.tolist()}")
@@ -103,14 +97,43 @@ def _read_nifti(file: BinaryIO, most: int) -> Decoded:
 
 
 def doubts(ref: VolumeRef) -> str:
-    """What a NIfTI header leaves open about left and right; empty where it does not, and of other formats."""
+    """What a NIfTI header leaves open of its grid; empty where nothing, and for other formats."""
     if not ref.suffix.startswith(".nii") or ref.affine is not None:
         return ""
     with ref.stream() as file:
-        start = _unpacked(file)[0].read(NIFTI_CODES[1])
-    # Either of the two codes says which way the axes run; 0 is 0 in any order of bytes.
-    stated = any(start[slice(*NIFTI_CODES)]) or 348 not in _header_sizes(start)
-    return "" if stated else "its header does not say which way its axes run: left and right may be swapped"
+        header = _nifti_header(_unpacked(file)[0].read(NIFTI_HEADER_BYTES))
+    if header["sform_code"] <= 0 and header["qform_code"] <= 0:
+        return "its header does not say which way its axes run: left and right may be swapped"
+    return (
+        "" if _one_grid(header) else "its sform and its qform disagree on axes or voxel size: sform is used"
+    )
+
+
+def _one_grid(header: Any) -> bool:
+    """Whether the two matrices of a NIfTI header name the same axes and voxels of about the same size."""
+    import nibabel as nib
+
+    if header["sform_code"] <= 0 or header["qform_code"] <= 0:
+        return True
+    try:
+        sform, qform = header.get_sform(), header.get_qform()
+        same = np.array_equal(nib.io_orientation(sform), nib.io_orientation(qform))
+        sizes = [nib.affines.voxel_sizes(matrix) for matrix in (sform, qform)]
+    except (ValueError, np.linalg.LinAlgError, nib.spatialimages.HeaderDataError):
+        return False
+    return same and np.allclose(*sizes, rtol=MOST_SCALED)
+
+
+def _nifti_header(start: bytes) -> Any:
+    """The header as it is stored, of either version and either order of bytes."""
+    import nibabel as nib
+
+    size = _header_sizes(start)
+    kind = nib.Nifti1Header if 348 in size else nib.Nifti2Header if 540 in size else None
+    if kind is None:
+        raise ValueError("no NIfTI header")
+    # nibabel repairs a voxel size of 0 to 1: the header as it is tells.
+    return kind(start[: kind.template_dtype.itemsize], check=False)
 
 
 def _header_sizes(start: bytes) -> set[int]:

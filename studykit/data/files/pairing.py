@@ -18,18 +18,21 @@ from studykit.data.files.people import subject_in
 from studykit.data.files.refs import Unused
 from studykit.data.files.walk import stem
 
+_MAPS = (
+    "labels masks label mask segmentations segmentation segs seg annotations annotation gts gt groundtruth "
+    "ground_truth truth lbls lbl"
+).split()
 FOLDERS: Mapping[str, tuple[str, ...]] = {
     "imagestr": ("labelstr",),
-    "images": ("labels", "masks", "label", "mask", "segmentations"),
-    "image": ("label", "labels", "mask", "masks"),
-    "img": ("label", "labels", "mask", "masks"),
-    "imgs": ("labels", "masks", "label", "mask"),
+    **dict.fromkeys("images image imgs img volumes vols scans".split(), tuple(_MAPS)),
 }
 """Images' folder → what their label maps' folder beside it may be called."""
-LABEL_WORDS = frozenset("dseg msk mask seg label labels gt segmentation labelmap annotation".split())
+LABEL_WORDS = frozenset(
+    "dseg msk mask seg label labels lbl gt groundtruth segmentation labelmap annotation roi".split()
+)
 FREESURFER_IMAGES, FREESURFER_LABELS = ("orig", "T1", "nu", "norm"), ("aparc+aseg", "aseg")
 """Of ``SUBJECT/mri``, the first that is there."""
-LABEL_FOLDERS = frozenset("labelstr labelsts labels label masks segmentations".split())
+LABEL_FOLDERS = frozenset(("labelstr", "labelsts", *_MAPS)) - {"mask", "seg"}
 NOT_ANATOMY = frozenset("func dwi perf fmap pet meg eeg".split())
 OTHER_MASKS = re.compile(r"(deface|brain|head|body)_?mask$", re.IGNORECASE)
 

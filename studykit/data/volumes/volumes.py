@@ -26,6 +26,8 @@ LABELS_VERSION = 2
 
 SPACING_LIMITS_MM = (0.005, 50.0)
 CT_AIR_HU = -300.0
+MOST_HU = 2.0**15
+"""What no scanner states: more are HU below 0 that lost their sign."""
 HU_MEAN, HU_DEVIATION = -21.14, 578.02
 """In HU, of the dental CBCT that BertsWin's released code standardises (arXiv 2512.21769)."""
 
@@ -154,11 +156,12 @@ def prepare_arrays(
     """Resample to ``settings.spacing_mm``, cut to the foreground, window and standardise the intensities.
 
     Raises:
-        BadVolume: nothing is left of the intensities inside their window, or ``"hu"`` is asked of a volume
-            that is not CT.
+        BadVolume: nothing is left of the intensities inside their window, ``"hu"`` is asked of a volume that
+            is not CT, or a CT's HU have lost their sign.
     """
     import nibabel as nib
 
+    refuse_lost_signs(volume.path, modality, float(volume.array.max()))
     intensity = settings.intensity
     if intensity == "auto":
         intensity = "ct-window" if is_ct(volume.array, modality) else "mr-percentile"
@@ -192,6 +195,16 @@ def prepare_arrays(
     if labels is not None and np.abs(labels).max() <= np.iinfo(np.int16).max:
         labels = labels.astype(np.int16)
     return PreparedArrays(image, foreground, labels, affine, intensity)
+
+
+def refuse_lost_signs(path: str, modality: str, highest: float) -> None:
+    """Raise BadVolume where a CT has values that only HU below 0, stored without a sign, can have."""
+    if modality.upper() == "CT" and highest > MOST_HU:
+        raise BadVolume(
+            path,
+            f"is CT and has values up to {highest:.0f}: HU below 0 seem to have lost their sign, as in "
+            "unsigned 16 bits; write it anew with signed numbers",
+        )
 
 
 def is_ct(array: NDArray[np.float32], modality: str) -> bool:
