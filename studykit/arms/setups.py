@@ -101,6 +101,7 @@ _SETUPS = {
         tests=(
             ("scanner never seen", "cohort:people/site-c:{n}"),
             ("anatomies never seen", "cohort:people-unseen/site-a+site-b:{test}"),
+            ("real heads", "real-heads:people"),
         ),
     ),
 }

@@ -23,8 +23,20 @@ def open_traits(source: str, *, cache: str | Path | None = None) -> Traits:
             folder, see :func:`studykit.data.files.traits.folder_traits`.
         FileNotFoundError: ``folder:PATH`` does not exist or holds no volume.
     """
-    found = kind_of(source).traits(source, data_dir() if cache is None else Path(cache))
+    found = _traits(source, cache)
     if found is None:
         known = ", ".join(name for kind in kinds() for name in kind.with_traits)
         raise ValueError(f"{source} says nothing of its subjects' traits; sources with traits: {known}")
     return found
+
+
+def has_traits(source: str, *, cache: str | Path | None = None) -> bool:
+    """Whether a source says anything of its subjects beside their images.
+
+    Raises what :func:`open_traits` raises of a folder.
+    """
+    return _traits(source, cache) is not None
+
+
+def _traits(source: str, cache: str | Path | None) -> Traits | None:
+    return kind_of(source).traits(source, data_dir() if cache is None else Path(cache))

@@ -15,19 +15,28 @@ VOLUMES_AT_ONCE = 8
 MOST_ITERATIONS = 200
 
 
-@torch.no_grad()
 def volume_features(method: Method, images: Tensor) -> dict[str, NDArray[np.float32]]:
     """Features of whole volumes, nothing hidden, by name: (N, 1, D, H, W) to (N, width) each.
 
     The encoder gives a class token and patch tokens, as :class:`studykit.models.vit.Encoder` does.
     """
+    parts = [(cls, tokens.mean(1)) for cls, tokens in _encoded(method, images)]
+    cls, mean = (torch.cat(own).numpy() for own in zip(*parts, strict=True))
+    return {CLASS_TOKEN: cls, MEAN_TOKEN: mean}
+
+
+def volume_tokens(method: Method, images: Tensor) -> Tensor:
+    """Patch tokens of whole volumes, nothing hidden: (N, 1, D, H, W) to float32 (N, T, width) on the CPU."""
+    return torch.cat([tokens for _, tokens in _encoded(method, images)])
+
+
+@torch.no_grad()
+def _encoded(method: Method, images: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Class token (n, width) and patch tokens (n, T, width) of some volumes at once, float32 on the CPU."""
     method.eval()
     device = next(method.parameters()).device
-    parts = [method.model.encoder(part.to(device)) for part in images.split(VOLUMES_AT_ONCE)]
-    cls, mean = (
-        torch.cat(own).float().cpu().numpy() for own in zip(*((c, t.mean(1)) for c, t in parts), strict=True)
-    )
-    return {CLASS_TOKEN: cls, MEAN_TOKEN: mean}
+    pairs = (method.model.encoder(part.to(device)) for part in images.split(VOLUMES_AT_ONCE))
+    return [(cls.float().cpu(), tokens.float().cpu()) for cls, tokens in pairs]
 
 
 def probe_scores(train_x: NDArray, train_y: NDArray, test_x: NDArray) -> NDArray[np.float64]:

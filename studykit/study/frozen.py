@@ -1,4 +1,4 @@
-"""Linear probes of frozen encoders on the traits of a study, kept with the run whose encoder it is."""
+"""Probes of frozen encoders on the traits of a study, kept with the run whose encoder it is."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from studykit.data.traits import Traits, open_traits
+from studykit.data.traits import Traits, has_traits, open_traits
 from studykit.data.volumes.cache import PreparedVolume
-from studykit.probes.classification import probe_scores, volume_features
+from studykit.probes.attentive import attentive_probe
+from studykit.probes.classification import probe_scores, volume_features, volume_tokens
 from studykit.runs.store import Run
 from studykit.runs.weights import trained_method
 from studykit.study.labelled_ground import TraitsGround
@@ -19,7 +20,11 @@ from studykit.tasks.classification import fingerprint, images_of
 
 VERSION = 2
 """Raised when a probe of the same weights gives other scores than before."""
+ATTENTIVE_VERSION = 1
+"""The same for :func:`attentive_scores`."""
+ATTENTIVE_STEPS = 200
 VALIDATION = "validation"
+ATTENTIVE_COLUMNS = ("trait", "subject", "score", "label")
 COLUMNS = ("test", "trait", "features", "labels", "subject", "score", "label")
 
 
@@ -49,9 +54,7 @@ def probe_rows(method: nn.Module, ground: TraitsGround) -> list[dict[str, Any]]:
             known = np.array(ground.traits.numbers(trait, labelled))
             scores = probe_scores(own[kind][[place[s] for s in labelled]], known, features[kind])
             head = {"test": which, "trait": trait, "features": kind, "labels": share}
-            truth = dict(
-                zip(having := traits.having(trait, tested), traits.numbers(trait, having), strict=True)
-            )
+            truth = _numbers(traits, trait, tested)
             rows += [
                 head | {"subject": subject, "score": float(score), "label": truth[subject]}
                 for subject, score in zip(tested, scores, strict=True)
@@ -60,12 +63,52 @@ def probe_rows(method: nn.Module, ground: TraitsGround) -> list[dict[str, Any]]:
     return rows
 
 
+def attentive_scores(run: Run, ground: TraitsGround) -> pd.DataFrame:
+    """Scores of attentive probes on a run's last encoder: of each trait, all labels, held-out subjects.
+
+    Returns:
+        ``trait``, ``subject``, ``score`` (probability of the trait's second class) and ``label``.
+    """
+    path, key = run.folder / "attentive.json", [ATTENTIVE_VERSION, *_key(ground)]
+    rows = kept_rows(path, key, lambda: attentive_rows(trained_method(run), ground))
+    return rows[list(ATTENTIVE_COLUMNS)]
+
+
+def attentive_rows(method: nn.Module, ground: TraitsGround) -> list[dict[str, Any]]:
+    """As :func:`attentive_scores`, of any method; its rows."""
+    seen, held_out = (ground.data.select(part) for part in (ground.split.train, ground.split.test))
+    own, tokens = (volume_tokens(method, _images(ground, volumes)) for volumes in (seen, held_out))
+    who, tested = ([volume.subject for volume in volumes] for volumes in (seen, held_out))
+    rows = []
+    for trait in ground.traits.names:
+        known, scored = (_numbers(ground.traits, trait, subjects) for subjects in (who, tested))
+        classes = [known.get(subject, -1) for subject in who]
+        found = attentive_probe(own, classes, tokens, seed=0, steps=ATTENTIVE_STEPS)
+        rows += [
+            {"trait": trait, "subject": subject, "score": float(score), "label": scored[subject]}
+            for subject, score in zip(tested, found.scores[:, 1], strict=True)
+            if subject in scored
+        ]
+    return rows
+
+
+def _numbers(traits: Traits, trait: str, subjects: Sequence[str]) -> dict[str, int]:
+    """Subject → class, of those whose class is known."""
+    known = traits.having(trait, subjects)
+    return dict(zip(known, traits.numbers(trait, known), strict=True))
+
+
 def _tests(ground: TraitsGround) -> list[tuple[str, Sequence[PreparedVolume], Traits]]:
     """Name, volumes and traits of the validation and of every test."""
     tests = [(VALIDATION, ground.data.select(ground.split.val), ground.traits)]
-    for name, source in sources_to_test(ground).items():
+    for name, source in _told(ground).items():
         tests.append((name, volumes_to_test(ground, name).prepared.volumes, open_traits(source)))
     return tests
+
+
+def _told(ground: TraitsGround) -> dict[str, str]:
+    """The tests of whose subjects traits are known."""
+    return {name: source for name, source in sources_to_test(ground).items() if has_traits(source)}
 
 
 def _images(ground: TraitsGround, volumes: Sequence) -> Any:
@@ -75,4 +118,4 @@ def _images(ground: TraitsGround, volumes: Sequence) -> Any:
 def _key(ground: TraitsGround) -> list[Any]:
     truth = [fingerprint(ground.data, ground.traits, trait) for trait in ground.traits.names]
     subsets = {f"{share:g}": list(subjects) for share, subjects in ground.label_subsets.items()}
-    return [VERSION, truth, sources_to_test(ground), list(ground.split.val), list(ground.split.test), subsets]
+    return [VERSION, truth, _told(ground), list(ground.split.val), list(ground.split.test), subsets]

@@ -100,6 +100,36 @@ def test_frozen_probes_are_of_every_test_trait_share_and_feature_and_are_kept(st
     pd.testing.assert_frame_equal(frozen.frozen_scores(run, study.ground), rows)
 
 
+def test_attentive_probes_are_of_held_out_subjects_and_are_kept(study, monkeypatch):
+    study.arm("volta", "volta", **VOLTA)
+    run = study.run("volta")
+    rows = frozen.attentive_scores(run, study.ground)
+    assert list(rows["subject"]) == 2 * list(study.split.test)
+    for trait, own in rows.groupby("trait"):
+        truth = dict(zip(study.split.test, study.traits.numbers(trait, study.split.test), strict=True))
+        assert (own["label"] == own["subject"].map(truth)).all() and own["score"].between(0, 1).all()
+    monkeypatch.setattr(frozen, "attentive_rows", None)
+    pd.testing.assert_frame_equal(frozen.attentive_scores(run, study.ground), rows)
+
+
+def test_an_attentive_probe_finds_a_class_that_one_token_holds(study, monkeypatch):
+    """The mean of tokens hides it in the others' noise."""
+    truth = {v.subject: study.traits.of[v.subject]["sex"] == "female" for v in study.data.volumes}
+    seen = iter([study.data.select(study.split.train), study.data.select(study.split.test)])
+
+    def marked(method, images):
+        volumes = next(seen)
+        tokens = torch.randn(len(volumes), 20, 4, generator=torch.Generator().manual_seed(len(volumes)))
+        tokens[:, 7] = torch.tensor([[9.0, 9.0 if truth[v.subject] else -9.0, 0, 0] for v in volumes])
+        return tokens
+
+    monkeypatch.setattr(frozen, "volume_tokens", marked)
+    monkeypatch.setattr(frozen, "_images", lambda *_: None)
+    rows = pd.DataFrame(frozen.attentive_rows(None, study.ground))
+    own = rows[rows["trait"] == "sex"]
+    assert len(own) == 4 and ((own["score"] > 0.5) == own["label"].astype(bool)).all()
+
+
 def test_a_probe_is_trained_on_each_subjects_own_features(study, monkeypatch):
     """Volumes come in the order of their source, not of the split: a feature that is the class is found."""
     volumes = study.data.volumes

@@ -34,6 +34,9 @@ ALL = "all"
 REAL_HEADS = "real-heads"
 """Real people's heads with the structures of ``heads``: :mod:`studykit.data.cohorts.real_heads`."""
 
+REAL_PEOPLE = "real-heads:people"
+"""The same two, with the structures and the field of view of ``people``."""
+
 REAL_SPINES = "real-spines"
 """Two real CTs' spines with the classes of ``spines``: :mod:`studykit.data.cohorts.real_spines`."""
 

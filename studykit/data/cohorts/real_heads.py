@@ -1,4 +1,4 @@
-"""The two labelled heads of real people, cut and labelled as a cohort of heads is: ``real-heads``.
+"""The two labelled heads of real people, cut and labelled as a cohort of heads or of people is.
 
 A model trained on the cohort is tested on them. They are not alike. Pitt_50038 has labels of his own, by
 FreeSurfer, and none of the cohort's subjects descend from him. The labels of Colin27 are an atlas in MNI
@@ -19,11 +19,17 @@ _SCHEMES = {"Pitt_50038": ("freesurfer", 1.0), "Colin27": ("neuromorphometrics",
 larger than heads are, and is made smaller as the templates of that space are."""
 
 
-def prepare_real_heads(spacing_mm: float, *, cache: str | Path | None = None) -> Prepared:
-    """Both heads with the structures and the field of view of the design ``heads``, see :func:`prepare_real`.
+def prepare_real_heads(
+    spacing_mm: float,
+    *,
+    name: str = REAL_HEADS,
+    design: str = "heads",
+    cache: str | Path | None = None,
+) -> Prepared:
+    """Both heads with the structures and the field of view of a design of heads, see :func:`prepare_real`.
 
     Raises:
         archives.ArchiveUnavailable: no network and no copy of an archive.
     """
     heads = [RealSubject(s, *_SCHEMES[s.subject]) for s in HEADS if s.subject in _SCHEMES]
-    return prepare_real(REAL_HEADS, heads, DESIGNS["heads"], spacing_mm, cache=cache)
+    return prepare_real(name, heads, DESIGNS[design], spacing_mm, cache=cache)

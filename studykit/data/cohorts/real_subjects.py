@@ -85,6 +85,7 @@ def _prepare_one(
         [VERSION, PREPARATION_VERSION, image.content_key(), labels.content_key(), sample.labels_fit],
         [subject.scheme, subject.shrink, design.structures, design.field_mm, settings.identity()],
         *([design.united] if design.united else []),
+        *([design.centre] if design.centre else []),
     ]
     key = text_sha256(json.dumps(identity, sort_keys=True))[:32]
     found = cached_arrays(cache, key, lambda: _cut(subject, image, labels, design, settings))
@@ -111,7 +112,7 @@ def _cut(
     # From voxels of the resampled grid to those of the file.
     back = np.linalg.inv(own) @ affine
     shape = design.shape(settings.target_mm[0])
-    centre = np.linalg.inv(back) @ [*_box_centre(structure), 1]
+    centre = np.linalg.inv(back) @ [*_box_centre(_central(structure, design)), 1]
     first = [round(middle - (side - 1) / 2) for middle, side in zip(centre[:3], shape, strict=True)]
     shift = nib.affines.from_matvec(np.eye(3), first)
     grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"))
@@ -128,9 +129,14 @@ def _labels(structure: NDArray[np.uint8], design: Design) -> NDArray[np.uint8]:
     return np.array([0, *(label[name] for name in design.structures)], np.uint8)[structure]
 
 
-def _box_centre(structure: NDArray[np.uint8]) -> list[float]:
-    """Middle of the box around all that is labelled, in voxels."""
-    inside = structure > 0
+def _central(structure: NDArray[np.uint8], design: Design) -> NDArray[np.bool_]:
+    """The structures that a design's field of view is centred on."""
+    own = [1 + design.structures.index(name) for name in design.centre or design.structures]
+    return np.isin(structure, own)
+
+
+def _box_centre(inside: NDArray[np.bool_]) -> list[float]:
+    """Middle of the box around what is inside, in voxels."""
     sides = [np.flatnonzero(inside.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
     return [float(side[0] + side[-1]) / 2 for side in sides]
 

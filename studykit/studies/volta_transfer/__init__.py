@@ -14,12 +14,14 @@ from studykit.studies.volta_transfer.figures import reliability, slices_grid, to
 from studykit.studies.volta_transfer.gains import best_on_validation, crossed_gain, gain_row, subject_table
 from studykit.studies.volta_transfer.probes import people_row, probe_loss, probes_of, traced
 from studykit.studies.volta_transfer.tokens import class_attention, middle_of, token_similarity, views_shown
-from studykit.study.frozen import frozen_scores, probe_rows
+from studykit.study.frozen import attentive_rows, attentive_scores, frozen_scores, probe_rows
 from studykit.tasks.classification import images_of
 
 __all__ = [
     "Case",
     "Panel",
+    "attentive_rows",
+    "attentive_scores",
     "best_on_validation",
     "calibration_error",
     "class_attention",

@@ -31,6 +31,19 @@ def test_they_have_the_field_of_view_and_the_classes_of_the_cohort(heads):
         assert np.abs([(side[0] + side[-1]) / 2 - 23.5 for side in sides]).max() <= 1.0
 
 
+def test_they_are_cut_as_the_cohort_of_people_is_too():
+    design = DESIGNS["people"]
+    people = open_labelled("real-heads:people", 3.0)
+    assert people.classes == design.structures
+    centre = [1 + design.structures.index(name) for name in design.centre]
+    for volume in people.prepared.volumes:
+        assert volume.array.shape == volume.labels.shape == design.shape(3.0)
+        assert set(np.unique(volume.labels)) == set(range(7))
+        inside = np.isin(volume.labels, centre)
+        sides = [np.flatnonzero(inside.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+        assert np.abs([(side[0] + side[-1]) / 2 - 19.5 for side in sides]).max() <= 1.0
+
+
 def test_volumes_are_those_of_the_label_maps(heads):
     """Pitt_50038 is also a template; Colin27's labels are one, before Colin's own head is made of it."""
     for subject, template in (("Pitt_50038", "pitt-50038"), ("Colin27", "mni-neuromorphometrics")):
