@@ -13,6 +13,7 @@ FLOORS = (
     "__main__",
     "cli",
     "bundle finetuning studies",
+    "batch",
     "study notebooks",
     "arms pretraining report",
     "runs",
