@@ -11,6 +11,7 @@ from studykit.claims.paper import claims_of_study, find_claim, load_papers, stud
 from studykit.claims.stats import mean_interval, paired_log_ratio
 from studykit.claims.verdict import STATUSES
 from studykit.data.volumes.tensors import volume_tensor, xyz_array
+from studykit.figures.viewer import show_volume
 from studykit.home import results_dir
 from studykit.report.cards import claim_card, verdict_card
 from studykit.runs import provenance
@@ -40,6 +41,7 @@ __all__ = [
     "paired_log_ratio",
     "provenance",
     "results_dir",
+    "show_volume",
     "studies",
     "verdict_card",
     "volume_tensor",

@@ -4,7 +4,6 @@ from studykit.figures.curves import convergence_curves
 from studykit.figures.planes import planes_grid
 from studykit.figures.scores import score_panels, segmentation_panel
 from studykit.figures.style import show, use_style
-from studykit.figures.viewer import show_volume
 from studykit.layers.patches import untile
 from studykit.metrics.convergence import steps_to_own_targets
 from studykit.probes.segmentation import MODES, SCORED, ProbeSettings, tiled_heads, train_segmenter
@@ -40,7 +39,6 @@ __all__ = [
     "score_panels",
     "segmentation_panel",
     "show",
-    "show_volume",
     "speedups_by_depth",
     "steps_to_own_targets",
     "tiled_heads",

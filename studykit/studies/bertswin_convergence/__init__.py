@@ -4,7 +4,6 @@ from studykit.figures.curves import convergence_curves, speedup_by_depth
 from studykit.figures.planes import planes_grid
 from studykit.figures.reconstructions import reconstruction_panel
 from studykit.figures.style import show, use_style
-from studykit.figures.viewer import show_volume
 from studykit.metrics.convergence import (
     largest_rise,
     speedup_over_range,
@@ -20,7 +19,6 @@ __all__ = [
     "planes_grid",
     "reconstruction_panel",
     "show",
-    "show_volume",
     "speedup_by_depth",
     "speedup_over_range",
     "speedup_profile",

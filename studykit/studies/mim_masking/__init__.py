@@ -6,7 +6,6 @@ from studykit.figures.curves import arm_by_arm
 from studykit.figures.forest import gain_forest
 from studykit.figures.scores import paired_differences, score_panels
 from studykit.figures.style import use_style
-from studykit.figures.viewer import show_volume
 from studykit.methods import build_method
 from studykit.methods.mim_views import ThreeLevelMasks, three_level_views
 from studykit.metrics.compute import count_flops
@@ -68,7 +67,6 @@ __all__ = [
     "score_panels",
     "second_level_rows",
     "shares_hidden",
-    "show_volume",
     "stacked",
     "surest_places",
     "three_level_views",

@@ -6,7 +6,6 @@ from studykit.figures.panels import Panel
 from studykit.figures.planes import planes_grid
 from studykit.figures.reconstructions import reconstruction_panel
 from studykit.figures.style import arm_style, show, use_style
-from studykit.figures.viewer import show_volume
 from studykit.losses.tissue import tissue_masks
 from studykit.metrics.interpolation import best_sigma, interpolate
 from studykit.probes.segmentation import MODES, ProbeSettings, tiled_heads
@@ -71,7 +70,6 @@ __all__ = [
     "share_below",
     "share_left",
     "show",
-    "show_volume",
     "tiled_heads",
     "time_of_improvement",
     "tissue_errors",

@@ -6,7 +6,6 @@ from studykit.figures.panels import validation_panels
 from studykit.figures.reconstructions import mask_picture, reconstruction_panel
 from studykit.figures.scores import score_panels
 from studykit.figures.style import use_style
-from studykit.figures.viewer import show_volume
 from studykit.studies.nnformer_data_efficiency.figures import dice_by_labels
 from studykit.studies.nnformer_data_efficiency.label_efficiency import (
     crossed_bootstrap,
@@ -51,7 +50,6 @@ __all__ = [
     "score_cells",
     "score_panels",
     "segment_volume",
-    "show_volume",
     "sooner",
     "sooner_cells",
     "subset_rows",

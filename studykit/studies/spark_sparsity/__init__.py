@@ -4,7 +4,6 @@ from studykit.figures.panels import Panel, training_panels, validation_panels
 from studykit.figures.reconstructions import reconstruction_panel
 from studykit.figures.scores import Differences, paired_differences, score_panels, segmentation_panel
 from studykit.figures.style import use_style
-from studykit.figures.viewer import show_volume
 from studykit.layers import minkowski
 from studykit.layers.patch_conv import BACKENDS
 from studykit.runs.weights import new_method
@@ -49,7 +48,6 @@ __all__ = [
     "score_panels",
     "segment_volume",
     "segmentation_panel",
-    "show_volume",
     "stage_pictures",
     "three_readings",
     "times_by_share",

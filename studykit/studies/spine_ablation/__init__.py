@@ -5,7 +5,6 @@ from studykit.figures.panels import validation_panels
 from studykit.figures.planes import SAGITTAL, planes_grid
 from studykit.figures.scores import score_panels, segmentation_panel
 from studykit.figures.style import use_style
-from studykit.figures.viewer import show_volume
 from studykit.studies.spine_ablation import effects
 from studykit.studies.spine_ablation.costs import cost_rows, costs_by_crop
 from studykit.studies.spine_ablation.edges import central_crop, edge_row, edge_strength, first_layer
@@ -46,7 +45,6 @@ __all__ = [
     "score_panels",
     "segment_volume",
     "segmentation_panel",
-    "show_volume",
     "single_structures",
     "small_structures",
     "structure_measure",

@@ -8,7 +8,7 @@ from studykit.data.sources import list_sources
 from studykit.figures.planes import planes_grid
 from studykit.figures.reconstructions import reconstruction_panel
 from studykit.figures.style import show, use_style
-from studykit.figures.viewer import show_masks, show_volume
+from studykit.figures.viewer import show_masks
 from studykit.masking import random_patch_mask
 from studykit.studies.tour.figures import scanner_grid
 
@@ -24,7 +24,6 @@ __all__ = [
     "scanner_grid",
     "show",
     "show_masks",
-    "show_volume",
     "use_style",
     "volume_table",
 ]

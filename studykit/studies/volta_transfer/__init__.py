@@ -8,7 +8,6 @@ from studykit.figures.forest import gain_forest
 from studykit.figures.outlines import Case, outline_grid
 from studykit.figures.panels import Panel, training_panels
 from studykit.figures.style import use_style
-from studykit.figures.viewer import show_volume
 from studykit.metrics.classification import calibration_error
 from studykit.metrics.compute import count_parameters
 from studykit.studies.volta_transfer.figures import reliability, slices_grid, token_maps
@@ -42,7 +41,6 @@ __all__ = [
     "probes_of",
     "read_cohort_name",
     "reliability",
-    "show_volume",
     "slices_grid",
     "subject_table",
     "token_maps",

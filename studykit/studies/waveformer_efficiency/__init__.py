@@ -5,7 +5,6 @@ from studykit.figures.costs import cost_bars
 from studykit.figures.panels import Panel, training_panels
 from studykit.figures.scores import COLOURS, Differences, paired_differences, score_panels, segmentation_panel
 from studykit.figures.style import use_style
-from studykit.figures.viewer import show_volume
 from studykit.metrics.compute import count_parameters
 from studykit.models import build_model
 from studykit.studies.waveformer_efficiency.attention_cost import block_operations, measure_block
@@ -73,7 +72,6 @@ __all__ = [
     "segmentation_panel",
     "share_of_detail",
     "shares_of",
-    "show_volume",
     "swin_unetr_parameters",
     "times_more",
     "training_panels",
