@@ -38,7 +38,7 @@ from studykit.training.records import METRICS, read_records
 STORED = Path(__file__).with_name("golden.json")
 TOLERANCE = {"rel_tol": 1e-4, "abs_tol": 1e-6}
 PLACES = {
-    "preparation": "PREPARATION_VERSION in studykit/data/volumes.py",
+    "preparation": "PREPARATION_VERSION in studykit/data/volumes/volumes.py",
     "recipe": "Recipe.version in studykit/tasks/reconstruction.py",
     "segmentation recipe": "Recipe.version in studykit/tasks/segmentation.py",
     "training": "TrainingConfig.version in studykit/training/config.py",

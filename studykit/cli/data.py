@@ -71,7 +71,7 @@ def check(options: argparse.Namespace) -> int:
         lines.append([row.subject, image, row.modality, *sizes, intensity, row.labels or "-", verdict(row)])
     print_columns(lines)
     used = [row for row in report.rows if row.ok]
-    refused, labelled = len(report.rows) - len(used), sum(bool(row.labels_path) for row in used)
+    refused, labelled = len(report.rows) - len(used), sum(bool(row.labels_path or row.labels) for row in used)
     people = report.people
     print(
         f"\n{len(people)} subjects with {len(report.rows)} images; {len(used)} images of "

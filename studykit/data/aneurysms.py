@@ -1,44 +1,25 @@
 """Volumes whose aneurysms are known, from any source of them: the cohort's, or the challenge's own series."""
 
-import math
-from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
-from studykit.data.angiography.cohort import ANEURYSM, open_angiography
-from studykit.data.angiography.rsna import open_rsna_aneurysm
-from studykit.data.angiography.subjects import AngiographyRow
+from studykit.data.angiography.cohort import ANEURYSM
+from studykit.data.angiography.subjects import AngiographyRow, Row
 from studykit.data.crops.detection_crops import detection_volume
 from studykit.data.crops.whole_volumes import whole_labels, whole_volume
 from studykit.data.sources import kind_of
 from studykit.data.volumes.cache import Prepared, PreparedVolume
 from studykit.home import data_dir
 
-RSNA = "rsna:"
-
-
-@dataclass(frozen=True)
-class SeriesRow:
-    """What the challenge says of a series.
-
-    Attributes:
-        id: of the series.
-        labels: 0 or 1 for each of :data:`studykit.data.angiography.sites.LABELS`.
-        diameter_mm: NaN: the challenge has points.
-    """
-
-    id: str
-    labels: tuple[int, ...]
-    diameter_mm: float = math.nan
-
-
-Row = AngiographyRow | SeriesRow
-
 
 def has_aneurysms(source: str) -> bool:
-    """Whether the aneurysms of a source are known by their place: ``rsna:PATH`` and ``angio:SCANNER:N``."""
-    return source.startswith((RSNA, "angio:"))
+    """Whether the aneurysms of a source are known by their place: of ``rsna:PATH``, ``angio:SCANNER:N``, ….
+
+    Raises:
+        ValueError: no such source.
+    """
+    return kind_of(source).with_aneurysms
 
 
 def open_aneurysms(
@@ -47,15 +28,10 @@ def open_aneurysms(
     """Volumes of a source at a spacing, and what is known of each.
 
     Raises:
-        ValueError: no such source.
+        ValueError: no such source, or one that says nothing of aneurysms.
         FileNotFoundError: of ``rsna:PATH``, see :func:`studykit.data.angiography.rsna.open_rsna_aneurysm`.
     """
-    if not source.startswith(RSNA):
-        return open_angiography(source, spacing_mm, cache=cache)
-    folder, kind = data_dir() if cache is None else Path(cache), kind_of(source)
-    prepared = kind.prepare_labelled(source, spacing_mm, folder)
-    cases = open_rsna_aneurysm(kind.path(source), cache=folder).cases
-    return prepared, tuple(SeriesRow(case.uid, case.labels) for case in cases)
+    return kind_of(source).aneurysms(source, spacing_mm, data_dir() if cache is None else Path(cache))
 
 
 def image_and_sites(volume: PreparedVolume, row: Row, crop_size: int) -> Tensor:

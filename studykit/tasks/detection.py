@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from studykit.data.aneurysms import Row, image_and_sites, open_aneurysms
+from studykit.data.aneurysms import image_and_sites, open_aneurysms
 from studykit.data.angiography.sites import LABELS, PRESENT
+from studykit.data.angiography.subjects import Row
 from studykit.data.crops.detection_crops import DetectionCrops
 from studykit.data.volumes.cache import PreparedVolume
 from studykit.methods.detection import Detector

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from studykit.data.aneurysms import SeriesRow, has_aneurysms, image_and_sites
+from studykit.data.aneurysms import has_aneurysms, image_and_sites, open_aneurysms
 from studykit.data.angiography.sites import label_vector
+from studykit.data.angiography.subjects import SeriesRow
 from studykit.data.volumes.cache import PreparedVolume
 
 
@@ -13,6 +14,11 @@ from studykit.data.volumes.cache import PreparedVolume
 )
 def test_sources_that_know_them(source, known):
     assert has_aneurysms(source) is known
+
+
+def test_a_source_without_them_is_refused_by_name():
+    with pytest.raises(ValueError, match="folder:/a says nothing of aneurysms"):
+        open_aneurysms("folder:/a", 2.0)
 
 
 @pytest.mark.parametrize("side", [4, 7, 12])

@@ -5,6 +5,7 @@ subjects, another scanner or another resolution. Nothing here needs data: it is 
 """
 
 import json
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -112,6 +113,25 @@ class AngiographyRow:
     def labels(self) -> tuple[int, ...]:
         """The 14 labels of :data:`studykit.data.angiography.sites.LABELS`, 0 or 1."""
         return label_vector(*[self.site] * self.present)
+
+
+@dataclass(frozen=True)
+class SeriesRow:
+    """What the challenge says of a series.
+
+    Attributes:
+        id: of the series.
+        labels: 0 or 1 for each of :data:`studykit.data.angiography.sites.LABELS`.
+        diameter_mm: NaN: the challenge has points.
+    """
+
+    id: str
+    labels: tuple[int, ...]
+    diameter_mm: float = math.nan
+
+
+Row = AngiographyRow | SeriesRow
+"""What is known of a subject's aneurysms."""
 
 
 @dataclass(frozen=True)

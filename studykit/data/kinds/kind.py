@@ -12,6 +12,7 @@ from studykit.data.files.refs import Collection, Subject
 from studykit.data.files.traits import Traits
 
 if TYPE_CHECKING:
+    from studykit.data.angiography.subjects import Row
     from studykit.data.volumes.cache import Prepared
 
 ORIGINS = ("sample", "made", "public", "own")
@@ -46,12 +47,14 @@ class SourceKind:
         origin: one of :data:`ORIGINS`.
         labelled: whether its volumes are labelled by one set of classes.
         with_traits: names of its lines whose sources have :meth:`traits`.
+        with_aneurysms: whether its sources have :meth:`aneurysms`.
     """
 
     prefix: ClassVar[str]
     origin: ClassVar[Literal["sample", "made", "public", "own"]]
     labelled: ClassVar[bool] = False
     with_traits: ClassVar[tuple[str, ...]] = ()
+    with_aneurysms: ClassVar[bool] = False
 
     def lines(self) -> tuple[Source, ...]:
         """Its lines of the registry; needs no network."""
@@ -122,6 +125,14 @@ class SourceKind:
             ValueError: a table that cannot be read or does not fit the subjects.
         """
         return None
+
+    def aneurysms(self, name: str, spacing_mm: float, cache: Path) -> "tuple[Prepared, tuple[Row, ...]]":
+        """Its labelled volumes, and a row on the aneurysms of each.
+
+        Raises:
+            ValueError: it says nothing of aneurysms.
+        """
+        raise ValueError(f"{name} says nothing of aneurysms and their places")
 
 
 class MadeKind(SourceKind):

@@ -16,6 +16,7 @@ from studykit.data.files.refs import Collection
 from studykit.data.kinds.kind import Source, SourceKind
 
 if TYPE_CHECKING:
+    from studykit.data.angiography.subjects import Row
     from studykit.data.volumes.cache import Prepared
 
 
@@ -23,6 +24,7 @@ class Rsna(SourceKind):
     prefix = "rsna:"
     origin = "own"
     labelled = True
+    with_aneurysms = True
 
     def lines(self) -> tuple[Source, ...]:
         return (
@@ -69,6 +71,14 @@ class Rsna(SourceKind):
             refused=(*prepared.refused, *refused),
             fingerprint=fingerprint,
         )
+
+    def aneurysms(self, name: str, spacing_mm: float, cache: Path) -> "tuple[Prepared, tuple[Row, ...]]":
+        from studykit.data.angiography.rsna import open_rsna_aneurysm
+        from studykit.data.angiography.subjects import SeriesRow
+
+        prepared = self.prepare_labelled(name, spacing_mm, cache)
+        cases = open_rsna_aneurysm(self.path(name), cache=cache).cases
+        return prepared, tuple(SeriesRow(case.uid, case.labels) for case in cases)
 
     def classes(self, name: str, cache: Path) -> Mapping[int, str]:
         from studykit.data.angiography.sites import SITES

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from studykit.models.attention_maps import attention_maps
+from studykit.studies.spine_ablation.attention_maps import attention_maps
 
 
 def edge_strength(image: Tensor, grid: tuple[int, int, int]) -> Tensor:

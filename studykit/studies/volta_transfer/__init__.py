@@ -11,10 +11,10 @@ from studykit.figures.style import use_style
 from studykit.metrics.classification import calibration_error
 from studykit.metrics.compute import count_parameters
 from studykit.studies.volta_transfer.figures import reliability, slices_grid, token_maps
+from studykit.studies.volta_transfer.frozen import attentive_rows, attentive_scores, frozen_scores, probe_rows
 from studykit.studies.volta_transfer.gains import best_on_validation, crossed_gain, gain_row, subject_table
 from studykit.studies.volta_transfer.probes import people_row, probe_loss, probes_of, traced
 from studykit.studies.volta_transfer.tokens import class_attention, middle_of, token_similarity, views_shown
-from studykit.study.frozen import attentive_rows, attentive_scores, frozen_scores, probe_rows
 from studykit.tasks.classification import images_of
 
 __all__ = [

@@ -7,7 +7,7 @@ import pandas as pd
 
 from studykit.data.traits import Traits
 from studykit.runs.store import Run
-from studykit.study.frozen import VALIDATION
+from studykit.studies.volta_transfer.frozen import VALIDATION
 
 LEAST = 1e-6
 """Probability below which a log loss does not look."""
@@ -26,7 +26,7 @@ def probe_loss(scores: pd.DataFrame, share: float) -> float:
     """Log loss of probes on the validation subjects, mean over traits and features.
 
     Args:
-        scores: as :func:`~studykit.study.frozen.frozen_scores` gives them.
+        scores: as :func:`~studykit.studies.volta_transfer.frozen.frozen_scores` gives them.
         share: of labels that the probes had.
     """
     own = scores[(scores["test"] == VALIDATION) & (scores["labels"] == share)]

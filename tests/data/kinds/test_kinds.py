@@ -2,13 +2,24 @@
 
 import sys
 
+import numpy as np
 import pytest
+from tiny_volumes import blob, save
 
 from studykit.data import kinds as room
+from studykit.data.aneurysms import has_aneurysms, open_aneurysms
+from studykit.data.check import check_source
 from studykit.data.kinds import kinds
 from studykit.data.kinds.kind import ORIGINS
 from studykit.data.labelled import open_labelled
-from studykit.data.sources import check_source_name, describe_source, fetch_source, list_sources, own_path
+from studykit.data.sources import (
+    check_source_name,
+    describe_source,
+    fetch_source,
+    list_sources,
+    own_path,
+    prepared_source,
+)
 
 DROPPED = """
 from studykit.data.files.refs import Collection, Subject, VolumeRef
@@ -18,6 +29,8 @@ from studykit.data.kinds.kind import Source, SourceKind
 class Toys(SourceKind):
     prefix = "toy:"
     origin = "own"
+    labelled = True
+    with_aneurysms = True
 
     def lines(self):
         return (Source("toy:PATH", "toys", None, 0, "none", "", "read where they lie"),)
@@ -28,7 +41,14 @@ class Toys(SourceKind):
         return True
 
     def open(self, name, cache):
-        return Collection(name, (Subject("bear", VolumeRef(self.path(name))),), "none", "", cache)
+        parts = [VolumeRef(self.path(name) / part) for part in ("bear.nii", "bear_seg.nii")]
+        return Collection(name, (Subject("bear", *parts),), "none", "", cache)
+
+    def classes(self, name, cache):
+        return {1: "ear", 2: "paw"} if "bears" in name else None
+
+    def aneurysms(self, name, spacing_mm, cache):
+        return self.prepare_labelled(name, spacing_mm, cache), ("a row",)
 
 
 KIND = Toys()
@@ -54,8 +74,22 @@ def test_a_dropped_in_file_is_a_source(dropped, tmp_path, monkeypatch):
     assert fetch_source("toy:here", cache=tmp_path) == "1 volumes of 1 subjects at hand"
     with pytest.raises(ValueError, match="a toy has a path"):
         check_source_name("toy:")
-    with pytest.raises(ValueError, match=r"toy:here has no one set of classes; .*real-heads"):
-        open_labelled("toy:here", 2.0, cache=tmp_path)
+    with pytest.raises(ValueError, match=r"sample-heads has no one set of classes; .*real-heads.*toy:PATH"):
+        open_labelled("sample-heads", 2.0, cache=tmp_path)
+
+
+def test_a_dropped_in_kind_is_prepared_labelled_checked_and_searched_like_any_other(dropped, tmp_path):
+    labels = np.zeros(blob().shape, np.int16)
+    labels[4:8, 4:8, 4:8], labels[4:6, 4:6, 4:6] = 1, 2
+    for name, array in (("bear", blob()), ("bear_seg", labels)):
+        save(tmp_path / "bears" / f"{name}.nii", array)
+    source = f"toy:{tmp_path / 'bears'}"
+    assert [v.subject for v in prepared_source(source, 2.0, cache=tmp_path).volumes] == ["bear"]
+    opened = open_labelled(source, 2.0, cache=tmp_path)
+    assert opened.classes == ("ear", "paw") and set(np.unique(opened.prepared.volumes[0].labels)) == {0, 1, 2}
+    (row,) = check_source(source, cache=tmp_path)
+    assert (row.subject, row.labels, row.ok) == ("bear", "1 2", True)
+    assert has_aneurysms(source) and open_aneurysms(source, 2.0, cache=tmp_path)[1] == ("a row",)
 
 
 def test_without_the_file_the_name_is_unknown():

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from studykit.studies.volta_transfer.frozen import VALIDATION
 from studykit.studies.volta_transfer.probes import people_row, probe_loss, probes_of, traced
-from studykit.study.frozen import VALIDATION
 
 
 def scores():

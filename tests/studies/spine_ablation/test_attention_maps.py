@@ -5,7 +5,7 @@ import torch
 
 from studykit.layers.adaptive_attention import ATTENTIONS
 from studykit.models import build_model
-from studykit.models.attention_maps import attention_maps
+from studykit.studies.spine_ablation.attention_maps import attention_maps
 
 TINY = {"img_size": 12, "feature_size": 6, "depths": (2, 1), "num_heads": (1, 2), "window_size": 3}
 
