@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 from dataclasses import replace
@@ -26,6 +27,34 @@ def decodes(monkeypatch):
     original = cache_module.read_volume
     monkeypatch.setattr(cache_module, "read_volume", lambda ref: seen.append(ref.name) or original(ref))
     return seen
+
+
+@pytest.mark.parametrize(
+    ("settings", "key", "fingerprint"),
+    [
+        (VolumeSettings(), "ba8b908cfa240ee850000e068cb62c6d", "7c7d9dc793299965"),
+        (VolumeSettings(spacing_mm=3.0, crop=False), "bceef3cba8026bdf156c3a05a58a3af5", "0eddfc35fa1ce2c1"),
+    ],
+)
+def test_keys_are_those_that_finished_runs_were_made_with(tmp_path, collect, settings, key, fingerprint):
+    """As version 0.1 had them (commit d1af215): with others, runs of before would not be found again."""
+    voxels = np.zeros((12, 10, 8), np.float32)
+    voxels[2:10, 2:8, 2:6] = 100 + np.arange(8 * 6 * 4).reshape(8, 6, 4) % 17
+    header = bytearray(352)
+    header[123], header[344:348] = 2, b"n+1\0"
+    for place, kind, values in (
+        (0, "<i", (348,)),
+        (40, "<8h", (3, 12, 10, 8, 1, 1, 1, 1)),
+        (70, "<2h", (16, 32)),
+        (76, "<8f", (1, 2, 2, 2, 0, 0, 0, 0)),
+        (108, "<f", (352,)),
+        (252, "<2h", (0, 1)),
+        (280, "<12f", (2, 0, 0, -5, 0, 2, 0, -4, 0, 0, 2, 3)),
+    ):
+        struct.pack_into(kind, header, place, *values)
+    (tmp_path / "toy.nii").write_bytes(bytes(header) + voxels.tobytes("F"))
+    prepared = prepare(collect(Subject("toy", VolumeRef(tmp_path / "toy.nii"), modality="MR")), settings)
+    assert prepared.volumes[0].key == key and prepared.fingerprint.startswith(fingerprint)
 
 
 def test_prepared_volume_is_mapped_canonical_and_tensor_ready(tmp_path, collect):
