@@ -43,7 +43,9 @@ def reason_for(
     if finding == found.UNDERPOWERED:
         said.append(_what_could_be_seen(rule, estimate))
     if size != found.NOT_STATED:
-        said.append(f"Size: {size} ({as_written(rule.reported, estimate.unit)}).")
+        others = other_sizes(rule, size, sensitivity)
+        but = f", but {others}" if others else ""
+        said.append(f"Size: {size} ({as_written(rule.reported, estimate.unit)}){but}.")
     known = [
         f"{b.name}, {estimate_in_words(b.estimate)}, {b.finding}"
         for b in sensitivity
@@ -54,6 +56,15 @@ def reason_for(
     if absent:
         said.append(f"Not at hand: {'; '.join(absent)}.")
     return _SCALE[estimate.kind] + " ".join(said)
+
+
+def other_sizes(rule: Rule, size: str, sensitivity: Sequence[Measured]) -> str:
+    """Alternatives of another size than the main estimate's: "as reported with half way; on CT", or ''."""
+    named: dict[str, list[str]] = {}
+    for beside in sensitivity:
+        if beside.estimate is not None and (own := found.size_of(rule, beside.estimate)) != size:
+            named.setdefault(own, []).append(beside.name)
+    return ", and ".join(f"{own} with {'; '.join(names)}" for own, names in named.items())
 
 
 def in_words(estimate: Estimate, rule: Rule) -> str:

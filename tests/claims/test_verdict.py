@@ -144,6 +144,24 @@ def test_alternatives_are_judged_by_the_same_rule():
         assert beside.sensitivity[0].finding == own.finding
 
 
+@pytest.mark.parametrize(
+    ("half", "ct", "said"),
+    [
+        ((2, 3, 4), (2, 3, 5), "smaller than reported (5.79)."),
+        ((2, 3, 4), (4, 5, 6), "smaller than reported (5.79), but as reported with on CT."),
+        ((4, 5, 6), (0.2, 1, 7), "smaller than reported (5.79), but as reported with half way; on CT."),
+        ((6, 7, 8), (4, 5, 6), ", but larger than reported with half way, and as reported with on CT."),
+        ((2, 3, 4), None, "smaller than reported (5.79)."),
+    ],
+)
+def test_alternatives_of_another_size_are_named(half, ct, said):
+    beside = {"half way": estimate(*half)} | ({"on CT": estimate(*ct)} if ct else {})
+    verdict = judge(effect(sensitivity=(HALF, CT)), estimate(2, 3, 4), beside=beside)
+    assert said in verdict.reason
+    unstated = judge(effect(reported=None, sensitivity=(HALF, CT)), estimate(2, 3, 4), beside=beside)
+    assert "reported" not in unstated.reason
+
+
 # ---- counts and identities
 
 
