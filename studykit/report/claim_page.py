@@ -118,9 +118,8 @@ def _robustness(evidence: Evidence) -> str:
     gates, alternatives = map(_beside, (record.verdict.gates, record.verdict.sensitivity))
     entries += [("Gates, which must hold for an answer", gates)] if gates else []
     entries += [("Other ways to measure it", alternatives)] if alternatives else []
-    if record.first is not None:
-        first = f"{record.first['status']}. {record.first['reason']}"
-        entries.append(("By the first protocol", escape(first)))
+    if evidence.first is not None:
+        entries.append(("By the first protocol", escape(". ".join(evidence.first))))
     for other in evidence.others:
         said = f"{other.verdict.finding or other.verdict.status}. {other.verdict.reason}"
         entries.append((f"Also at {escape(str(other.verdict.profile))}", escape(said)))

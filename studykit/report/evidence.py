@@ -72,6 +72,15 @@ class Evidence:
         return tuple(marks)
 
     @property
+    def first(self) -> tuple[str, str] | None:
+        """Status and reason by the first protocol; of runs since replaced, its claim keeps the status alone."""
+        if self.record is not None and self.record.first is not None:
+            return self.record.first["status"], self.record.first["reason"]
+        if self.claim.first is None or self.claim.first.status is None:
+            return None
+        return self.claim.first.status, "Its runs were replaced since, and the reason went with them."
+
+    @property
     def profile(self) -> str:
         return ABSENT if self.record is None else str(self.record.verdict.profile)
 

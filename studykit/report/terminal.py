@@ -58,8 +58,8 @@ def _verdict_lines(evidence: Evidence) -> Iterator[str]:
     yield f"  {profile}, {verdict.finding or verdict.status}: {verdict.reason}"
     if verdict.depends_on:
         yield f"  {profile}, depends on: {verdict.depends_on}"
-    if record.first is not None:
-        yield f"  {profile}, first protocol, {record.first['status']}: {record.first['reason']}"
+    if evidence.first is not None:
+        yield f"  {profile}, first protocol, {': '.join(evidence.first)}"
     for other in (record.verdict for record in evidence.others):
         yield f"  {other.profile}, {other.finding or other.status}: {other.reason}"
     for name, comparison in evidence.reruns:

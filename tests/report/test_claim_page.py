@@ -5,8 +5,10 @@ from dataclasses import replace
 from read_page import Page
 from toy_paper import ratio
 
+from studykit.claims.claim import FirstProtocol
 from studykit.report.claim_page import claim_page, place
 from studykit.report.evidence import gather
+from studykit.report.terminal import claim_lines
 
 
 def page_of(conclude, papers, claim="steps"):
@@ -66,3 +68,25 @@ def test_a_claim_without_evidence_has_its_rule_and_ways_to_its_neighbours(conclu
     ]
     rows = gather(conclude.results, papers)
     assert place(rows[0]) == "claims/toy/steps.html"
+
+
+def test_the_first_verdict_is_shown_even_where_its_runs_were_replaced(conclude, papers):
+    given = {"claim": "toy/steps", "status": "inconclusive", "reason": "It holds 1.", "profile": "laptop"}
+    first = FirstProtocol({}, "not reproduced")
+    claims = (replace(papers["toy"].claims[0], first=first), *papers["toy"].claims[1:])
+    told = {"toy": replace(papers["toy"], claims=claims)}
+    for known, record, said in (
+        (told, given, ("inconclusive", "It holds 1.")),
+        (told, None, ("not reproduced", "Its runs were replaced since")),
+        (papers, None, None),
+    ):
+        conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3), first=record)
+        evidence = gather(conclude.results, known)[0]
+        started = {**evidence.record.provenance, "started": "2026-11-20T06:00:00"}
+        evidence = replace(evidence, record=replace(evidence.record, provenance=started))
+        lines = "\n".join(claim_lines(evidence))
+        page = Page(page_of(conclude, known)).words
+        assert ("first protocol" in lines) == ("By the first protocol" in page) == (said is not None)
+        if said:
+            assert f"first protocol, {said[0]}: {said[1]}" in lines
+            assert f"By the first protocol{said[0]}. {said[1]}" in page
