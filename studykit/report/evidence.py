@@ -73,7 +73,7 @@ class Evidence:
 
     @property
     def first(self) -> tuple[str, str] | None:
-        """Status and reason by the first protocol; of runs since replaced, its claim keeps the status alone."""
+        """Status and reason by the first protocol; a claim whose runs were replaced keeps the status."""
         if self.record is not None and self.record.first is not None:
             return self.record.first["status"], self.record.first["reason"]
         if self.claim.first is None or self.claim.first.status is None:
