@@ -1,6 +1,6 @@
 """Where an estimate stands in a study's committed tables, and how it is read from there.
 
-So a verdict can be judged again by anybody, from the tables beside it, without training. Four ways:
+So a verdict can be judged again by anybody, from the tables beside it, without training. The ways:
 
 ``interval``
     Rows that hold a value with its interval. Several rows are averaged; a row in ``over`` is held against
@@ -10,12 +10,16 @@ So a verdict can be judged again by anybody, from the tables beside it, without 
     One value for each ``by`` (and ``across``, a second sample crossed with it); further rows are averaged.
 ``exact``
     Cells without sampling error.
+``largest``
+    The largest of such cells, over rows and over the columns that ``value`` names, "; " between them.
 ``mean``
     Cells that are means over repetitions whose spread the table does not give: the interval is open. A gate
     can fail by it, as its low end lies below its mean, and can never be passed by it.
 ``speed-up``
     Curves of the table of runs: the arm of ``over`` against that of ``where``, by a ``clock`` and to a
     ``depth`` of target; :mod:`studykit.report.curve_reading` reads it.
+``rise``
+    From the same curves, the largest rise above the best so far: that of ``where`` less that of ``over``.
 """
 
 import csv
@@ -31,8 +35,8 @@ from studykit.claims.estimate import Estimate
 MAIN = "estimate"
 """The name under which a reading gives the rule's own estimate."""
 
-SPEED_UP = "speed-up"
-HOW = ("interval", "repetitions", "exact", "mean", SPEED_UP)
+SPEED_UP, RISE = "speed-up", "rise"
+HOW = ("interval", "repetitions", "exact", "largest", "mean", SPEED_UP, RISE)
 Row = Mapping[str, str]
 
 
@@ -44,7 +48,7 @@ class Reading:
         of: ``estimate``, or the name of a gate or an alternative.
         table: a CSV file of the study's folder.
         value: its column.
-        where: rows that are averaged; a row fits one of them if all its named cells agree.
+        where: rows that are averaged; a row fits one of them if all its named cells agree, and ``{}`` always.
         over: rows that they are held against, as a difference or a ratio by ``scale``.
         against: a column that ``value`` is held against in each row.
         plus: added to every value first.
@@ -55,7 +59,7 @@ class Reading:
         n: column of the number of repetitions, or the number itself where the table leaves it out.
         bound: every repetition was censored, and none can lie above this: the sign test's bound.
         counted: an exact number that stands in no table; ``place`` then says where it was counted.
-        clock: of a speed-up: ``steps``, ``flops`` or ``seconds``.
+        clock: of curves: ``steps``, ``flops`` or ``seconds``.
         depth: of a speed-up: ``0.25 to 0.9`` of the baseline's improvement, averaged, or one share of it.
         unit: of the estimate; by default × for a ratio and none for a difference.
     """
@@ -117,6 +121,8 @@ def read_estimate(reading: Reading, folder: Path, kind: str) -> Estimate | None:
         return _from_repetitions(reading, first, second, kind, unit)
     if reading.how == "interval":
         return _from_intervals(reading, first, second, kind, unit)
+    if reading.how == "largest":
+        return Estimate.exact(max(float(row[key]) for row in first for key in _columns(reading)), unit)
     value = _held(reading, _centre(reading, first), _centre(reading, second) if second else None)
     if reading.how == "exact":
         return Estimate.exact(value, unit)
@@ -214,8 +220,12 @@ def _count(reading: Reading, row: Row) -> int:
 
 def _lacks_numbers(reading: Reading, rows: Sequence[Row]) -> bool:
     """Whether a cell that the reading needs is empty, as the interval of too few repetitions is."""
-    needed = _ends(reading) if reading.how == "interval" else (reading.value, reading.against)
+    needed = _ends(reading) if reading.how == "interval" else (*_columns(reading), reading.against)
     return any(row.get(key) == "" for row in rows for key in needed if key)
+
+
+def _columns(reading: Reading) -> list[str]:
+    return reading.value.split("; ") if reading.how == "largest" else [reading.value]
 
 
 def _ends(reading: Reading) -> tuple[str, str, str]:

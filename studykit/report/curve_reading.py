@@ -1,4 +1,4 @@
-"""Speed-ups read from the curves of a study's table of runs, at any depth and by any clock."""
+"""Speed-ups and rises read from the curves of a study's table of runs, at any depth and by any clock."""
 
 import functools
 import re
@@ -7,7 +7,8 @@ from pathlib import Path
 
 from studykit.claims.estimate import Estimate
 from studykit.claims.reading import Reading
-from studykit.metrics.convergence import Curve, speedup_over_range, speedup_profile
+from studykit.claims.stats import mean_interval
+from studykit.metrics.convergence import Curve, largest_rise, speedup_over_range, speedup_profile
 from studykit.runs.run_table import FILE, Row, curves_by_seed, read_run_table
 
 
@@ -17,16 +18,19 @@ def read_speedup(reading: Reading, folder: Path, kind: str) -> Estimate | None:
     Raises:
         ValueError: a depth or a weight that cannot be read, or a clock that is unknown.
     """
-    if reading.study:
-        folder = folder.parent.parent / reading.study / folder.name
-    of, (start, end) = weights(reading.value), depth(reading.depth)
-    (baseline,), (treatment,) = ([row["arm"] for row in side] for side in (reading.over, reading.where))
-    rows = _rows(folder)
-    slow, fast = (curves_by_seed(rows, arm, reading.clock, of) for arm in (baseline, treatment))
-    seeds = sorted(slow.keys() & fast.keys())
-    if not seeds:
+    (start, end), (fast, slow) = depth(reading.depth), _pairs(reading, folder)
+    return _speedup(slow, fast, start, end, kind) if slow else None
+
+
+def read_rise(reading: Reading, folder: Path, kind: str) -> Estimate | None:
+    """Largest rise of an error above its best so far, one arm's less the other's, paired by seed.
+
+    None without a table of runs, or one of its arms.
+    """
+    first, second = (list(map(largest_rise, curves)) for curves in _pairs(reading, folder))
+    if not first:
         return None
-    return _speedup([slow[seed] for seed in seeds], [fast[seed] for seed in seeds], start, end, kind)
+    return mean_interval([one - other for one, other in zip(first, second, strict=True)], kind=kind)
 
 
 def weights(words: str) -> Mapping[str, float]:
@@ -49,6 +53,18 @@ def depth(words: str) -> tuple[float, float]:
     if len(ends) not in (1, 2):
         raise ValueError(f"cannot read the depth {words!r}; write it as 0.25 to 0.9, or as 1")
     return ends[0], ends[-1]
+
+
+def _pairs(reading: Reading, folder: Path) -> tuple[list[Curve], list[Curve]]:
+    """Curves of the arm that a reading looks at and of the one it is held against, by seed."""
+    if reading.study:
+        folder = folder.parent.parent / reading.study / folder.name
+    rows, of = _rows(folder), weights(reading.value)
+    own, other = (
+        curves_by_seed(rows, side[0]["arm"], reading.clock, of) for side in (reading.where, reading.over)
+    )
+    seeds = sorted(own.keys() & other.keys())
+    return [own[seed] for seed in seeds], [other[seed] for seed in seeds]
 
 
 def _speedup(

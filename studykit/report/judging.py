@@ -9,10 +9,12 @@ from pathlib import Path
 
 from studykit.claims.claim import Claim, Paper
 from studykit.claims.estimate import Estimate
-from studykit.claims.reading import MAIN, SPEED_UP, read_estimate
+from studykit.claims.reading import MAIN, RISE, SPEED_UP, read_estimate
 from studykit.claims.verdict import Verdict, judge
-from studykit.report.curve_reading import read_speedup
+from studykit.report.curve_reading import read_rise, read_speedup
 from studykit.report.record import FILE, Record, read_verdicts, write_verdicts
+
+_CURVES = {SPEED_UP: read_speedup, RISE: read_rise}
 
 
 def measured(
@@ -32,8 +34,7 @@ def measured(
     for reading in claim.readings:
         if tables is not None and reading.table and not reading.study and reading.table not in tables:
             continue
-        read = read_speedup if reading.how == SPEED_UP else read_estimate
-        estimate = read(reading, folder, kind)
+        estimate = _CURVES.get(reading.how, read_estimate)(reading, folder, kind)
         if estimate is not None:
             found[reading.of] = estimate
     return found

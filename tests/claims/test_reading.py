@@ -27,7 +27,7 @@ def table(tmp_path):
 
 
 def reading(**changed):
-    return Reading(**{"of": "estimate", "table": "t.csv", "value": "v", "where": ({"arm": "a"},), **changed})
+    return Reading(**{"of": "estimate", "table": "t.csv", "value": "v", "where": ({"arm": "a"},)} | changed)
 
 
 def read(folder, **changed):
@@ -164,3 +164,14 @@ def test_a_row_whose_interval_is_empty_leaves_nothing(table):
     folder = table([{"arm": "a", "v": 1.5, "low": "", "high": "", "n": 1}])
     assert read(folder) is None
     assert read(folder, how="mean").value == 1.5
+
+
+def test_the_largest_is_taken_over_rows_and_columns(table):
+    folder = table([{"arm": "a", "v": 1, "w": 4}, {"arm": "a", "v": 2, "w": 3}, {"arm": "b", "v": 9, "w": 9}])
+    found = read(folder, how="largest")
+    assert (found.value, found.kind) == (2.0, "exact")
+    assert read(folder, how="largest", value="v; w").value == 4.0
+    assert read(folder, how="largest", where=({},)).value == 9.0
+    assert read(folder, how="largest", where=({"arm": "c"},)) is None
+    empty = table([{"arm": "a", "v": 1, "w": ""}])
+    assert read(empty, how="largest", value="v; w") is None

@@ -8,7 +8,7 @@ from toy_paper import ratio
 
 from studykit.claims.reading import Reading
 from studykit.metrics.convergence import Curve, speedup_over_range, speedup_profile
-from studykit.report.curve_reading import depth, read_speedup, weights
+from studykit.report.curve_reading import depth, read_rise, read_speedup, weights
 from studykit.report.judging import judge_again
 from studykit.runs.run_table import write_run_table
 
@@ -54,6 +54,25 @@ def test_it_is_the_speed_up_of_the_curves(folder):
         speedup_profile(curves("slow"), curves("fast"), (1.0,))[0].estimate.value
     )
     assert deep.value != pytest.approx(found.value)
+
+
+def test_a_rise_is_held_against_that_of_the_other_arm(tmp_path):
+    rising = {("fast", "0"): 0.9, ("fast", "2"): 0.4, ("slow", "1"): 0.3}
+
+    def bumped():
+        for row in rows():
+            top = rising.get((row["arm"], row["repetition"]))
+            yield row | ({"value": str(top)} if top and row.get("step") == "400" else {})
+
+    write_run_table(tmp_path, bumped())
+    found = read_rise(reading(how="rise", scale="difference"), tmp_path, "reduced-scale")
+    falls = {arm: [np.exp(-rate * STEPS) for rate in rates] for arm, rates in RATES.items()}
+    for (arm, seed), top in rising.items():
+        falls[arm][int(seed)][-1] = top
+    rises = {arm: [max(e[-1] - e.min(), 0) / (1 - e.min()) for e in own] for arm, own in falls.items()}
+    assert found.value == pytest.approx(np.mean(np.subtract(rises["fast"], rises["slow"])))
+    assert found.n == 5 and found.low < found.value < found.high
+    assert read_rise(reading(over=({"arm": "other"},)), tmp_path, "reduced-scale") is None
 
 
 def test_a_dearer_step_shows_by_the_clock_of_operations(folder):

@@ -50,6 +50,14 @@ def test_the_rule_dates_from_its_last_change_whatever_else_changed(repository):
     assert rule_commit(CLAIM, root).commit == changed
 
 
+def test_where_its_numbers_are_read_is_no_part_of_a_rule(repository):
+    root, commit = repository
+    written = commit("It is fast.", "steps")
+    file = root / "papers" / "bertswin" / "paper.toml"
+    file.write_text(file.read_text() + '[[claims.readings]]\nof = "estimate"\ntable = "t.csv"\n')
+    assert rule_commit(CLAIM, root).commit == written
+
+
 def test_a_rule_that_came_back_dates_from_its_return(repository):
     root, commit = repository
     commit("It is fast.", "steps")
