@@ -123,6 +123,7 @@ def test_list_names_every_study_and_keeps_kinds_of_claim_apart(call):
     line = next(line for line in said.out.splitlines() if line.startswith(STUDY))
     assert "01_bertswin_convergence" in line and "not evaluated" in line
     kinds = [line for line in said.out.splitlines() if line.startswith("bertswin-compute")]
+    assert all("abstract, second-hand summary, released code" in line for line in kinds)
     assert len(kinds) == 2 and "arithmetic  " in kinds[0] and "arithmetic, derived" in kinds[1]
     unwritten = [line for line in said.out.splitlines() if line.startswith("spine-ablation")]
     assert "not written yet" in unwritten[0] or (home.notebooks_dir() / "11_spine_ablation.ipynb").exists()

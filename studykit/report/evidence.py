@@ -12,7 +12,7 @@ from studykit.claims.power import p_value
 from studykit.claims.verdict import NOT_EVALUATED, judge
 from studykit.claims.words import ABSENT, as_written, estimate_in_words
 from studykit.report.record import FILE, Record, read_verdicts
-from studykit.report.rerun import Comparison, compared
+from studykit.report.rerun import Comparison, compared, rates_that_turned
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -252,9 +252,11 @@ def _reruns(results: Path, claim: Claim, record: Record | None) -> Iterator[tupl
         return
     lead = f"{record.verdict.profile}-rerun-"
     for path in sorted(results.glob(f"{claim.study}/{lead}*/{FILE}")):
+        rates = tuple(rates_that_turned(results / claim.study / record.verdict.profile, path.parent))
         for other in read_verdicts(path.parent, claim.study):
             if other.verdict.claim == claim.key:
-                yield path.parent.name.removeprefix(lead), compared(claim, record, other)
+                found = compared(claim, record, other)
+                yield path.parent.name.removeprefix(lead), replace(found, rates=rates)
 
 
 def _numbers_of(results: Path, papers: Mapping[str, Paper], profile: str) -> dict[str, str]:

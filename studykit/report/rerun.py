@@ -28,6 +28,7 @@ class Comparison:
         agrees: whether each lies in the other's prediction interval; None where one has no estimate.
         finding: the finding, or how it turned.
         turned: whether it did.
+        rates: arms of the study that chose another learning rate in the rerun, in words.
     """
 
     claim: str
@@ -37,6 +38,7 @@ class Comparison:
     agrees: bool | None
     finding: str
     turned: bool
+    rates: tuple[str, ...] = ()
 
 
 def evidence_of(claims: Mapping[str, Claim], results: Path, rerun: Path) -> Path:
@@ -86,18 +88,20 @@ def compared(claim: Claim, first: Record, rerun: Record) -> Comparison:
 
 
 def comparison_in_words(comparison: Comparison) -> str:
-    """Both numbers, where the second was to be expected, and the finding."""
+    """Both numbers, where the second was to be expected, the finding, and rates that turned with it."""
     said = {True: "as expected", False: "NOT as expected", None: "not comparable"}[comparison.agrees]
     mark = "finding turned: " if comparison.turned else ""
     expected = f"expected {comparison.expected}"
-    return f"{comparison.first}, then {comparison.rerun} ({said}: {expected}); {mark}{comparison.finding}"
+    rates = f"; another learning rate: {', '.join(comparison.rates)}" if comparison.rates else ""
+    numbers = f"{comparison.first}, then {comparison.rerun} ({said}: {expected})"
+    return f"{numbers}; {mark}{comparison.finding}{rates}"
 
 
 def rates_that_turned(first: Path, rerun: Path) -> Iterator[str]:
     """Arms that chose another learning rate in the rerun, in words; none where a folder has no such table."""
     one, other = _chosen(first / RATES), _chosen(rerun / RATES)
-    for arm in one.keys() & other.keys():
-        if one[arm] != other[arm]:
+    for arm, rate in one.items():
+        if other.get(arm, rate) != rate:
             yield f"{arm}: {one[arm]:g} → {other[arm]:g}"
 
 

@@ -17,19 +17,23 @@ from studykit.runs.provenance import in_words
 def studies_table(found: Iterable[Evidence], notebooks: Mapping[str, str]) -> list[list[str]]:
     """A head and one row for each study and kind of claim, which are never counted together.
 
+    The sources are those that were read of the claims' papers.
+
     ``notebooks`` names the notebook of each study that has one.
     """
-    rows: dict[str, dict[str, list[str]]] = {}
+    rows: dict[str, dict[str, list[Evidence]]] = {}
     for evidence in found:
         kind = evidence.claim.checks.removesuffix(" checked")
         kind += ", derived" if evidence.claim.rule.derived_from else ""
-        rows.setdefault(evidence.claim.study, {}).setdefault(kind, []).append(evidence.status)
-    lines = [["study", "notebook", "what is checked", "claims", "verdicts"]]
+        rows.setdefault(evidence.claim.study, {}).setdefault(kind, []).append(evidence)
+    lines = [["study", "notebook", "sources read", "what is checked", "claims", "verdicts"]]
     for study, kinds in rows.items():
-        for kind, statuses in kinds.items():
+        for kind, own in kinds.items():
+            statuses = [evidence.status for evidence in own]
+            sources = ", ".join(dict.fromkeys(source for e in own for source in e.claim.sources))
             counts = [f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses)]
             notebook = notebooks.get(study, "not written yet")
-            lines.append([study, notebook, kind, str(len(statuses)), ", ".join(counts)])
+            lines.append([study, notebook, sources, kind, str(len(statuses)), ", ".join(counts)])
     return lines
 
 

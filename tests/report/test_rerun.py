@@ -62,7 +62,17 @@ def test_the_report_shows_reruns_beside_the_first_and_pools_nothing(runs, conclu
     summary, site = write_summary(conclude.results, papers, {})
     assert "turned in rerun avx2" in summary.read_text(encoding="utf-8")
     own = site.parent / "claims" / "toy" / "steps.html"
-    assert "Rerun avx2" in own.read_text(encoding="utf-8")
+    text = own.read_text(encoding="utf-8")
+    assert "Rerun avx2" in text and "another learning rate" not in text
+
+
+def test_rates_that_turned_stand_with_the_rerun_of_a_claim(runs, conclude, papers):
+    again, _claims = runs
+    for folder, rate in zip(again(ratio(1.9, 0.9, 4.0)), ("0.0045", "0.0015"), strict=True):
+        (folder / "learning_rates.csv").write_text(RATES.format(f"BertsWin,{rate},0.5,True\n"))
+    _summary, site = write_summary(conclude.results, papers, {})
+    text = (site.parent / "claims" / "toy" / "steps.html").read_text(encoding="utf-8")
+    assert "underpowered; another learning rate: BertsWin: 0.0045 → 0.0015" in text
 
 
 def test_the_evidence_of_a_rerun_is_found_by_its_study_and_profile(runs, conclude):
