@@ -17,6 +17,8 @@ from studykit.claims.censored import WHOLE_FOR_TOBIT, Centre, sign_test, tobit
 from studykit.claims.crossed import crossed_interval
 from studykit.claims.estimate import Estimate
 from studykit.claims.stats import mean_interval, rank_correlation_interval
+from studykit.metrics.convergence import Curve, speedup_over_range
+from studykit.metrics.detection_scores import auc_bootstrap
 from studykit.report.tables import markdown, write_table
 from studykit.runs.provenance import provenance
 
@@ -91,6 +93,49 @@ def rank_correlation(n: int, rho: float) -> Draw:
     return draw
 
 
+def auc(runs: int, subjects: int, of_subjects: float) -> Draw:
+    """Gain in AUC of one score over another of the same strength, by the bootstrap of runs and subjects."""
+    labels = np.arange(subjects) % 2
+
+    def draw(rng: np.random.Generator) -> Interval:
+        shared = labels + of_subjects * rng.normal(size=subjects)
+        one, other = (
+            shared + of_subjects * rng.normal(size=subjects) + rng.normal(size=(runs, subjects))
+            for _ in range(2)
+        )
+        return auc_bootstrap(labels, one, other, seed=int(rng.integers(2**31)))
+
+    return draw
+
+
+def spreads_added(n: int, correlation: float) -> Draw:
+    """The difference of two means whose seeds are paired, from their intervals alone."""
+
+    def draw(rng: np.random.Generator) -> Interval:
+        shape = [[1, correlation], [correlation, 1]]
+        one, other = map(mean_interval, rng.multivariate_normal([0, 0], shape, n).T)
+        centre, low, high = one.value - other.value, one.low - other.high, one.high - other.low
+        return Centre(centre, low, high, 0.95, "spreads added")
+
+    return draw
+
+
+def speed_up(n: int, ratio: float) -> Draw:
+    """Logarithm of the speed-up over a range, less the true one; slow seeds never reach the range."""
+    points = np.linspace(0, 1, 41)
+
+    def draw(rng: np.random.Generator) -> Interval:
+        rates = 3 * np.exp(0.2 * rng.normal(size=n))
+        faster = rates * ratio * np.exp(0.5 * rng.normal(size=n))
+        arms = ([Curve(points, np.exp(-rate * points)) for rate in own] for own in (rates, faster))
+        found = speedup_over_range(*arms).estimate
+        with np.errstate(divide="ignore"):
+            ends = np.log([found.value, found.low, found.high]) - np.log(ratio)
+        return Centre(*map(float, ends), 0.95, found.method)
+
+    return draw
+
+
 def cases() -> list[tuple[dict[str, object], Draw]]:
     """What each row says of itself, and how it draws one interval of a centre at 0."""
     found = []
@@ -110,6 +155,17 @@ def cases() -> list[tuple[dict[str, object], Draw]]:
             data = f"{subjects} subjects, deviation {spread:g}"
             words = {"interval": f"seeds × subjects, {by}", "data": data, "n": seeds}
             found.append((words, crossed(seeds, subjects, spread, by)))
+    for runs, subjects, spread in ((5, 20, 0.0), (5, 20, 1.0)):
+        words = {"interval": "gain in AUC, bootstrap of runs and subjects", "n": runs}
+        words["data"] = f"{subjects} subjects, deviation {spread:g}"
+        found.append((words, auc(runs, subjects, spread)))
+    for correlation in (-0.5, 0.0, 0.5):
+        words = {"interval": "difference, spreads added", "data": f"correlation {correlation:g}", "n": 5}
+        found.append((words, spreads_added(5, correlation)))
+    for n in (5, 10):
+        for ratio in (1.5, 0.4, 0.15):
+            words = {"interval": "speed-up over a range", "data": f"true ratio {ratio:g}", "n": n}
+            found.append((words, speed_up(n, ratio)))
     for n in (5, 10, 50):
         words = {"interval": "rank correlation", "data": "normal, correlation 0.5", "n": n}
         found.append((words, rank_correlation(n, 0.5)))
