@@ -8,7 +8,7 @@ from studykit.figures.scores import score_panels
 from studykit.figures.style import use_style
 from studykit.studies.nnformer_data_efficiency.figures import dice_by_labels
 from studykit.studies.nnformer_data_efficiency.label_efficiency import (
-    crossed_bootstrap,
+    crossed_gain,
     gain_ends,
     largest_fall,
     paired_gain,
@@ -33,7 +33,7 @@ __all__ = [
     "TransferReport",
     "by_class",
     "by_subject",
-    "crossed_bootstrap",
+    "crossed_gain",
     "dice_by_labels",
     "gain_ends",
     "gain_forest",

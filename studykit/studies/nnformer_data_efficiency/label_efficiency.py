@@ -1,7 +1,6 @@
 """What pre-training brings by the share of labels: gains, where they end, how soon and how steadily.
 
 Dice is better where it is higher; a :class:`~studykit.metrics.convergence.Curve` holds 1 - Dice as its error.
-Resampling seeds and subjects at once is the pigeonhole bootstrap of Owen (Annals of Applied Statistics 2007).
 """
 
 import math
@@ -10,11 +9,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from studykit.claims.crossed import crossed_interval
 from studykit.claims.estimate import Estimate
 from studykit.claims.stats import mean_interval, paired_log_ratio
 from studykit.metrics.convergence import CensoredTime, Curve, best_so_far, steps_to_target
-
-RESAMPLES = 4999
 
 
 def paired_gain(baseline: ArrayLike, treatment: ArrayLike, *, kind: str = "reduced-scale") -> Estimate:
@@ -34,18 +32,11 @@ def gain_ends(gains: Mapping[float, Estimate]) -> float | None:
     return min((share for share, gain in gains.items() if gain.low <= 0), default=None)
 
 
-def crossed_bootstrap(
-    baseline: ArrayLike,
-    treatment: ArrayLike,
-    confidence: float = 0.95,
-    *,
-    kind: str = "reduced-scale",
-    seed: int = 0,
-) -> Estimate:
-    """Mean gain over seeds and subjects, with a percentile bootstrap that draws both at once.
+def crossed_gain(baseline: ArrayLike, treatment: ArrayLike, *, kind: str = "reduced-scale") -> Estimate:
+    """Mean gain over seeds and subjects, both of them samples, as :func:`crossed_interval` has it.
 
     Where the interval over seeds asks what other trainings would give on these subjects, this one asks what
-    other trainings would give on other subjects. With few seeds it is too narrow; one seed bounds nothing.
+    other trainings would give on other subjects. One seed or one subject bounds nothing.
 
     Args:
         baseline, treatment: (seeds, subjects), the same of both in the same order.
@@ -60,16 +51,10 @@ def crossed_bootstrap(
     if not np.isfinite(gain).all():
         seed_at, subject_at = np.argwhere(~np.isfinite(gain))[0]
         raise ValueError(f"the gain of seed {seed_at}, subject {subject_at} is not finite")
-    seeds, subjects = gain.shape
-    low, high, method = -math.inf, math.inf, "one seed, unbounded"
-    if seeds > 1:
-        rng = np.random.default_rng(seed)
-        of_seeds, of_subjects = (rng.multinomial(n, [1 / n] * n, RESAMPLES) / n for n in (seeds, subjects))
-        means = np.einsum("rs,sn,rn->r", of_seeds, gain, of_subjects, optimize=True)
-        tail = (1 - confidence) / 2
-        low, high = map(float, np.quantile(means, [tail, 1 - tail]))
-        method = f"percentile bootstrap of {seeds} seeds and {subjects} subjects"
-    return Estimate(float(gain.mean()), low, high, seeds, kind, confidence, method=method)
+    if min(gain.shape) > 1:
+        return crossed_interval(gain, kind=kind)
+    method = "one seed or one subject, unbounded"
+    return Estimate(float(gain.mean()), -math.inf, math.inf, len(gain), kind, method=method)
 
 
 def largest_fall(curve: Curve) -> float:

@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 
+from studykit.claims.crossed import crossed_interval
 from studykit.claims.estimate import Estimate
 from studykit.metrics.convergence import CensoredTime, Curve
 from studykit.studies.nnformer_data_efficiency.label_efficiency import (
-    crossed_bootstrap,
+    crossed_gain,
     error_at_share,
     gain_ends,
     largest_fall,
@@ -43,30 +44,21 @@ def test_the_gain_ends_where_its_interval_first_reaches_down_to_zero():
     assert gain_ends({0.1: gain(0.2, 0.1)}) is None
 
 
-def test_the_bootstrap_of_equal_gains_has_no_width_and_pairs_seeds_and_subjects():
+def test_the_interval_of_equal_gains_has_no_width_and_pairs_seeds_and_subjects():
     base = np.random.default_rng(0).uniform(size=(3, 5))
-    found = crossed_bootstrap(base, base + 0.25, kind="mechanism")
+    found = crossed_gain(base, base + 0.25, kind="mechanism")
     assert (found.value, found.low, found.high) == tuple(pytest.approx(0.25) for _ in range(3))
     assert (found.n, found.kind) == (3, "mechanism")
 
 
-@pytest.mark.parametrize("axis", [0, 1])
-def test_spread_over_seeds_and_over_subjects_both_widen_it(axis):
-    shape = (4, 6)
-    along = np.linspace(-1, 1, shape[axis])
-    table = np.broadcast_to(along[:, None] if axis == 0 else along, shape)
-    found = crossed_bootstrap(np.zeros(shape), table)
-    expected = 1.96 * along.std() / math.sqrt(shape[axis])
-    assert found.value == pytest.approx(0)
-    assert (found.high - found.low) / 2 == pytest.approx(expected, rel=0.12)
-
-
-def test_the_bootstrap_is_reproducible_and_one_seed_bounds_nothing():
+def test_the_gain_over_both_is_the_crossed_interval_and_one_seed_or_subject_bounds_nothing():
     first, second = np.random.default_rng(1).uniform(size=(2, 3, 4))
-    assert crossed_bootstrap(first, second) == crossed_bootstrap(first, second)
-    assert crossed_bootstrap(first, second, seed=1) != crossed_bootstrap(first, second)
-    single = crossed_bootstrap(first[:1], second[:1])
-    assert (single.low, single.high) == (-math.inf, math.inf)
+    found, crossed = crossed_gain(first, second), crossed_interval(second - first)
+    assert (found.value, found.low, found.high) == (crossed.value, crossed.low, crossed.high)
+    by_seed = paired_gain(first.mean(axis=1), second.mean(axis=1))
+    assert found.value == pytest.approx(by_seed.value)
+    for single in (crossed_gain(first[:1], second[:1]), crossed_gain(first[:, :1], second[:, :1])):
+        assert (single.low, single.high) == (-math.inf, math.inf)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +72,7 @@ def test_the_bootstrap_is_reproducible_and_one_seed_bounds_nothing():
 )
 def test_tables_that_do_not_fit_are_refused(first, second, message):
     with pytest.raises(ValueError, match=message):
-        crossed_bootstrap(first, second)
+        crossed_gain(first, second)
 
 
 def test_the_largest_fall_is_measured_from_the_best_so_far():
