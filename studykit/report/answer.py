@@ -1,17 +1,18 @@
 """What came out for a paper, in plain words: ``papers/<paper>/answer.toml``, held to the verdict files.
 
-A sentence carries no number of its own: ``{claim}`` becomes our value for that claim with its interval,
-``{claim.reported}`` the paper's number. It stands only ``when`` its claims have the verdicts, or the
-findings, that it was written for; once one of them moves, the verdicts themselves take its place until
-somebody writes it anew.
+Sentences are the answer; points are what to know besides, before a verdict is quoted. Neither carries a
+number of its own: ``{claim}`` becomes our value for that claim with its interval, ``{claim.reported}`` the
+paper's number. Words stand only ``when`` their claims have the verdicts, or the findings, that they were
+written for; once one of them moves, the verdicts themselves take their place until somebody writes them anew.
 """
 
 import re
 import tomllib
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from studykit import home
 from studykit.claims.table import Table
@@ -32,10 +33,14 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Point:
-    """What to know before a verdict is quoted, as Markdown with links relative to ``results/``."""
+    """What to know before a verdict is quoted, as Markdown with links relative to ``results/``.
+
+    ``when`` holds its words to verdicts as a sentence's; without it they speak of no verdict.
+    """
 
     claims: tuple[str, ...]
     words: str
+    when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,22 +78,54 @@ def short_answer(answer: Answer, rows: Sequence[Evidence]) -> str:
     Raises:
         ValueError: a sentence names a claim that is not among them.
     """
-    found = {evidence.claim.id: evidence for evidence in rows}
     judged = [evidence for evidence in rows if evidence.status != NOT_EVALUATED]
     if not judged:
         many = f"None of its {len(rows)} claims has" if len(rows) > 1 else "Its claim has not"
         return f"{many} been judged yet." if rows else "It has no claims yet."
-    said = [_said(sentence, found) for sentence in answer.sentences]
-    return " ".join(said) or " ".join(_as_judged(evidence) for evidence in _telling(judged)[:3])
+    said = [in_words(sentence, rows) for sentence in answer.sentences]
+    return " ".join(said) or " ".join(as_judged(evidence) for evidence in _telling(judged)[:3])
+
+
+def concerned(part: Sentence | Point) -> set[str]:
+    """The claims that a sentence or a point speaks of: named with it, or by their numbers."""
+    named = part.claims if isinstance(part, Point) else ()
+    return {*named, *part.when, *(claim for claim, _ in _NUMBER.findall(part.words))}
+
+
+def named(point: Point) -> str:
+    """The claims of a point as code, in Markdown."""
+    return ", ".join(f"`{claim}`" for claim in point.claims)
+
+
+def in_words(part: Sentence | Point, rows: Sequence[Evidence]) -> str:
+    """A sentence or a point with its numbers, or the verdicts that it no longer agrees with.
+
+    Raises:
+        ValueError: it names a claim that is not among ``rows``.
+    """
+    found = {evidence.claim.id: evidence for evidence in rows}
+    if strangers := sorted(concerned(part) - set(found)):
+        raise ValueError(f"an answer names {', '.join(strangers)}; known claims: {', '.join(found)}")
+    if not all(set(held) <= set(_known_of(found[claim])) for claim, held in part.when.items()):
+        return " ".join(as_judged(found[claim]) for claim in part.when)
+    return _NUMBER.sub(
+        lambda match: found[match[1]].reported if match[2] else found[match[1]].ours, part.words
+    )
+
+
+def as_judged(evidence: Evidence) -> str:
+    """A claim, its verdict and its number, where nobody has put them in plainer words."""
+    reported = f" against {evidence.reported} reported" if evidence.claim.rule.reported is not None else ""
+    return f"“{evidence.claim.sentence}” {evidence.status.capitalize()}: {evidence.ours}{reported}."
 
 
 def outdated(answer: Answer, rows: Sequence[Evidence]) -> list[str]:
-    """Claims whose verdict is no longer the one that a sentence was written for, with both."""
+    """Claims whose verdict is no longer the one that words were written for, with both."""
     found = {evidence.claim.id: evidence for evidence in rows}
     return [
         f"{claim}: written for {wanted!r}, now {found[claim].status!r} ({found[claim].finding})"
-        for sentence in answer.sentences
-        for claim, held in sentence.when.items()
+        for part in (*answer.sentences, *answer.points)
+        for claim, held in part.when.items()
         for wanted in held
         if wanted not in _known_of(found[claim])
     ]
@@ -101,24 +138,8 @@ def pictured(answer: Answer, rows: Sequence[Evidence]) -> Evidence | None:
     return next(iter(own + _telling(drawn)), None)
 
 
-def _said(sentence: Sentence, found: Mapping[str, Evidence]) -> str:
-    named = {*sentence.when, *(name for name, _ in _NUMBER.findall(sentence.words))}
-    if strangers := sorted(named - set(found)):
-        raise ValueError(f"an answer names {', '.join(strangers)}; known claims: {', '.join(found)}")
-    if not all(set(held) <= set(_known_of(found[claim])) for claim, held in sentence.when.items()):
-        return " ".join(_as_judged(found[claim]) for claim in sentence.when)
-    return _NUMBER.sub(
-        lambda match: found[match[1]].reported if match[2] else found[match[1]].ours, sentence.words
-    )
-
-
 def _known_of(evidence: Evidence) -> tuple[str, ...]:
     return (evidence.status, evidence.finding, *evidence.marks)
-
-
-def _as_judged(evidence: Evidence) -> str:
-    reported = f" against {evidence.reported} reported" if evidence.claim.rule.reported is not None else ""
-    return f"“{evidence.claim.sentence}” {evidence.status.capitalize()}: {evidence.ours}{reported}."
 
 
 def _telling(rows: Sequence[Evidence]) -> list[Evidence]:
@@ -145,15 +166,24 @@ def _read(path: Path) -> Answer:
 
 
 def _read_sentence(table: Table) -> Sentence:
-    words, table_when = table.take("words", str), table.take("when", dict)
+    sentence = Sentence(table.take("words", str), _held(table, table.take("when", dict)))
     table.done()
-    when = {claim: tuple(held) if isinstance(held, list) else (held,) for claim, held in table_when.items()}
-    if not when or not all(isinstance(word, str) for words in when.values() for word in words):
-        raise ValueError(f"{table.where}: key 'when' must give claims verdicts, got {table_when!r}")
-    return Sentence(words, when)
+    return sentence
 
 
 def _read_point(table: Table) -> Point:
-    point = Point(table.texts("claims"), table.take("words", str))
+    claims, words, when = (
+        table.texts("claims"),
+        table.take("words", str),
+        table.take("when", dict, optional=True),
+    )
+    point = Point(claims, words, _held(table, when) if when is not None else {})
     table.done()
     return point
+
+
+def _held(table: Table, when: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    held = {claim: tuple(words) if isinstance(words, list) else (words,) for claim, words in when.items()}
+    if not held or not all(isinstance(word, str) for words in held.values() for word in words):
+        raise ValueError(f"{table.where}: key 'when' must give claims verdicts, got {when!r}")
+    return held

@@ -7,7 +7,7 @@ from html import escape
 from studykit.claims.claim import Paper
 from studykit.claims.rule_words import short_kind
 from studykit.claims.words import ABSENT
-from studykit.report.answer import Answer, short_answer
+from studykit.report.answer import Answer, in_words, named, short_answer
 from studykit.report.claim_page import place
 from studykit.report.evidence import Evidence
 from studykit.report.forest_cell import forest_cell, measured
@@ -117,7 +117,7 @@ def _answered(paper: Paper, rows: Sequence[Evidence], answer: Answer) -> str:
     link = f', <a href="{escape(address)}">{escape(address)}</a>' if address else ""
     cited = escape(f"{', '.join(paper.authors)}, {paper.year}")
     points = "".join(
-        f"<li>{inline(', '.join(f'`{claim}`' for claim in point.claims))}: {inline(point.words)}</li>"
+        f"<li>{inline(named(point))}: {inline(in_words(point, rows))}</li>"
         for point in answer.points
     )
     more = (

@@ -12,7 +12,7 @@ from studykit.claims.claim import CHECKS, Paper
 from studykit.claims.rule_words import short_kind
 from studykit.claims.verdict import NOT_EVALUATED, STATUSES
 from studykit.claims.words import ABSENT
-from studykit.report.answer import Answer, short_answer
+from studykit.report.answer import Answer, in_words, named, short_answer
 from studykit.report.claim_page import FOLDER, claim_page, place
 from studykit.report.evidence import Evidence, gather
 from studykit.report.html import STYLE
@@ -53,7 +53,7 @@ def write_summary(
         rows = [evidence for evidence in found if evidence.claim.paper == name]
         answer = answers.get(name, Answer())
         parts += [f'<a id="{name}"></a>\n\n## {paper.title}', cite(paper), short_answer(answer, rows)]
-        parts += [_table(rows, prefix=""), _points(answer)]
+        parts += [_table(rows, prefix=""), _points(answer, rows)]
     atomic.write_text(summary, "\n\n".join(filter(None, parts)) + "\n")
     atomic.write_text(site, page(found, papers, answers, tally(found), READING))
     _write_claims(Path(results), found, papers)
@@ -128,11 +128,9 @@ def _row(evidence: Evidence, prefix: str) -> list[str]:
     return [*map(escape_markdown, cells), _verdict(evidence), _links(evidence, prefix)]
 
 
-def _points(answer: Answer) -> str:
+def _points(answer: Answer, rows: Sequence[Evidence]) -> str:
     """What to know before a verdict is quoted, a line each."""
-    return "\n".join(
-        f"- {', '.join(f'`{claim}`' for claim in point.claims)}: {point.words}" for point in answer.points
-    )
+    return "\n".join(f"- {named(point)}: {in_words(point, rows)}" for point in answer.points)
 
 
 def _verdict(evidence: Evidence) -> str:

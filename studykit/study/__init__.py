@@ -13,7 +13,7 @@ from studykit.claims.verdict import STATUSES
 from studykit.data.volumes.tensors import volume_tensor, xyz_array
 from studykit.figures.viewer import show_volume
 from studykit.home import results_dir
-from studykit.report.cards import claim_card, verdict_card
+from studykit.report.cards import answer_card, claim_card, verdict_card
 from studykit.runs import provenance
 from studykit.runs.weights import best_method, kept_steps, method_at
 from studykit.study.gates import OVER_INTERPOLATION, gates_table, lead_over_interpolation
@@ -27,6 +27,7 @@ __all__ = [
     "STATUSES",
     "Estimate",
     "Study",
+    "answer_card",
     "best_method",
     "claim_card",
     "claims_of_study",

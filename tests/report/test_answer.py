@@ -7,8 +7,19 @@ from toy_paper import ratio
 
 from studykit.claims.estimate import Estimate
 from studykit.claims.paper import load_papers
+from studykit.claims.verdict import NOT_EVALUATED
 from studykit.home import results_dir
-from studykit.report.answer import Answer, Sentence, load_answers, outdated, pictured, short_answer
+from studykit.report.answer import (
+    Answer,
+    Point,
+    Sentence,
+    concerned,
+    in_words,
+    load_answers,
+    outdated,
+    pictured,
+    short_answer,
+)
 from studykit.report.evidence import gather
 
 NUMBERED = re.compile(r"\{[^}]*\}")
@@ -45,6 +56,16 @@ def test_a_sentence_is_held_to_a_verdict_or_to_a_finding(conclude, papers, held)
     assert short_answer(both, rows(conclude, papers)) != "So."
 
 
+def test_a_point_has_numbers_and_gives_way_too_where_it_is_held_to_a_verdict(conclude, papers):
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    held, free = {"steps": ("opposite",)}, Point(("late",), "On [one](a.md) machine, {steps}.")
+    assert in_words(free, rows(conclude, papers)) == "On [one](a.md) machine, 2.40× [1.80, 3.30]."
+    assert concerned(free) == {"late", "steps"}
+    moved = Point(("steps",), "It is slower.", held)
+    assert "Partially reproduced: 2.40×" in in_words(moved, rows(conclude, papers))
+    assert len(outdated(Answer(points=(moved, free)), rows(conclude, papers))) == 1
+
+
 def test_without_an_answer_the_verdicts_speak_and_reported_numbers_go_first(conclude, papers):
     conclude.write("count", "laptop", Estimate.exact(538.2, unit="GFLOP"))
     conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
@@ -78,6 +99,7 @@ def test_the_picture_is_the_answers_own_where_it_is_drawn(conclude, papers):
         ("fig = 'a'", "unknown key"),
         ("[[sentences]]\nwords = 'a'\nwhen = {}", "must give claims verdicts"),
         ("[[sentences]]\nwords = 'a'\nwhen = { a = [1] }", "must give claims verdicts"),
+        ("[[points]]\nclaims = ['a']\nwords = 'a'\nwhen = {}", "must give claims verdicts"),
         ("=", "not valid TOML"),
     ],
 )
@@ -102,6 +124,17 @@ def test_every_committed_sentence_still_stands_and_names_no_number_of_its_own(na
     known = {evidence.claim.id for evidence in found}
     assert answer.figure in known
     assert {claim for point in answer.points for claim in point.claims} <= known
-    for sentence in answer.sentences:
-        bare = sentence.words.replace("224³", "").replace("512³", "")
-        assert not any(character.isdigit() for character in NUMBERED.sub("", bare)), sentence.words
+    for part in (*answer.sentences, *answer.points):
+        bare = re.sub(r"224³|512³|\bL2\b|\bHD95\b|(?<=\])\([^)]+\)", "", part.words)
+        if part in answer.sentences or part.when:
+            assert not any(character.isdigit() for character in NUMBERED.sub("", bare)), part.words
+    spoken = set().union(*map(concerned, (*answer.sentences, *answer.points)))
+    assert {e.claim.id for e in found if e.status != NOT_EVALUATED} <= spoken
+
+
+@pytest.mark.parametrize("name", sorted(load_answers(strict=True)))
+def test_every_link_of_a_committed_point_leads_to_evidence(name):
+    links = [
+        link for point in load_answers()[name].points for link in re.findall(r"\]\(([^)]+)\)", point.words)
+    ]
+    assert links and [link for link in links if not (results_dir() / link).is_file()] == []
