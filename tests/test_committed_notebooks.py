@@ -13,12 +13,14 @@ from studykit import home
 from studykit.arms.profiles import PROFILES
 from studykit.claims.paper import load_papers
 from studykit.notebooks import notebooks, parameters_of, study_of
+from studykit.report.cards import answer_card
 
 WITHOUT_CLAIMS = ("00_tour", "99_summary")
 MOST_LINES = 15
 MOST_IMPORTS = 5
 SECTIONS = ("## The claim", "## Parameters", "## Verdict", "## Limitations", "## Provenance")
 USED = {"claim cards": "claim_card(", "a verdict card": "verdict_card(", "a conclusion": "conclude("}
+TRAINS = re.compile(r"\.(tune|tune_all|run|run_all)\(")
 PLACES = re.compile(r"""(?<![\w.:/~])/(?:home|root|Users|tmp|var|work|mnt|opt|usr|private)/\S+|[A-Z]:\\\S+""")
 
 every = pytest.mark.parametrize("stem", list(notebooks()))
@@ -184,6 +186,32 @@ def test_a_study_has_the_sections_of_one_and_they_come_in_order(stem):
     code = "\n".join(source(cell) for cell in cells(stem, "code"))
     assert not [name for name, call in USED.items() if call not in code]
     assert f'open_study("{study_of(stem)}"' in code.replace("\n    ", "")
+
+
+@studies
+def test_what_a_design_can_see_is_said_before_anything_is_trained(stem):
+    code = [source(cell) for cell in cells(stem, "code")]
+    trained = [place for place, text in enumerate(code) if TRAINS.search(text)]
+    seen = [place for place, text in enumerate(code) if ".power()" in text]
+    assert not trained or (seen and seen[0] < trained[0])
+
+
+def test_the_search_for_trainings_finds_those_of_a_study():
+    training = {
+        stem[:2] for stem in notebooks() if any(TRAINS.search(source(c)) for c in cells(stem, "code"))
+    }
+    assert {"01", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12"} <= training
+
+
+@pytest.mark.parametrize("stem", [stem for stem in notebooks() if re.match(r"0[1-9]|1[0-2]", stem)])
+def test_a_study_ends_in_what_came_out_and_the_words_are_those_of_the_evidence(stem):
+    *_, cell = (cell for cell in cells(stem, "code") if "answer_card(" in source(cell))
+    assert source(cell) == f'answer_card("{study_of(stem)}")'
+    (output,) = cell["outputs"]
+    assert "".join(output["data"]["text/markdown"]) == answer_card(study_of(stem)), "execute it again"
+    words = "\n".join(source(cell) for cell in cells(stem, "markdown"))
+    places = [words.find(f"## {name}") for name in ("Verdict", "What came out", "Limitations")]
+    assert -1 not in places and places == sorted(places)
 
 
 @studies
