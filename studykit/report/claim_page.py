@@ -8,6 +8,7 @@ from studykit.claims.claim import Paper
 from studykit.claims.rule_words import kind_in_words, rule_in_words
 from studykit.claims.verdict import Beside
 from studykit.claims.words import ABSENT, as_written, estimate_in_words
+from studykit.report.authors import authors
 from studykit.report.cards import deviation_in_words
 from studykit.report.evidence import Evidence
 from studykit.report.html import bullets, document, verdict
@@ -94,7 +95,7 @@ def _found(evidence: Evidence) -> str:
     if record.verdict.estimate is not None and not evidence.claim.rule.counted:
         rows = [("ours", record.verdict.estimate)]
         rows += [(b.name, b.estimate) for b in record.verdict.sensitivity if b.estimate is not None]
-        plot = interval_plot(evidence.claim.rule, rows)
+        plot = "".join(interval_plot(evidence.claim.rule, rows, narrow=narrow) for narrow in (False, True))
     words = (
         f"<p><strong>{escape(finding[0].upper() + finding[1:])}.</strong> {escape(record.verdict.reason)}</p>"
     )
@@ -155,9 +156,7 @@ def _basis(evidence: Evidence) -> str:
 
 def _cite(evidence: Evidence, paper: Paper) -> str:
     where = f"arXiv:{paper.arxiv}" if paper.arxiv else paper.url
-    cited = ", ".join(
-        str(part) for part in (", ".join(paper.authors), paper.title, paper.year, where) if part
-    )
+    cited = ", ".join(str(part) for part in (authors(paper), paper.title, paper.year, where) if part)
     commit = evidence.record.provenance["commit"] if evidence.record else None
     ours = f"studykit, claim {evidence.claim.key}: {evidence.status}" + (
         f", commit {commit}" if commit else ""

@@ -14,10 +14,10 @@ margin:1.5rem auto;padding:0 1rem;overflow-wrap:break-word}
 main.claim{max-width:52rem}
 a{color:var(--part)}:focus-visible{outline:3px solid var(--part);outline-offset:2px}
 h1{line-height:1.25}h2{margin-top:2rem;line-height:1.3}
-table{border-collapse:collapse;width:100%;margin:1rem 0}table.claims{font-size:.94em}
+table{border-collapse:collapse;width:100%;margin:1rem 0}table.claims{font-size:.88em}
 th,td{text-align:left;vertical-align:top;padding:.45rem .5rem;border-top:1px solid var(--line)}
 thead th{border:0;border-bottom:2px solid var(--line)}
-tbody th{font-weight:600}
+tbody th{font-weight:600}table.claims tbody th{min-width:12rem}
 thead button{font:inherit;font-weight:600;color:inherit;background:none;border:0;padding:0;
 cursor:pointer;text-align:left}
 [aria-sort=ascending] button::after{content:" ↑"}[aria-sort=descending] button::after{content:" ↓"}
@@ -36,10 +36,12 @@ details{background:var(--soft);border-radius:.4rem;padding:.3rem .8rem;margin:.5
 figure{margin:1.2rem 0}figure img{max-width:100%;height:auto;background:#fff;border-radius:.3rem}
 figcaption{color:var(--open)}
 .plot{width:100%;max-width:40rem;height:auto;font-size:12.5px;display:block}
-.plot text{fill:var(--ink)}.plot .quiet{fill:var(--open)}
+.plot text{fill:var(--ink);paint-order:stroke;stroke:var(--paper);stroke-width:8px;stroke-linejoin:round}
+.plot .quiet{fill:var(--open)}
 .plot path{stroke:var(--ink);stroke-width:2;fill:none}.plot circle{fill:var(--ink)}
 .plot .level{stroke:var(--open);stroke-width:1;stroke-dasharray:4 3}
-.forest{width:100%;max-width:18rem;min-width:11rem;height:auto;display:block;color:var(--open)}
+.plot.narrow{display:none}@media (max-width:30rem){.plot{display:none}.plot.narrow{display:block}}
+.forest{width:100%;max-width:18rem;min-width:10rem;height:auto;display:block;color:var(--open)}
 .forest path{fill:none;stroke:currentColor;stroke-width:2}.forest circle{fill:currentColor}
 .forest.reproduced{color:var(--good)}.forest.partially-reproduced{color:var(--part)}
 .forest.not-reproduced{color:var(--bad)}
@@ -51,7 +53,7 @@ text-overflow:ellipsis}.notebook details pre{font-size:.85em}
 pre{white-space:pre-wrap;background:var(--soft);padding:.6rem;border-radius:.4rem}
 blockquote{margin:.5rem 0;padding-left:.8rem;border-left:4px solid var(--line);font-size:1.1em}
 dt{font-weight:600;margin-top:.7rem}dd{margin:0}
-@media (max-width:60rem){table.claims thead{position:absolute;left:-99rem}
+@media (max-width:74rem){table.claims thead{position:absolute;left:-99rem}
 table.claims,table.claims tbody,table.claims tr,table.claims td,table.claims th{display:block}
 table.claims tr{border-top:2px solid var(--line);padding:.6rem 0}
 table.claims td,table.claims th{border:0;padding:.1rem 0}

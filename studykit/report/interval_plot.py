@@ -1,20 +1,24 @@
 """Intervals of one claim under each other, against no effect, the least that matters and what is reported."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
 from studykit.claims.estimate import Estimate
 from studykit.claims.rule import Rule
 from studykit.claims.words import as_written, value_in_words
 
-WIDTH, LEFT, ROW = 460, 8, 46
+LEFT, LINE, LETTER = 8, 18, 7
+"""Where the axis begins, and the height of a line and the width of a letter that the page's style gives."""
+WIDE, NARROW = 460, 340
+"""Width of the drawing on a page, and on a phone, where each value stands below its name."""
 
 
-def interval_plot(rule: Rule, rows: Sequence[tuple[str, Estimate]]) -> str:
+def interval_plot(rule: Rule, rows: Sequence[tuple[str, Estimate]], *, narrow: bool = False) -> str:
     """The estimates as a drawing for a page, each with its name and its value; '' where none can be placed.
 
-    An end that nothing bounds runs to the edge with an arrow. Ratios stand on a logarithmic axis.
+    An end that nothing bounds runs to the edge with an arrow. Ratios stand on a logarithmic axis. Lines pass
+    behind the words. ``narrow`` draws it for a phone; the page's style shows the one or the other.
     """
     levels = rule.levels | ({} if rule.reported is None else {"reported": rule.reported})
     levels = {name: value for name, value in levels.items() if _placed(rule, value)}
@@ -25,41 +29,49 @@ def interval_plot(rule: Rule, rows: Sequence[tuple[str, Estimate]]) -> str:
     places = [_place(rule, value) for value in (*ends, *levels.values())]
     low, high = min(places), max(places)
     margin = 0.06 * (high - low) or 1.0
+    width, row = (NARROW, 46 + LINE) if narrow else (WIDE, 46)
 
     def across(value: float) -> float:
         share = (_place(rule, value) - low + margin) / (high - low + 2 * margin)
-        return round(LEFT + share * (WIDTH - LEFT), 1)
+        return round(LEFT + share * (width - LEFT), 1)
 
     top = 20 * len(levels) + 6
-    height = top + ROW * len(rows) + 6
+    height = top + row * len(rows) + 6
     said = f"{rows[0][0]}: {value_in_words(rows[0][1])}"
-    parts = [f'<svg class="plot" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(said)}">']
+    look = "plot narrow" if narrow else "plot"
+    parts = [f'<svg class="{look}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(said)}">']
     for line, (name, value) in enumerate(levels.items()):
-        x, anchor = across(value), "end" if across(value) > (LEFT + WIDTH) / 2 else "start"
+        x, anchor = across(value), "end" if across(value) > (LEFT + width) / 2 else "start"
         parts.append(f'<path class="level" d="M{x} {20 * line + 18}V{height}"/>')
         words = escape(f"{name} {as_written(value)}")
         parts.append(
             f'<text class="quiet" x="{x}" y="{20 * line + 14}" text-anchor="{anchor}">{words}</text>'
         )
     for line, (name, estimate) in enumerate(rows):
-        parts.append(_drawn(name, estimate, top + ROW * line + 34, rule, across))
+        y = top + row * (line + 1) - 12
+        parts += [_words(name, estimate, y - 12, narrow), _drawn(estimate, y, rule, across, width)]
     return "".join([*parts, "</svg>"])
 
 
-def _drawn(name: str, estimate: Estimate, y: int, rule: Rule, across) -> str:
-    start, end, arrow, tip = LEFT, WIDTH - 2, f"m7 -5l-7 5l7 5M{LEFT} {y}", "m-7 -5l7 5l-7 5"
+def _words(name: str, estimate: Estimate, y: int, narrow: bool) -> str:
+    """Name and value above an interval, the name cut where it has no room."""
+    said = value_in_words(estimate)
+    room = NARROW // LETTER if narrow else WIDE // LETTER - len(said)
+    short = name if len(name) <= room else f"{name[: room - 1]}…"
+    below = f'x="0" dy="{LINE}"' if narrow else 'dx="8"'
+    return (
+        f'<text x="0" y="{y - LINE * narrow}"><title>{escape(name)}</title>{escape(short)}'
+        f'<tspan class="quiet number" {below}>{escape(said)}</tspan></text>'
+    )
+
+
+def _drawn(estimate: Estimate, y: int, rule: Rule, across: Callable[[float], float], width: int) -> str:
+    start, end, arrow, tip = LEFT, width - 2, f"m7 -5l-7 5l7 5M{LEFT} {y}", "m-7 -5l7 5l-7 5"
     if _placed(rule, estimate.low):
         start, arrow = across(estimate.low), ""
     if _placed(rule, estimate.high):
         end, tip = across(estimate.high), ""
-    said = value_in_words(estimate)
-    room = 66 - len(said)
-    short = name if len(name) <= room else f"{name[: room - 1]}…"
-    return (
-        f'<text x="0" y="{y - 12}"><title>{escape(name)}</title>{escape(short)}'
-        f'<tspan class="quiet number" dx="8">{escape(said)}</tspan></text>'
-        f'<path d="M{start} {y}{arrow}H{end}{tip}"/><circle cx="{across(estimate.value)}" cy="{y}" r="5"/>'
-    )
+    return f'<path d="M{start} {y}{arrow}H{end}{tip}"/><circle cx="{across(estimate.value)}" cy="{y}" r="5"/>'
 
 
 def _placed(rule: Rule, value: float) -> bool:

@@ -48,7 +48,7 @@ def notebook_page(path: Path, up: str, claims: Sequence[tuple[str, str]]) -> str
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a notebook: {error}") from error
-    shown = "\n".join(_cell(cell, path.parent) for cell in cells)
+    shown = "\n".join(_cell(cell, path.parent, up) for cell in cells)
     title = re.search(r"<h1>(.*?)</h1>", shown)
     ways = [(f"{up}index.html", "All claims"), *((f"{up}{place}", name) for name, place in claims)]
     nav = " · ".join(f'<a href="{escape(link)}">{escape(words)}</a>' for link, words in ways)
@@ -61,10 +61,11 @@ def notebook_page(path: Path, up: str, claims: Sequence[tuple[str, str]]) -> str
     return document(unescape(re.sub("<[^>]+>", "", title[1])) if title else path.stem, style, body)
 
 
-def _cell(cell: dict[str, Any], folder: Path) -> str:
+def _cell(cell: dict[str, Any], folder: Path, up: str) -> str:
+    """A cell; a link that leads from ``notebooks/`` to the evidence is turned to lead there from the page."""
     source = "".join(cell["source"])
     if cell["cell_type"] == "markdown":
-        return words(source)
+        return words(source.replace("](../results/", f"]({up}"))
     if cell["cell_type"] != "code":
         return ""
     first = next(iter(source.splitlines()), "")

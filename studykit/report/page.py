@@ -8,6 +8,7 @@ from studykit.claims.claim import Paper
 from studykit.claims.rule_words import short_kind
 from studykit.claims.words import ABSENT
 from studykit.report.answer import Answer, in_words, named, short_answer
+from studykit.report.authors import authors
 from studykit.report.claim_page import place
 from studykit.report.evidence import Evidence
 from studykit.report.forest_cell import forest_cell, measured
@@ -115,7 +116,7 @@ def _ways(papers: Mapping[str, Paper]) -> str:
 def _answered(paper: Paper, rows: Sequence[Evidence], answer: Answer) -> str:
     address = f"https://arxiv.org/abs/{paper.arxiv}" if paper.arxiv else paper.url
     link = f', <a href="{escape(address)}">{escape(address)}</a>' if address else ""
-    cited = escape(f"{', '.join(paper.authors)}, {paper.year}")
+    cited = escape(", ".join(str(part) for part in (authors(paper), paper.year) if part))
     points = "".join(
         f"<li>{inline(named(point))}: {inline(in_words(point, rows))}</li>"
         for point in answer.points

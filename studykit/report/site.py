@@ -13,6 +13,7 @@ from studykit.claims.rule_words import short_kind
 from studykit.claims.verdict import NOT_EVALUATED, STATUSES
 from studykit.claims.words import ABSENT
 from studykit.report.answer import Answer, in_words, named, short_answer
+from studykit.report.authors import authors
 from studykit.report.claim_page import FOLDER, claim_page, place
 from studykit.report.evidence import Evidence, gather
 from studykit.report.html import STYLE
@@ -109,8 +110,7 @@ def tally(found: Sequence[Evidence]) -> list[str]:
 def cite(paper: Paper) -> str:
     """Authors, year, address and sources read of a paper, in Markdown."""
     link = f"[arXiv:{paper.arxiv}](https://arxiv.org/abs/{paper.arxiv})" if paper.arxiv else paper.url
-    authors = ", ".join(paper.authors)
-    cited = ", ".join(str(part) for part in (authors, paper.year, link) if part) + "."
+    cited = ", ".join(str(part) for part in (authors(paper), paper.year, link) if part) + "."
     return f"{cited} Sources read: {', '.join(paper.sources)}."
 
 

@@ -7,6 +7,7 @@ from math import inf, log
 import pytest
 from toy_paper import COUNT, EFFECT, ratio
 
+from studykit.report.html import STYLE
 from studykit.report.interval_plot import interval_plot
 
 
@@ -40,6 +41,25 @@ def test_differences_lie_evenly_and_names_are_escaped():
     ((low, high, value),) = spans(drawing)
     assert value == pytest.approx((low + high) / 2, abs=0.1) == pytest.approx(levels(drawing)[0], abs=0.1)
     assert "<b>" not in drawing
+
+
+def test_lines_pass_behind_the_words():
+    drawing = interval_plot(EFFECT, [("ours", ratio(2.4, 1.8, 3.3)), ("half way", ratio(0.5, 0.25, 1.0))])
+    assert drawing.rindex('class="level"') < drawing.index("<title>ours")
+    assert re.search(r"\.plot text{[^}]*paint-order:stroke;stroke:var\(--paper\)", STYLE)
+
+
+def test_a_narrow_one_has_each_value_below_its_name():
+    rows = [("over mask tokens in place of zeros, and a good many more words", ratio(2.4, 1.8, 3.3))]
+    wide, narrow = (interval_plot(EFFECT, rows, narrow=narrow) for narrow in (False, True))
+    sizes = [
+        tuple(map(int, re.search(r'viewBox="0 0 (\d+) (\d+)"', text).groups())) for text in (wide, narrow)
+    ]
+    assert sizes[0][0] > sizes[1][0] and sizes[0][1] < sizes[1][1]
+    assert 'class="plot narrow"' in narrow and re.search(
+        r'<tspan class="quiet number" x="0" dy="\d+">2.40×', narrow
+    )
+    assert "…" in narrow and rows[0][0] in narrow, "cut, and whole in its title"
 
 
 def test_nothing_to_hold_it_against_is_no_drawing():

@@ -54,6 +54,11 @@ def test_a_saved_figure_is_the_file_beside_it_and_another_is_in_the_page(page_of
     assert all(a["alt"] for a in page.all("img"))
 
 
+def test_a_link_to_the_evidence_leads_there_from_the_page_too(page_of):
+    page, _ = page_of({"cell_type": "markdown", "source": ["[run](../results/speed/laptop/01_speed.ipynb)"]})
+    assert "../../speed/laptop/01_speed.ipynb" in [a["href"] for a in page.all("a")]
+
+
 def test_nothing_in_it_runs():
     assert tables("<table><tr><td onclick='x'>a<script>alert(1)</script></td></tr></table>") == (
         "<table><tr><td>a</td></tr></table>"
