@@ -10,12 +10,15 @@ from studykit.claims.words import ABSENT
 from studykit.report.answer import Answer, in_words, named, short_answer
 from studykit.report.authors import authors
 from studykit.report.claim_page import place
-from studykit.report.evidence import Evidence
+from studykit.report.evidence import EVIDENCE_PROFILES, Evidence
 from studykit.report.forest_cell import forest_cell, measured
 from studykit.report.html import STYLE, bullets, document, inline, verdict
 from studykit.version import __version__
 
-COLUMNS = ("Claim", "Paper", "Reported", "Ours [95 % interval]", "Effect", "Evidence", "Finding", "Verdict")
+COLUMNS = (
+    "Claim", "Paper", "Kind", "Reported", "Ours [95 % interval]", "Effect", "Evidence", "Profile", "Finding",
+    "Verdict",
+)  # fmt: skip
 
 FOREST = (
     "Effect: ours (●) with its 95 % interval and the reported number (◇), each in units of the least effect "
@@ -28,7 +31,7 @@ CITED = (
     f"version {__version__}."
 )
 
-FILTERS = ("paper", "verdict", "finding", "evidence", "profile")
+FILTERS = ("paper", "kind", "verdict", "finding", "evidence", "profile")
 
 SCRIPT = """
 const form = document.querySelector("form"), table = document.querySelector("table.claims");
@@ -118,8 +121,7 @@ def _answered(paper: Paper, rows: Sequence[Evidence], answer: Answer) -> str:
     link = f', <a href="{escape(address)}">{escape(address)}</a>' if address else ""
     cited = escape(", ".join(str(part) for part in (authors(paper), paper.year) if part))
     points = "".join(
-        f"<li>{inline(named(point))}: {inline(in_words(point, rows))}</li>"
-        for point in answer.points
+        f"<li>{inline(named(point))}: {inline(in_words(point, rows))}</li>" for point in answer.points
     )
     more = (
         f"<details><summary>Before you quote a verdict</summary><ul>{points}</ul></details>\n"
@@ -152,6 +154,7 @@ def _form(found: Sequence[Evidence]) -> str:
 def _traits(evidence: Evidence) -> dict[str, str]:
     return {
         "paper": evidence.claim.paper,
+        "kind": short_kind(evidence.claim).partition(",")[0],
         "verdict": evidence.status,
         "finding": evidence.finding,
         "evidence": evidence.kind,
@@ -163,15 +166,16 @@ def _row(evidence: Evidence) -> str:
     claim = evidence.claim
     data = "".join(f' data-{name}="{escape(value)}"' for name, value in _traits(evidence).items())
     finding = evidence.finding + (f", {evidence.size}" if evidence.size != ABSENT else "")
-    runs = f"{evidence.kind}, {evidence.profile}" if evidence.profile != ABSENT else ABSENT
     n = f" (n = {evidence.n})" if evidence.n != ABSENT else ""
     estimate = evidence.record.verdict.estimate if evidence.record else None
     cells = [
         _cell("Paper", claim.paper),
+        _cell("Kind", short_kind(claim)),
         _cell("Reported", evidence.reported, _key(claim.rule.reported)),
         _cell("Ours", evidence.ours + n, _key(estimate and estimate.value)),
         f'<td class="drawn" data-key="{_key(measured(evidence))}">{forest_cell(evidence)}</td>',
-        _cell("Evidence", f"{short_kind(claim)}; {runs}" if runs != ABSENT else short_kind(claim)),
+        _cell("Evidence", evidence.kind, None if evidence.kind != ABSENT else ""),
+        _cell("Profile", evidence.profile, _key(_strength(evidence))),
         _cell("Finding", finding),
     ]
     return (
@@ -179,6 +183,12 @@ def _row(evidence: Evidence) -> str:
         f'{escape(claim.id)}</a><span class="mark">{escape(claim.sentence)}</span></th>'
         f"{''.join(cells)}<td>{verdict(evidence.status, evidence.marks)}</td></tr>\n"
     )
+
+
+def _strength(evidence: Evidence) -> float | None:
+    """A profile as a number, the larger the stronger it is, so that profiles sort by what they weigh."""
+    profiles = EVIDENCE_PROFILES[::-1]
+    return float(profiles.index(evidence.profile)) if evidence.profile in profiles else None
 
 
 def _cell(name: str, words: str, key: str | None = None) -> str:

@@ -1,10 +1,13 @@
+import re
 from dataclasses import replace
+from html import unescape
 
 import pytest
 from read_page import Page
 from toy_paper import ratio
 
 from studykit.claims.estimate import Estimate
+from studykit.home import results_dir
 from studykit.report.answer import Answer, Point, Sentence
 from studykit.report.evidence import gather
 from studykit.report.site import tally, write_summary
@@ -52,6 +55,7 @@ def test_page_is_well_formed_and_has_a_row_a_claim(written):
     assert rows[0] == {
         "id": "toy/steps",
         "data-paper": "toy",
+        "data-kind": "a number",
         "data-verdict": "partially reproduced",
         "data-finding": "supported",
         "data-evidence": "reduced-scale",
@@ -80,7 +84,14 @@ def test_rows_are_a_forest_and_sorted_by_numbers(written):
 def test_filters_offer_what_there_is_and_wait_for_their_script(written):
     page = Page(written[1])
     assert "hidden" in page.all("form")[0]
-    assert [a["name"] for a in page.all("select")] == ["paper", "verdict", "finding", "evidence", "profile"]
+    assert [a["name"] for a in page.all("select")] == [
+        "paper",
+        "kind",
+        "verdict",
+        "finding",
+        "evidence",
+        "profile",
+    ]
     assert "<option>partially reproduced</option>" in written[1]
     assert "<option>–</option>" not in written[1]
 
@@ -100,6 +111,23 @@ def test_every_link_of_every_page_leads_somewhere(conclude, papers):
         local = [link.partition("#")[0] for link in links if not link.startswith("https://arxiv.org/")]
         local = [link or path.name for link in local]
         assert local and all((path.parent / link).is_file() for link in local), path
+
+
+def test_every_link_of_every_committed_page_leads_somewhere():
+    pages = [results_dir() / "index.html", *results_dir().glob("*/*/*.html")]
+    assert len(pages) > 60
+    for path in pages:
+        links = re.findall(r'(?:href|src)="([^"]+)"', path.read_text(encoding="utf-8"))
+        local = [unescape(link).partition("#")[0] for link in links if not re.match(r"https?:|data:", link)]
+        assert [link for link in local if link and not (path.parent / link).exists()] == [], path
+
+
+def test_authors_that_nobody_knows_are_left_away(conclude, papers):
+    write_summary(conclude.results, {"toy": replace(papers["toy"], authors=("unknown",))}, {})
+    pages = [conclude.results / name for name in ("index.html", "SUMMARY.md", "claims/toy/steps.html")]
+    for path in pages:
+        text = path.read_text(encoding="utf-8")
+        assert "2025" in text and "unknown" not in text, path
 
 
 def test_the_page_of_a_claim_that_is_gone_goes_too(conclude, papers):
