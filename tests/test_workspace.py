@@ -9,6 +9,7 @@ from studykit.claims.paper import load_papers
 from studykit.cli import main
 from studykit.notebooks import notebooks
 from studykit.notebooks.new_claim import write_claim
+from studykit.report.cards import answer_card
 
 
 @pytest.fixture
@@ -57,6 +58,11 @@ def test_a_claim_of_ones_own_and_a_report_work_there(folder, monkeypatch, capsys
     assert main(["show", "faster"]) == 0 and "not evaluated" in capsys.readouterr().out
     assert main(["report"]) == 0
     assert "### my-paper" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_study_says_there_that_there_is_no_evidence_yet(folder, monkeypatch):
+    monkeypatch.chdir(folder / "notebooks")
+    assert "there is no `results/` here" in answer_card("bertswin-convergence")
 
 
 @pytest.mark.parametrize("name", ["paper.toml", "answer.toml"])
