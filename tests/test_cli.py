@@ -230,6 +230,7 @@ def pretended(checkout, monkeypatch):
         executions = [
             notebooks.Execution(
                 stem, outputs[stem], 61.5, errors.get(stem, ""),
+                log=outputs[stem].with_suffix(".log") if stem in errors else None,
                 evidence=home.evidence_dir(notebooks.study_of(stem), "smoke", own="data" in parameters),
             )
             for stem in stems
@@ -253,7 +254,11 @@ def test_run_tells_how_each_notebook_went_and_how_the_claims_stand(call, pretend
     ]
     assert "ValueError: cannot be done\n    last line" in said.err
     assert "no claim was concluded" in said.out
-    assert "01_bertswin_convergence failed: last line\n  results/01_bertswin_convergence.ipynb" in said.out
+    assert "    log: results/01_bertswin_convergence.log" in said.err
+    assert said.out.endswith(
+        "01_bertswin_convergence failed: last line\n  results/01_bertswin_convergence.ipynb\n"
+        "  log: results/01_bertswin_convergence.log\n"
+    )
     assert call("run", "tour").status == 0
 
 

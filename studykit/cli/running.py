@@ -116,6 +116,8 @@ def run(options: argparse.Namespace) -> int:
     for execution in failed:
         last = execution.error.strip().splitlines()[-1]
         print(f"\n{execution.notebook} failed: {last}\n  {short(execution.output, home())}")
+        if execution.log:
+            print(f"  log: {short(execution.log, home())}")
     return 1 if failed else 0
 
 
