@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -18,6 +19,8 @@ from studykit.cli import main
 from studykit.data.files.archives import Archive, ArchiveUnavailable
 from studykit.data.sources import DEFAULT_SOURCE
 from studykit.notebooks import dry_run
+from studykit.runs.now import telling
+from studykit.runs.store import RunStore
 
 CLAIM = "bertswin/convergence-speedup"
 HEAVY = ("torch", "numpy", "pandas", "scipy", "matplotlib", "monai", "nibabel", "papermill")
@@ -448,6 +451,20 @@ def test_a_stream_that_lacks_a_letter_gets_another_one(tmp_path):
 
 
 # ---- runs and report
+
+
+def test_runs_alone_says_what_goes_on_now(call, results):
+    run = RunStore(home.runs_dir()).open({"training": {"steps": 40}}, "an arm, seed 0")
+    assert call("runs").out.startswith("no training is at work")
+    with telling(run, show=False) as tell:
+        tell(10)
+        assert call("runs").out.startswith("no training is at work"), "a note whose process is dead"
+        with run.held(wait=False):
+            said = call("runs")
+    assert said.status == 0
+    who = f"process {os.getpid()} on {socket.gethostname()}"
+    assert said.out == f"an arm, seed 0: step 10 of 40 ({who})\n"
+    assert call("runs").out.startswith("no training is at work")
 
 
 def test_runs_are_listed_and_cleaned_by_state(call, tiny):
