@@ -366,6 +366,16 @@ def test_pretrain_help_tells_its_backbones(capsys):
         ("studykit run bertswin-con", ["bertswin-convergence"]),
         ("studykit run --profile la", ["laptop"]),
         ("studykit runs cl", ["clean"]),
+        ("studykit runs clean div", ["diverged"]),
+        ("studykit show bertswin-con", ["bertswin-convergence"]),
+        ("studykit status bertswin-convergence bertswin-com", ["bertswin-compute"]),
+        ("studykit judge bertswin-con", ["bertswin-convergence"]),
+        ("studykit power bertswin-con", ["bertswin-convergence"]),
+        ("studykit power bertswin-convergence --profile pa", ["paper"]),
+        ("studykit gpu-plan bertswin-con", ["bertswin-convergence"]),
+        ("studykit bundle out.tar.gz bertswin-con", ["bertswin-convergence"]),
+        ("studykit new berts", ["bertswin/"]),
+        ("studykit data check sample-b", ["sample-bodies"]),
     ],
 )
 def test_tab_completes(typed, expected, tmp_path):

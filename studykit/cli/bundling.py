@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from studykit.cli.words import print_columns
+from studykit.cli.words import known_profiles, known_studies, print_columns
 
 PYTHON, PLATFORM, LIMIT_MB, MINUTES = "3.12", "manylinux_2_28_x86_64", 64, 9
 
@@ -11,8 +11,10 @@ PYTHON, PLATFORM, LIMIT_MB, MINUTES = "3.12", "manylinux_2_28_x86_64", 64, 9
 def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     verb = verbs.add_parser("bundle", help="pack studies for a machine without network, with a run.sh")
     verb.add_argument("out", type=Path, metavar="FILE", help="the bundle, such as bundle.tar.gz")
-    verb.add_argument("study", nargs="+", help="studies to run there, in this order")
-    verb.add_argument("--profile", default="gpu", help="smoke, laptop, gpu (default) or paper")
+    studies = verb.add_argument("study", nargs="+", help="studies to run there, in this order")
+    studies.completer = known_studies
+    profile = verb.add_argument("--profile", default="gpu", help="smoke, laptop, gpu (default) or paper")
+    profile.completer = known_profiles
     verb.add_argument(
         "--minutes", type=float, default=MINUTES, metavar="M",
         help=f"for all that is done there (default {MINUTES})",
@@ -31,8 +33,10 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     verb.add_argument("file", type=Path, metavar="FILE", help="studykit-back.tar.gz")
     verb.set_defaults(action=unbundle)
     verb = verbs.add_parser("gpu-plan", help="operations of studies, and the minutes that a card takes")
-    verb.add_argument("study", nargs="+", help="studies or notebook names")
-    verb.add_argument("--profile", default="gpu", help="smoke, laptop, gpu (default) or paper")
+    studies = verb.add_argument("study", nargs="+", help="studies or notebook names")
+    studies.completer = known_studies
+    profile = verb.add_argument("--profile", default="gpu", help="smoke, laptop, gpu (default) or paper")
+    profile.completer = known_profiles
     verb.set_defaults(action=plan)
 
 

@@ -4,7 +4,7 @@ import argparse
 import warnings
 from pathlib import Path
 
-from studykit.cli.words import print_columns
+from studykit.cli.words import known_sources, print_columns
 
 MOST_NAMED = 8
 """Files that a check names where several are alike."""
@@ -18,10 +18,10 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     verb.set_defaults(action=list_sources)
     words = "download sources, the samples and the cohorts' label maps unless some are named"
     verb = data.add_parser("fetch", help=words)
-    verb.add_argument("source", nargs="*")
+    verb.add_argument("source", nargs="*").completer = known_sources
     verb.set_defaults(action=fetch)
     verb = data.add_parser("check", help="read every volume of a source, and say what is wrong with it")
-    verb.add_argument("source")
+    verb.add_argument("source").completer = known_sources
     verb.set_defaults(action=check)
 
 

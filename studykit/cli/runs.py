@@ -2,7 +2,7 @@
 
 import argparse
 
-from studykit.cli.words import print_columns
+from studykit.cli.words import known_states, print_columns
 
 
 def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -12,7 +12,8 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     verb = parts.add_parser("list", help="state, steps and folder of every run")
     verb.set_defaults(action=list_runs)
     verb = parts.add_parser("clean", help="remove runs by state")
-    verb.add_argument("state", nargs="+", help="interrupted, done, diverged, collapsed or error")
+    states = verb.add_argument("state", nargs="+", help="interrupted, done, diverged, collapsed or error")
+    states.completer = known_states
     verb.set_defaults(action=clean)
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from studykit.cli.words import print_columns, short
+from studykit.cli.words import begun_claims, claimed_studies, known_profiles, print_columns, short
 
 
 def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -12,28 +12,32 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
     words = "whether rule, code, data or environment changed since the evidence, and what a refresh costs"
     verb = verbs.add_parser("status", help=words)
-    verb.add_argument("study", nargs="*", help="all unless some are named")
+    studies = verb.add_argument("study", nargs="*", help="all unless some are named")
+    studies.completer = claimed_studies
     verb.set_defaults(action=status)
 
     verb = verbs.add_parser(
         "show", help="a study's claims: sentence, reported numbers, unknowns, rule, verdict"
     )
-    verb.add_argument("study")
+    verb.add_argument("study").completer = claimed_studies
     verb.set_defaults(action=show)
 
     verb = verbs.add_parser("new", help="a claim to begin with: paper.toml entry, notebook that runs, test")
-    verb.add_argument("claim", metavar="PAPER/CLAIM", help="both of lower-case words joined by '-'")
+    claim = verb.add_argument("claim", metavar="PAPER/CLAIM", help="both of lower-case words joined by '-'")
+    claim.completer = begun_claims
     verb.set_defaults(action=new)
 
     verb = verbs.add_parser(
         "judge", help="judge verdicts again from the tables beside them, without training"
     )
-    verb.add_argument("study", nargs="?", help="all unless one is named")
+    study = verb.add_argument("study", nargs="?", help="all unless one is named")
+    study.completer = claimed_studies
     verb.set_defaults(action=judge)
 
     verb = verbs.add_parser("power", help="what a study's design can see, by the spread of the runs at hand")
-    verb.add_argument("study")
-    verb.add_argument("--profile", default="laptop", help="smoke, laptop (default), gpu or paper")
+    verb.add_argument("study").completer = claimed_studies
+    profile = verb.add_argument("--profile", default="laptop", help="smoke, laptop (default), gpu or paper")
+    profile.completer = known_profiles
     verb.set_defaults(action=power)
 
     verb = verbs.add_parser(

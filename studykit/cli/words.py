@@ -37,6 +37,34 @@ def known_studies(**_: object) -> list[str]:
     return [study_of(stem) for stem in notebooks()]
 
 
+def claimed_studies(**_: object) -> list[str]:
+    """Names of the studies that a paper has claims for, their notebooks written or not, for completion."""
+    from studykit.claims.paper import load_papers
+
+    return list(dict.fromkeys(claim.study for paper in load_papers().values() for claim in paper.claims))
+
+
+def begun_claims(**_: object) -> list[str]:
+    """Beginnings of a claim's name, one a paper, for completion."""
+    from studykit.claims.paper import load_papers
+
+    return [f"{name}/" for name in load_papers()]
+
+
+def known_sources(**_: object) -> list[str]:
+    """Names of sources of volumes, as far as they are whole names, for completion."""
+    from studykit.data.sources import sample_sources
+
+    return list(sample_sources())
+
+
+def known_states(**_: object) -> list[str]:
+    """States that a run may be in, for completion."""
+    from studykit.runs.store import STATES
+
+    return list(STATES)
+
+
 def known_profiles(**_: object) -> list[str]:
     """Names of profiles, for completion in a shell."""
     from studykit.arms.profiles import PROFILES
