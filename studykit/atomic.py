@@ -1,5 +1,6 @@
 """Atomic file writes: a reader sees the old file or the new one, never a half."""
 
+import errno
 import json
 import os
 import tempfile
@@ -39,6 +40,11 @@ def write_text(path: str | Path, text: str) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """Write ``value`` as indented, key-sorted JSON; NaN and infinities are refused with ValueError."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def disk_is_full(error: OSError) -> bool:
+    """Whether there is no space left on the disk, or none of the user's share of it."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _umask() -> int:

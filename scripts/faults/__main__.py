@@ -5,6 +5,7 @@ mounted and users changed where this is root; what cannot be tried here is told 
 """
 
 import argparse
+import io
 import json
 import os
 import random
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -95,14 +97,20 @@ def told(groups: Iterable[Iterable[Any]]) -> list:
 
 
 def listing(base: Path) -> object:
-    """A store of ten thousand runs, listed."""
+    """A store of ten thousand runs, listed by ``studykit runs list``."""
     from table import Row
     from tiny_run import config
 
-    from studykit.runs.store import RunStore, Status, run_hash
+    from studykit.cli import main
+    from studykit.runs.store import Status, run_hash
 
-    row, root = Row(f"a store of {LISTED:,} runs", "listed in under a second of the processor"), base / "many"
+    row, root = (
+        Row(f"a store of {LISTED:,} runs", "listed in under a second of the processor"),
+        base / "many" / "runs",
+    )
     plain = json.loads(json.dumps(config()))
+    record = {"loss": 0.1234567, "val/error": None, "lr": 0.0001, "seconds": 123.456}
+    metrics = "".join(json.dumps({"step": step, **record}) + "\n" for step in range(0, 401, 10))
     for seed in range(LISTED):
         own = plain | {"seeds": {"init": seed, "training": 0}}
         folder = root / run_hash(own)
@@ -110,11 +118,15 @@ def listing(base: Path) -> object:
         (folder / "config.json").write_text(json.dumps(own))
         status = Status("done", f"an arm, seed {seed}", "", "", "", 1, 1, "here")
         (folder / "status.json").write_text(json.dumps(asdict(status)))
+        (folder / "metrics.jsonl").write_text(metrics)
     took = []
+    os.environ["STUDYKIT_RESULTS"] = str(root.parent)
     for _ in range(3):
-        start = time.process_time()
-        assert len(RunStore(root).list()) == LISTED
+        start, said = time.process_time(), io.StringIO()
+        with redirect_stdout(said):
+            main(["runs", "list"])
         took.append(time.process_time() - start)
+        assert said.getvalue().count(f" of {plain['training']['steps']} ") == LISTED
     row.count("" if min(took) < 1 else f"{min(took):.2f} s")
     row.seen = f"{min(took):.2f} s, the best of three"
     return row

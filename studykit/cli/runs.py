@@ -35,10 +35,10 @@ def list_runs(options: argparse.Namespace) -> int:
     from studykit.training.records import METRICS, last_record
 
     lines = [["run", "state", "steps", "folder"]]
-    for run in RunStore(runs_dir()).list():
-        done = last_record(run.folder / METRICS).get("step", 0)
+    for run, state in RunStore(runs_dir()).states():
+        done = last_record(f"{run.folder}/{METRICS}").get("step", 0)
         steps = f"{done} of {run.config['training']['steps']}"
-        lines.append([run.label, str(run.state), steps, run.folder.name])
+        lines.append([run.label, str(state), steps, run.key])
     print_columns(lines)
     return 0
 

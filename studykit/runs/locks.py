@@ -6,7 +6,6 @@ holder renews every ten seconds. A lease that is not renewed is a dead holder's:
 is taken over. Both times of that comparison are the file system's, so no clock has to be right.
 """
 
-import errno
 import json
 import logging
 import os
@@ -20,6 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from studykit.atomic import disk_is_full
 
 BEAT_SECONDS = 10.0
 DEAD_SECONDS = 60.0
@@ -142,7 +143,7 @@ class RunLock:
         except FileExistsError:
             return False
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if not disk_is_full(error):
                 raise
             # The disk is full: an empty lease does as well.
         return True

@@ -6,7 +6,6 @@
 A run's state is one of :data:`STATES`. Only ``done`` is reused.
 """
 
-import errno
 import hashlib
 import json
 import logging
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from filelock import Timeout
 
-from studykit.atomic import write_json
+from studykit.atomic import disk_is_full, write_json
 from studykit.runs.locks import RunLock
 from studykit.training.records import METRICS, read_records
 
@@ -107,7 +106,7 @@ class Run:
     def status(self) -> Status | None:
         """The last status written, None before the first; one that is damaged counts as ``interrupted``."""
         try:
-            with open(self.folder / STATUS, "rb") as file:
+            with open(f"{self.folder}/{STATUS}", "rb", buffering=0) as file:
                 content = json.loads(file.read())
             status = Status(**{name: content[name] for name in FIELDS})
             if status.state not in STATES:
@@ -122,10 +121,11 @@ class Run:
     @property
     def state(self) -> str | None:
         """State of the run, None before the first work; ``running`` only while a worker is alive."""
-        status = self.status
-        if status and status.state == "running" and self.is_held():
-            return "running"
-        return self._at_rest(status)
+        return self._state(self.status)
+
+    def _state(self, status: Status | None) -> str | None:
+        held = status and status.state == "running" and self.is_held()
+        return "running" if held else self._at_rest(status)
 
     @property
     def metrics(self) -> "pd.DataFrame":
@@ -172,12 +172,16 @@ class RunStore:
 
     def list(self) -> Sequence[Run]:
         """Every run with a readable ``config.json`` that hashes to its folder's name, sorted by label."""
-        runs = []
+        return [run for run, _ in self.states()]
+
+    def states(self) -> Sequence[tuple[Run, str | None]]:
+        """The runs of :meth:`list`, each with its state; every file is read once."""
+        found = []
         keys = os.listdir(self.root) if self.root.is_dir() else []
         for key in sorted(key for key in keys if not key.startswith(".")):
             path = f"{self.root}/{key}/{CONFIG}"
             try:
-                with open(path, "rb") as file:
+                with open(path, "rb", buffering=0) as file:
                     config = json.loads(file.read())
                 if _digest(config) != key:
                     raise ValueError("it is not the configuration its folder is named after")
@@ -189,8 +193,8 @@ class RunStore:
             run = Run(self.root, key, config, key)
             status = run.status
             run.label = status.label if status else key
-            runs.append(run)
-        return sorted(runs, key=lambda run: (run.label, run.key))
+            found.append((run, run._state(status)))
+        return sorted(found, key=lambda pair: (pair[0].label, pair[0].key))
 
     def clean(self, states: Collection[str]) -> Sequence[Run]:
         """Remove the folders of runs in one of ``states`` that nobody works on; returns the runs removed.
@@ -267,14 +271,10 @@ def _full_disk_explained(run: Run) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not disk_is_full(error):
             raise
-        raise OSError(
-            error.errno,
-            f"the disk is full: {run.label} stopped, and nothing of it is damaged. Free some space and call "
-            "again; it goes on from its last checkpoint",
-            str(run.folder),
-        ) from error
+        words = f"the disk is full: {run.label} stopped, undamaged. Free some space and call again to go on"
+        raise OSError(error.errno, words, str(run.folder)) from error
 
 
 def _now() -> str:

@@ -52,13 +52,13 @@ class RecordWriter:
 def last_record(path: str | Path) -> dict[str, Any]:
     """The last whole record of ``path``, empty where there is none; what comes before it is not looked at."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(size - TAIL_BYTES, 0))
-            *lines, _torn = file.read().split(b"\n")
+            *whole, _torn = file.read().rsplit(b"\n", 2)
     except FileNotFoundError:
         return {}
-    return json.loads(lines[-1]) if lines else {}
+    return json.loads(whole[-1]) if whole else {}
 
 
 def read_records(path: str | Path) -> list[dict[str, Any]]:
