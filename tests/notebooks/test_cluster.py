@@ -13,6 +13,7 @@ from tiny_notebook import write_notebook
 from tiny_study import BERTSWIN
 
 from studykit import home
+from studykit.cli import main
 from studykit.notebooks.cluster import Resources, submit
 
 PATIENCE = 400
@@ -95,6 +96,48 @@ def test_without_slurm_it_says_so(checkout, results, monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(RuntimeError, match=r"Slurm is not at hand|needs submitit"):
         submit(["02_bad"], {}, Resources())
+
+
+@pytest.fixture
+def asked(tmp_path, monkeypatch):
+    """An sbatch that queues nothing and keeps what it is handed; gives the options of each job, in order."""
+    pytest.importorskip("submitit", reason="not installed here: pip install 'studykit[cluster]'")
+    place, kept = tmp_path / "bin", tmp_path / "kept"
+    for folder in (place, kept):
+        folder.mkdir()
+    keep = f'n=$(ls {kept} | wc -l)\ncp "$1" {kept}/$n\necho "Submitted batch job $((n + 1))"\n'
+    for name, body in (("sbatch", keep), ("srun", "exit 1\n")):
+        (place / name).write_text(f"#!/bin/sh\n{body}")
+        (place / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{place}{os.pathsep}{os.environ['PATH']}")
+
+    def options():
+        scripts = [path.read_text(encoding="utf-8").splitlines() for path in sorted(kept.iterdir())]
+        lines = [[line.removeprefix("#SBATCH --") for line in own if "#SBATCH" in line] for own in scripts]
+        return [{line.partition("=")[0]: line.partition("=")[2] for line in own} for own in lines]
+
+    return options
+
+
+def test_what_the_command_asks_for_reaches_sbatch(asked, checkout, capsys):
+    call = ["run", "bad", "summary", "--cluster", "slurm", "--gpus", "2", "--cores", "6", "--memory", "1.5"]
+    assert main([*call, "--limit", "90", "--sbatch", "partition", "long", "--sbatch", "account", "mine"]) == 0
+    said = [line.split()[:2] for line in capsys.readouterr().out.splitlines()[1:3]]
+    assert said == [["1", "02_bad"], ["2", "99_summary"]]
+    job, summary = asked()
+    common = {"gpus-per-node": "2", "cpus-per-task": "6", "mem": "1536M", "time": "90"}
+    common |= {"partition": "long", "account": "mine", "signal": "USR2@150", "open-mode": "append"}
+    for found in (job, summary):
+        assert found | common == found and "requeue" in found
+    assert job["job-name"] == "02_bad" and "dependency" not in job
+    assert summary["job-name"] == "99_summary" and summary["dependency"] == "afterany:1"
+
+
+def test_what_the_command_does_not_ask_for_is_the_clusters_choice(asked, checkout):
+    assert main(["run", "bad", "--cluster", "slurm"]) == 0
+    (job,) = asked()
+    assert job["cpus-per-task"] == "2" and job["time"] == "60"
+    assert not {"gpus-per-node", "mem", "partition", "dependency"} & job.keys()
 
 
 @pytest.mark.parametrize("how", ["warned", "killed"])
