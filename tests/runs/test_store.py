@@ -186,6 +186,48 @@ def test_two_processes_work_once(store: RunStore, caplog: pytest.LogCaptureFixtu
     assert (run.folder / "worked").read_text(encoding="utf-8") == "x"
 
 
+SHARED = """
+import socket
+from studykit.runs import locks
+from test_store import numbers
+def no_lock(*_, **__): raise NotImplementedError("this storage has none")
+locks.FileLock.acquire, locks.LOOK_SECONDS = no_lock, 0.02
+socket.gethostname = lambda: HOST
+(store.root.parent / HOST).touch()
+while not all((store.root.parent / name).exists() for name in ("node-a", "node-b")): time.sleep(0.01)
+while store.execute(CONFIG, "toy/mae", numbers).state != "done": pass
+"""
+
+
+def numbers(run: Run) -> Ended:
+    """Twelve numbers, each made of the one before; a first attempt stops half way; never two at once."""
+    path, alone = run.folder / "numbers", run.folder / "at work"
+    made = [int(line) for line in path.read_text().split()] if path.exists() else [1]
+    while len(made) < 12:
+        alone.touch(exist_ok=False)
+        made.append(made[-1] * 31 % 1009)
+        time.sleep(0.02)
+        path.write_text("\n".join(map(str, made)))
+        alone.unlink()
+        if len(made) == 6 and run.status.attempts == 1:
+            return Ended("interrupted")
+    return Ended()
+
+
+def test_two_machines_on_storage_without_locks_work_one_at_a_time(store: RunStore, tmp_path: Path) -> None:
+    both = [in_process(store.root, SHARED.replace("HOST", repr(name))) for name in ("node-a", "node-b")]
+    said = [process.communicate(timeout=200)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    run, alone = store.open(CONFIG, "toy/mae"), RunStore(tmp_path / "alone")
+    assert (run.state, run.status.attempts) == ("done", 2) and run.status.host in ("node-a", "node-b")
+    assert any("is working on this run; waiting for it" in words for words in said), said
+    assert [path.name for path in (store.root / ".locks").iterdir()] == [run.key], "no lease is left"
+    while alone.execute(CONFIG, "toy/mae", numbers).state != "done":
+        pass
+    files = [one.open(CONFIG, "toy/mae").folder / "numbers" for one in (store, alone)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
 def test_killed_worker_leaves_an_interrupted_run(store: RunStore) -> None:
     killed = in_process(
         store.root, "store.execute(CONFIG, 'toy/mae', lambda run: os.kill(os.getpid(), signal.SIGKILL))\n"
