@@ -1,10 +1,16 @@
 """Bars: redrawn in a terminal and in an open notebook, a line a minute in a log, none in a kernel alone."""
 
 import io
+import json
+import os
 import sys
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from jupyter_client import KernelManager
+from tiny_run import config
 
 from studykit.runs import board as boards
 from studykit.runs.board import Board, in_words, progress_line
@@ -80,3 +86,38 @@ def test_a_kernel_alone_stays_silent_and_an_open_notebook_is_updated_in_place(cl
     clock.seconds = 5.0
     board.show(["three"])
     assert shown == ["one\ntwo", "three"]
+
+
+CELL = """import json
+from studykit import home
+from studykit.runs.store import RunStore
+from studykit.runs.training_run import work
+own, store = json.loads({config!r}), RunStore(home.runs_dir())
+print(store.execute(own, "an arm", lambda run: work(run, show=True)).state)
+"""
+
+
+def test_jupyterlab_sees_one_bar_that_a_training_brings_to_its_end(small):
+    """A real kernel, started as JupyterLab starts one; what it sends is what JupyterLab shows."""
+    code, sent = CELL.format(config=json.dumps(config(recipe=small.recipe))), []
+    with tempfile.TemporaryDirectory() as sockets:
+        manager = KernelManager(transport="ipc", ip=str(Path(sockets) / "kernel"))
+        manager.start_kernel(env=os.environ | {"JPY_SESSION_NAME": "notebooks/01.ipynb"})
+        client = manager.client()
+        client.start_channels()
+        try:
+            client.wait_for_ready(timeout=240)
+            reply = client.execute_interactive(code, timeout=240, allow_stdin=False, output_hook=sent.append)
+        finally:
+            client.stop_channels()
+            manager.shutdown_kernel(now=True)
+    assert reply["content"]["status"] == "ok", sent
+    drawn = [message for message in sent if "display_data" in message["msg_type"]]
+    first, *updates = drawn
+    assert first["msg_type"] == "display_data" and {one["msg_type"] for one in updates} == {
+        "update_display_data"
+    }
+    assert len({message["content"]["transient"]["display_id"] for message in drawn}) == 1
+    last = updates[-1]["content"]["data"]["text/plain"]
+    assert last.startswith("an arm: 100%|") and "4/4" in last
+    assert [one["content"]["text"] for one in sent if one["msg_type"] == "stream"] == ["done\n"]
