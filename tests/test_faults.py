@@ -5,6 +5,7 @@ import os
 import random
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -60,3 +61,47 @@ def test_a_claim_of_terabytes_is_made_and_refused(faults, results, tmp_path, suf
     volumes.damage(broken / f"volume{suffix}", suffix, volumes.claiming, random.Random(0))
     said = volumes.look(broken)
     assert said and all(words.startswith("refused") for words in said)
+
+
+@pytest.mark.parametrize(
+    ("began", "said"), [(6, ""), (0, "its checkpoint was of step 6, and it began at step 0")]
+)
+def test_a_training_that_starts_from_nothing_again_is_not_survived(faults, monkeypatch, began, said):
+    trainings = faults("trainings")
+    monkeypatch.setattr(trainings, "Teller", type("Teller", (), {"__call__": lambda self, step: None}))
+
+    class Told(trainings.Toy):
+        reference = "the same bits"
+
+        def __init__(self):
+            self.run_in = lambda root: SimpleNamespace(state="interrupted")
+            self.saved_step = lambda root: 6
+            self.result = lambda root: self.reference
+
+        def train(self, root):
+            for step in range(began, 13):
+                trainings.Teller()(step)
+            return "done"
+
+    assert Told().finish(None) == said
+
+
+@pytest.mark.parametrize(
+    ("careful", "said"), [(True, ""), (False, "neither as before nor as it should be: a")]
+)
+def test_half_a_file_on_a_full_disk_is_not_survived(faults, monkeypatch, tmp_path, careful, said):
+    writers = faults("writers")
+    monkeypatch.setattr(writers, "fill", lambda disk, leave: (disk / writers.KEPT).touch())
+
+    def write(folder):
+        full = (folder / writers.KEPT).exists()
+        if not (full and careful):
+            (folder / "a").write_text("ne" if full else "new")
+        if full:
+            raise OSError("No space left on device")
+
+    def first(folder):
+        (folder / "a").write_text("old")
+
+    found = writers.rewritten(tmp_path / "disk", write, first, random.Random(0), tmp_path / "spare")
+    assert found == said

@@ -61,11 +61,12 @@ def trials(base: Path, chance: random.Random, share: float) -> list:
     import kills
     import surroundings
     import volumes
+    import writers
     from children import Child
     from tiny_study import write_heads
     from trainings import Toy
 
-    for module in (kills, disks):
+    for module in (kills, disks, writers):
         module.results_dir = lambda: real_results
     heads = write_heads(base / "heads")
     toy = Toy(heads, base / "toy")

@@ -1,6 +1,5 @@
 """A full disk at each writer, on a small tmpfs: nothing is damaged, and what was begun goes on with space."""
 
-import os
 import random
 import subprocess
 from collections.abc import Callable, Iterator
@@ -8,9 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
+import writers
 from children import run
 from table import Row
 from trainings import Toy
+from writers import KEPT, fill
 
 from studykit.data.sources import prepared_source
 from studykit.home import results_dir
@@ -20,7 +21,8 @@ from studykit.runs.weights import new_method
 from studykit.training.checkpoint import export_weights
 
 MEGABYTES = 6
-KEPT = "ballast"
+KERNELS = 2
+"""Trials of what takes three kernels each."""
 
 
 @contextmanager
@@ -41,22 +43,13 @@ def small_disk(folder: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def fill(disk: Path, leave: int) -> None:
-    """All of a disk but ``leave`` bytes."""
-    facts = os.statvfs(disk)
-    (disk / KEPT).write_bytes(b"\0" * max(facts.f_bavail * facts.f_frsize - leave, 0))
-
-
 def rows(toy: Toy, heads: Path, chance: random.Random, share: float) -> Iterator[Row]:
     """Each writer, some times with another remainder of space."""
-    times = max(round(6 * share), 1)
-    writers = (("a run", _run), ("verdicts and tables", _evidence), ("prepared volumes", _volumes),
-               ("exported weights", _weights))  # fmt: skip
-    for name, writer in writers:
-        row = Row(f"full disk while {name} are written".replace("a run are", "a run is"), WORDS[writer])
-        for trial in range(times):
+    for name, writer, words in WRITERS:
+        row = Row(f"full disk while {name} written", words)
+        for trial in range(max(round((KERNELS if writer is writers.notebook else 6) * share), 1)):
             try:
-                with small_disk(toy.folder / f"disk-{name}-{trial}") as disk:
+                with small_disk(toy.folder / f"disk-{writer.__name__}-{trial}") as disk:
                     row.count(writer(toy, heads, disk, chance))
             except OSError as error:
                 row.seen = f"not tried: {error}"
@@ -118,9 +111,16 @@ def _weights(toy: Toy, heads: Path, disk: Path, chance: random.Random) -> str:
     return "" if said and kept else f"said {said!r}, the old file {'stands' if kept else 'is damaged'}"
 
 
-WORDS: dict[Callable[..., str], str] = {
-    _run: "it says that the disk is full; with space it ends in the same bits",
-    _evidence: "what was there stands, whole",
-    _volumes: "it names the cache, or needs no space; afterwards the same volumes",
-    _weights: "it says so, and the old file stands",
-}
+WHOLE = "each file is as before or as it should be; with space all are"
+WRITERS: tuple[tuple[str, Callable[..., str], str], ...] = (
+    ("a run is", _run, "it says that the disk is full; with space it ends in the same bits"),
+    ("verdicts and tables are", _evidence, "what was there stands, whole"),
+    ("prepared volumes are", _volumes, "it names the cache, or needs no space; afterwards the same volumes"),
+    ("exported weights are", _weights, "it says so, and the old file stands"),
+    ("figures are", writers.figures, WHOLE),
+    ("an executed notebook is", writers.notebook, WHOLE),
+    ("an archive is downloaded and", writers.archive, WHOLE),
+    ("the site is", writers.site, WHOLE),
+    ("a bundle is", writers.bundle, "it says so, what was there stands, and nothing else is left"),
+    ("a fine-tuned network is", writers.finetuned, WHOLE),
+)

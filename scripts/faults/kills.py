@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-from children import Child
+from children import Child, run
 from table import Row
 from tiny_notebook import write_notebook
-from trainings import Toy
+from trainings import Toy, digest_of
 
 from studykit.claims.paper import load_papers
 from studykit.home import results_dir
 from studykit.report.record import FILE, read_verdicts, write_verdicts
-from studykit.training.records import read_records
+from studykit.training.checkpoint import CHECKPOINT
 
 LOOK_SECONDS = 0.0005
 CELL = """from tiny_study import BERTSWIN, STUDY, tiny_profile
@@ -33,7 +33,7 @@ print(study.run(study.arm("BertsWin", "bertswin", **BERTSWIN)).state)"""
 
 def training(toy: Toy, chance: random.Random, times: int) -> Row:
     """At any moment from the fork to the end."""
-    row = Row("kill -9 in training", "goes on from its last checkpoint, ends in the same bits")
+    row = Row("kill -9 in training", "begins at the step of its last checkpoint, ends in the same bits")
     lost = []
     for trial in range(times):
         root = toy.folder / f"training-{trial}"
@@ -73,18 +73,25 @@ def checkpoints(toy: Toy, chance: random.Random, times: int) -> Row:
 
 def evidence(folder: Path, chance: random.Random, times: int) -> Row:
     """While the verdicts of a study are written over and over, in one of two forms."""
-    row = Row("kill -9 while evidence is written", "verdict.json is whole, of before or after")
+    row = Row(
+        "kill -9 while evidence is written", "verdict.json is whole; concluded again, it is as if unbroken"
+    )
     source = next(path for path in sorted(results_dir().glob(f"*/laptop/{FILE}")))
     study = source.parents[1].name
     records = read_verdicts(source.parent)
     assert load_papers(), "the papers are at hand"
     place = folder / "evidence"
 
+    def conclude(turn: int, place: Path = place) -> None:
+        own = [type(r).from_dict(r.to_dict() | {"data": f"turn {turn}"}) for r in records]
+        write_verdicts(place, study, "laptop", own)
+
     def forever() -> None:
         for turn in range(10**9):
-            own = [type(r).from_dict(r.to_dict() | {"data": f"turn {turn % 2}"}) for r in records]
-            write_verdicts(place, study, "laptop", own)
+            conclude(turn % 2)
 
+    conclude(0, folder / "unbroken")
+    unbroken = (folder / "unbroken" / FILE).read_bytes()
     for _ in range(times):
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
@@ -97,7 +104,10 @@ def evidence(folder: Path, chance: random.Random, times: int) -> Row:
         try:
             found = read_verdicts(place, study, "laptop")
             same = len({record.data for record in found}) == 1 and len(found) == len(records)
-            row.count("" if same else "a mixture of both")
+            again = run(lambda: conclude(0)).error
+            as_unbroken = (place / FILE).read_bytes() == unbroken
+            loss = "" if as_unbroken else "concluded again, it is another one"
+            row.count(again or loss if same else "a mixture of both")
         except ValueError as error:
             row.count(str(error))
     return row
@@ -105,13 +115,14 @@ def evidence(folder: Path, chance: random.Random, times: int) -> Row:
 
 def batches(toy: Toy, heads: Path, chance: random.Random, times: int) -> Row:
     """Any one process of ``studykit run``: the command, papermill, the kernel; then the same call again."""
-    row = Row("kill -9 of a process of studykit run", "the same call ends with the run of an unbroken one")
+    row = Row("kill -9 of a process of studykit run", "the same call ends with the bits of an unbroken one")
     checkout = toy.folder / "checkout"
     shutil.copytree(Path(__file__).parents[2] / "papers", checkout / "papers")
     (checkout / "notebooks").mkdir()
     write_notebook(checkout / "notebooks" / "01_bertswin_convergence.ipynb", CELL)
     victims: dict[str, int] = {}
-    expected = _batch(checkout, heads, toy.folder / "whole", None, chance, victims)[1]
+    status, expected = _batch(checkout, heads, toy.folder / "whole", None, chance, victims)
+    assert status == 0 and expected, "the batch cannot be run unbroken"
     for trial in range(times):
         results = toy.folder / f"batch-{trial}"
         kind = ("command", "papermill", "kernel")[trial % 3]
@@ -129,8 +140,8 @@ def _batch(
     kind: str | None,
     chance: random.Random,
     victims: dict[str, int],
-) -> tuple[int, list[list[float]]]:
-    """Exit status, and the held-out errors of every run below the results."""
+) -> tuple[int, dict[str, str]]:
+    """Exit status, and of a batch that was not broken the digest of every run, by its key."""
     tests = Path(__file__).parents[2] / "tests"
     path = os.pathsep.join(filter(None, [str(tests), os.environ.get("PYTHONPATH", "")]))
     own = {"STUDYKIT_HOME": str(checkout), "STUDYKIT_RESULTS": str(results), "PYTHONPATH": path}
@@ -158,11 +169,8 @@ def _batch(
             victim.send_signal(signal.SIGKILL)
             psutil.wait_procs(family, timeout=60)
     status = batch.wait()
-    errors = [
-        [record["val/error"] for record in read_records(path)]
-        for path in results.glob("runs/*/metrics.jsonl")
-    ]
-    return status, errors
+    ended = results.glob(f"runs/*/{CHECKPOINT}") if kind is None else ()
+    return status, {path.parent.name: digest_of(path.parent) for path in ended}
 
 
 def rows(toy: Toy, heads: Path, chance: random.Random, share: float) -> Iterator[Row]:

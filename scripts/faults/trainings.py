@@ -16,6 +16,7 @@ from tiny_run import RECIPE, TRAINING, config
 
 from studykit.data.sources import prepared_source
 from studykit.data.splits import split_subjects
+from studykit.runs.now import Teller
 from studykit.runs.store import Run, RunStore
 from studykit.runs.training_run import work
 from studykit.training.checkpoint import CHECKPOINT
@@ -61,14 +62,8 @@ class Toy:
         return str(RunStore(root).execute(self.config, "a toy", toil).state)
 
     def result(self, root: Path) -> str:
-        """Digest of the weights, the optimizer and the metrics of a run that is done, all bits of them."""
-        own = self.run_in(root)
-        digest = hashlib.sha256()
-        state = torch.load(own.folder / CHECKPOINT, weights_only=True)["state"]
-        digest.update(repr(_plain(state)).encode())
-        for record in read_records(own.folder / METRICS):
-            digest.update(json.dumps({k: v for k, v in record.items() if k not in CLOCKS}).encode())
-        return digest.hexdigest()
+        """:func:`digest_of` the run below ``root``."""
+        return digest_of(self.run_in(root).folder)
 
     def saved_step(self, root: Path) -> int:
         """Step of the checkpoint, 0 without one."""
@@ -76,11 +71,36 @@ class Toy:
         return torch.load(path, weights_only=True)["state"]["step"] if path.exists() else 0
 
     def finish(self, root: Path) -> str:
-        """What is wrong once the run was taken up again, empty where it ended as the reference did."""
-        again = run(lambda: self.train(root), limit=120)
-        if again.error or again.value != "done":
-            return f"it did not go on: {again.error or again.value}"
+        """What is wrong once the run was taken up again: where it began, or in what it ended; else empty."""
+        saved = None if self.run_in(root).state == "done" else self.saved_step(root)
+
+        def resume() -> tuple[str, int | None]:
+            steps: list[int] = []
+            tell = Teller.__call__
+
+            def listen(teller: Teller, step: int) -> None:
+                steps.append(step)
+                tell(teller, step)
+
+            Teller.__call__ = listen
+            return self.train(root), steps[0] if steps else None
+
+        again = run(resume, limit=120)
+        if again.error or again.value[0] != "done":
+            return f"it did not go on: {again.error or again.value[0]}"
+        if again.value[1] != saved:
+            return f"its checkpoint was of step {saved}, and it began at step {again.value[1]}"
         return "" if self.result(root) == self.reference else "it ended in other bits"
+
+
+def digest_of(folder: Path) -> str:
+    """Digest of the weights, the optimizer and the metrics of a run that is done, all bits of them."""
+    digest = hashlib.sha256()
+    state = torch.load(folder / CHECKPOINT, weights_only=True)["state"]
+    digest.update(repr(_plain(state)).encode())
+    for record in read_records(folder / METRICS):
+        digest.update(json.dumps({k: v for k, v in record.items() if k not in CLOCKS}).encode())
+    return digest.hexdigest()
 
 
 SKIPPED = ("metrics_bytes", "seconds")
