@@ -1,6 +1,7 @@
 """Further writers on a full disk: figures, notebooks, downloads, the site, bundles, a fine-tuned network."""
 
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -49,10 +50,21 @@ def files_of(folder: Path) -> dict[str, bytes]:
     """Contents by path below ``folder``, but for ballast, locks, and what failed notebooks leave to read."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     return {
-        str(path.relative_to(folder)): path.read_bytes()
+        str(path.relative_to(folder)): _content(path)
         for path in paths
         if path.name not in (KEPT, PART) and path.suffix != ".lock" and "batch" not in path.parts
     }
+
+
+def _content(path: Path) -> bytes:
+    """All bytes; those of whole weights with their header in order, which the library writes in any."""
+    content = path.read_bytes()
+    try:
+        end = 8 + int.from_bytes(content[:8], "little")
+        header = json.loads(content[8:end]) if path.suffix == ".safetensors" else None
+    except ValueError:
+        return content
+    return content if header is None else json.dumps(header, sort_keys=True).encode() + content[end:]
 
 
 def rewritten(disk: Path, write: Callable[[Path], object], first: Callable[[Path], object] | None,
@@ -108,11 +120,13 @@ def notebook(toy: Toy, heads: Path, disk: Path, chance: random.Random) -> str:
     checkout = disk.with_name(f"{disk.name}-checkout")
     for name in ("papers", "notebooks"):
         (checkout / name).mkdir(parents=True, exist_ok=True)
-    write_notebook(checkout / "notebooks" / "01_good.ipynb", f"print(label * {PRINTED})")
+    for letter in "ab":  # written once: each writing draws other names for cells
+        write_notebook(checkout / f"{letter}.ipynb", f"print({letter!r} * {PRINTED})")
 
     def execute(letter: str, results: Path) -> str:
-        os.environ |= {"STUDYKIT_HOME": str(checkout), "STUDYKIT_RESULTS": str(results)}
-        return run_notebook("01_good", {"label": letter}).error
+        shutil.copy(checkout / f"{letter}.ipynb", checkout / "notebooks" / "01_good.ipynb")
+        os.environ.update({"STUDYKIT_HOME": str(checkout), "STUDYKIT_RESULTS": str(results)})
+        return run_notebook("01_good", {}).error
 
     return rewritten(disk, partial(execute, "b"), partial(execute, "a"), chance, _spare(disk))
 
