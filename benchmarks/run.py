@@ -21,7 +21,7 @@ def main(names: list[str], quick: bool) -> int:
     for name in names:
         if name in PEERS and find_spec(PEERS[name]) is None:
             print(
-                f"{name}: left out, as {PEERS[name]} is not installed: pip install 'studykit[peers]'\n",
+                f"{name}: left out, as {PEERS[name]} is not installed: pip install -e '.[peers]'\n",
                 flush=True,
             )
             continue

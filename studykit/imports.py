@@ -1,8 +1,11 @@
-"""Imports of large packages without what nobody here asks of them."""
+"""Imports of large packages without what nobody here asks of them, and how to get one that is missing."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from studykit import home
+from studykit.version import __version__
 
 URL_GRAMMAR = "rfc3987_syntax"
 
@@ -22,3 +25,13 @@ def without_url_grammar() -> Iterator[None]:
         yield
     finally:
         del sys.modules[URL_GRAMMAR]
+
+
+def how_to_get(extra: str) -> str:
+    """The command that brings what an ``extra`` of pyproject.toml names: in a clone, or beside the wheel.
+
+    It never names the package alone, as the package index has another one of that name.
+    """
+    if (home.PACKAGE.parent / "pyproject.toml").is_file():
+        return f"pip install -e '.[{extra}]' in the clone"
+    return f"pip install 'studykit-{__version__}-py3-none-any.whl[{extra}]' beside the wheel"

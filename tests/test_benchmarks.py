@@ -124,7 +124,7 @@ def test_effective_rank_and_its_peer_compute_one_number(timing, definition):
 
 
 def test_every_contestant_of_the_conductor_trains(timing):
-    pytest.importorskip("quadprog", reason="torchjd's solver is not installed: pip install 'studykit[peers]'")
+    pytest.importorskip("quadprog", reason="torchjd's solver is not installed: pip install -e '.[peers]'")
     bench = importlib.import_module("bench_gradient_conductor")
     assert {name for pair in bench.PAIRS for name in pair[:2]} == set(bench.CONTESTANTS)
     sizes = replace(pretraining_profile("smoke"), batch_size=2)
@@ -156,7 +156,7 @@ def test_the_cohorts_peer_makes_labelled_heads_of_the_same_regions(timing):
     bench = importlib.import_module("bench_cohort")
     labels = bench.label_map(6.0)
     assert labels.shape == (1, *bench.DESIGN.shape(6.0)) and len(labels.unique()) > 10
-    pytest.importorskip("torchio", reason="torchio is not installed: pip install 'studykit[peers]'")
+    pytest.importorskip("torchio", reason="torchio is not installed: pip install -e '.[peers]'")
     made = bench.by_torchio(labels, 6.0)()
     image, regions = made["image"].data, made["labels"].data
     assert image.shape == regions.shape == labels.shape and image.std() > 0.5

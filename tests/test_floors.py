@@ -21,7 +21,8 @@ FLOORS = (
     "methods",
     "models losses metrics figures",
     "layers training data claims workspace",
-    "masking registry atomic home imports version",
+    "imports",
+    "masking registry atomic home version",
 )
 """Rooms of the package from the top floor down."""
 

@@ -89,7 +89,7 @@ def test_the_source_distribution_is_clean_and_gives_the_same_wheel(tree, wheel, 
 
 
 def test_from_the_wheel_a_stranger_comes_to_a_workspace_a_notebook_and_a_claim(wheel, tmp_path):
-    """What `pip install studykit && studykit init DIR` gives, with the packages of here and no clone."""
+    """What installing the wheel and `studykit init DIR` give, with the packages of here and no clone."""
     venv.create(tmp_path / "venv", with_pip=False, symlinks=True)
     bin = tmp_path / "venv" / "bin"
     own = sysconfig.get_path("purelib", vars={"base": str(tmp_path / "venv")})

@@ -11,10 +11,11 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def init(options: argparse.Namespace) -> int:
+    from studykit.imports import how_to_get
     from studykit.workspace import init
 
     print(f"{init(options.folder)}: papers/ and notebooks/ are yours to run and change")
     print(f"cd {options.folder}, then studykit list, studykit run STUDY, studykit new PAPER/CLAIM")
     if find_spec("papermill") is None:
-        print("notebooks need more than the package: pip install 'studykit[notebooks]'")
+        print(f"notebooks need more than the package: {how_to_get('notebooks')}")
     return 0

@@ -137,7 +137,7 @@ def volume_viewer(volume: ArrayLike, spacing: Spacing, layers: Mapping[str, Arra
     """The volume in a viewer, with a slider for the opacity of each of its ``layers``; an ipywidgets box.
 
     Raises:
-        ModuleNotFoundError: ipyniivue is not installed; ``pip install 'studykit[viewer]'`` brings it.
+        ModuleNotFoundError: ipyniivue is not installed; the extra ``viewer`` brings it.
     """
     import ipywidgets
     from ipyniivue import NiiVue, Volume

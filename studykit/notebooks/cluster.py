@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studykit import home
+from studykit.imports import how_to_get
 from studykit.notebooks.catalogue import check_parameters, notebook_of, parameters_of
 from studykit.notebooks.execution import SAVE_SECONDS, run_notebook
 
@@ -133,7 +134,7 @@ def _executor(resources: Resources, stem: str, dependency: str) -> Any:
     try:
         import submitit
     except ImportError as error:
-        raise RuntimeError("--cluster slurm needs submitit: pip install 'studykit[cluster]'") from error
+        raise RuntimeError(f"--cluster slurm needs submitit: {how_to_get('cluster')}") from error
     folder = home.results_dir() / "batch" / JOBS
     try:
         executor = submitit.SlurmExecutor(folder=str(folder / "%j"), max_num_timeout=REQUEUES)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from studykit import atomic
+from studykit.imports import how_to_get
 from studykit.registry import check_known
 from studykit.runs.store import Run, RunStore
 from studykit.training.records import METRICS, read_records
@@ -113,7 +114,7 @@ MOST_AT_ONCE, MOST_LETTERS = 100, 500
 
 
 def _missing(package: str) -> RuntimeError:
-    return RuntimeError(f"{package} is not installed; it comes with: pip install 'studykit[trackers]'")
+    return RuntimeError(f"{package} is not installed; it comes with: {how_to_get('trackers')}")
 
 
 TRACKERS: Mapping[str, Callable[[Run, list[Point], Path], None]] = {

@@ -37,7 +37,7 @@ print("state", run.state, "attempts", run.status.attempts)"""
 
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory):
-    pytest.importorskip("submitit", reason="not installed here: pip install 'studykit[cluster]'")
+    pytest.importorskip("submitit", reason="not installed here: pip install -e '.[cluster]'")
     if reason := missing():
         pytest.skip(reason)
     with running_slurm(tmp_path_factory.mktemp("slurm") / "own") as variables:

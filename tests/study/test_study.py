@@ -70,7 +70,7 @@ def test_networks_run_on_a_card_where_there_is_one(tiny, monkeypatch):
 
 
 def test_what_notebooks_begin_with_draws_nothing_and_needs_no_notebook():
-    """So that ``pip install studykit``, without the extra of notebooks, opens studies from Python."""
+    """So that the package, without the extra of notebooks, opens studies from Python."""
     code = "import sys, studykit.study as s; print(all(map(s.__dict__.get, s.__all__)), *sys.modules)"
     said, *modules = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -114,7 +114,7 @@ def test_at_main_each_is_projected_on_the_raw_other_as_in_pcgrad(pair_at_main: t
 
 def test_at_main_the_sum_is_that_of_torchjd(pair_at_main: tuple[Tensor, Tensor]) -> None:
     aggregation = pytest.importorskip(
-        "torchjd.aggregation", reason="torchjd is not installed: pip install 'studykit[peers]'"
+        "torchjd.aggregation", reason="torchjd is not installed: pip install -e '.[peers]'"
     )
     gradients, found = pair_at_main
     torch.testing.assert_close(found.sum(0), aggregation.PCGrad()(gradients))

@@ -20,8 +20,8 @@ def upgrad():
 @pytest.fixture(scope="module")
 def torchjd():
     """Its aggregations, of which UPGrad needs a solver of the extra too."""
-    pytest.importorskip("quadprog", reason="quadprog is not installed: pip install 'studykit[peers]'")
-    reason = "torchjd is not installed: pip install 'studykit[peers]'"
+    pytest.importorskip("quadprog", reason="quadprog is not installed: pip install -e '.[peers]'")
+    reason = "torchjd is not installed: pip install -e '.[peers]'"
     return pytest.importorskip("torchjd.aggregation", reason=reason)
 
 

@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from studykit.data.files.listing import read_channels, read_listing
 from studykit.data.files.refs import Subject, VolumeRef
+from studykit.imports import how_to_get
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def _download(name: str, folder: Path, target: Path) -> None:
         from monai.apps import DecathlonDataset, extractall
     except ImportError as error:
         raise TaskUnavailable(
-            f"msd:{name} comes through MONAI, which is not installed: install studykit[notebooks], "
+            f"msd:{name} comes through MONAI, which is not installed: {how_to_get('notebooks')}, "
             f"or unpack {name}.tar by hand into {folder}"
         ) from error
     staging, by_hand = folder / ".staging", folder / f"{name}.tar"
