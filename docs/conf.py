@@ -5,6 +5,7 @@ how-to pages of docs/, the notebooks as they are committed, the evidence of resu
 """
 
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -106,7 +107,8 @@ LINK = re.compile(r"\[([^\]]*)\]\((?!\w+:|#)([^)#\s]+)\)")
 def links_to_files(app: Sphinx, name: str, source: list[str]) -> None:
     """A link to a Markdown file that is no page, such as a table of the evidence, gives the file itself.
 
-    One to a folder, which a site cannot show, leaves its words alone.
+    One to a folder, which a site cannot show, leaves its words alone. One to a page of the report stays as it
+    is: :func:`report_beside_the_pages` brings it.
     """
     page = Path(app.env.doc2path(name))
     if page.suffix != ".md":
@@ -116,6 +118,8 @@ def links_to_files(app: Sphinx, name: str, source: list[str]) -> None:
         target = (page.parent / link[2]).resolve()
         if target.is_dir():
             return link[1]
+        if target.suffix == ".html" and target.is_file():
+            return f'<a href="{link[2]}">{link[1]}</a>'
         inside = target.is_relative_to(app.srcdir) and target.suffix == ".md"
         no_page = inside and app.env.path2doc(target) not in app.env.found_docs
         return f"[{link[1]}](path:{link[2]})" if no_page else link[0]
@@ -123,6 +127,23 @@ def links_to_files(app: Sphinx, name: str, source: list[str]) -> None:
     source[:] = [LINK.sub(kept, text) for text in source]
 
 
+def report_beside_the_pages(app: Sphinx, error: Exception | None) -> None:
+    """The report and what it links to come along where they stand; a notebook's page is the site's own."""
+    if error is not None or app.builder.name != "html":
+        return
+    report = Path(app.srcdir) / "results"
+    unwritten = shutil.ignore_patterns("runs", "batch", "smoke", "*-own", ".*", "*.png", "*.ipynb")
+
+    def missing(source: str, target: str) -> None:
+        if not Path(target).exists():
+            shutil.copyfile(source, target)
+
+    shutil.copytree(
+        report, Path(app.outdir) / "results", ignore=unwritten, copy_function=missing, dirs_exist_ok=True
+    )
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("build-finished", report_beside_the_pages)
     app.connect("source-read", links_to_files)
     app.connect("autodoc-process-docstring", indented_as_literal, priority=400)

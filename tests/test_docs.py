@@ -185,5 +185,12 @@ def test_the_site_builds_without_a_warning(tmp_path):
     command = [sys.executable, "-m", "sphinx", "-b", "html", "-W", "--keep-going", "-q", "-c", "docs", "."]
     done = subprocess.run([*command, str(tmp_path)], cwd=home(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for page in ("index", "notebooks/00_tour", "results/SUMMARY", "docs/api/studykit.losses.mvc"):
+    assert 'href="../results/index.html"' in text_of(tmp_path / "docs" / "index.html")
+    for page in (
+        "index",
+        "notebooks/00_tour",
+        "results/SUMMARY",
+        "results/index",
+        "docs/api/studykit.losses.mvc",
+    ):
         assert (tmp_path / f"{page}.html").is_file() or (tmp_path / "docs" / f"{page}.html").is_file()

@@ -42,6 +42,12 @@ def test_the_readme_is_read_in_one_go_and_names_every_paper():
     assert text.index("make study") < text.index("make test")
 
 
+@pytest.mark.parametrize("page", [home() / "README.md", home() / "docs" / "index.md"], ids=str)
+def test_the_report_is_a_link_away(page):
+    links = [first or second for first, second in LINK.findall(text_of(page))]
+    assert results_dir() / "index.html" in [(page.parent / link).resolve() for link in links]
+
+
 def test_what_is_written_by_hand_states_no_result():
     before, rest = text_of(home() / "README.md").split(BEGIN)
     by_hand = before + rest.split(END)[1]
