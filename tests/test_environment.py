@@ -12,8 +12,8 @@ from studykit.home import home
 
 CONDA_NAMES = {"pytorch": "torch"}
 COMPILED = "minkowskiengine"
-LEFT_TO_PIP = ("peers", "docs", "trackers")
-"""Extras of what benchmarks, some tests, the site and `studykit track` need; environment.yml leaves them."""
+LEFT_TO_PIP = ("peers", "docs", "trackers", "tables")
+"""Of benchmarks and some tests, the site, `studykit track` and Parquet; environment.yml leaves them."""
 COMPILED_WITH = ("cxx-compiler", "openblas")
 """What scripts/minkowski_wheel.py compiles the engine with; no pip line could, away from torch."""
 

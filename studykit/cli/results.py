@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -23,10 +24,13 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 def results(options: argparse.Namespace) -> int:
     from studykit import atomic, home
     from studykit.claims.paper import load_papers
+    from studykit.imports import how_to_get
     from studykit.report.tidy import curves_frame, estimates_frame
 
     if options.out is not None and options.out.suffix not in (".csv", ".parquet"):
         raise ValueError(f"{options.out}: the name has to end in .csv or .parquet")
+    if options.out is not None and options.out.suffix == ".parquet" and not find_spec("pyarrow"):
+        raise RuntimeError(f"{options.out}: Parquet needs pyarrow: {how_to_get('tables')}")
     if options.curves:
         frame = curves_frame(home.runs_dir())
     else:

@@ -70,3 +70,17 @@ def test_the_command_line_writes_a_csv(tmp_path, capsys, frame):
     assert list(read.columns) == list(ESTIMATES) and len(read) == len(frame)
     assert main(["results", "--out", str(tmp_path / "all.xlsx")]) == 2
     assert "has to end in .csv or .parquet" in capsys.readouterr().err
+
+
+def test_the_command_line_writes_parquet(tmp_path, frame):
+    pytest.importorskip("pyarrow", reason="not installed here: pip install -e '.[tables]'")
+    assert main(["results", "--out", str(tmp_path / "all.parquet")]) == 0
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "all.parquet"), frame)
+
+
+def test_parquet_without_pyarrow_is_refused_with_the_extra(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("studykit.cli.results.find_spec", lambda name: None)
+    assert main(["results", "--out", str(tmp_path / "all.parquet")]) == 1
+    said = capsys.readouterr().err
+    assert "Parquet needs pyarrow: pip install -e '.[tables]'" in said and "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []
