@@ -220,7 +220,8 @@ def test_a_study_says_on_top_that_its_numbers_are_no_evidence_and_links_to_what_
     places = [f"{study_of(stem)}/{profile}/{stem}.ipynb" for profile in profiles]
     places = [place for place in places if (home.results_dir() / place).is_file()]
     first = source(cells(stem)[0])
-    assert not places or ("`smoke`" in first and any(f"](../results/{place})" in first for place in places))
+    assert "`smoke`" in first, "its numbers are of the smoke profile, and its first cell does not say so"
+    assert not places or any(f"](../results/{place})" in first for place in places)
 
 
 @studies

@@ -55,6 +55,7 @@ def test_every_cell_is_python_or_words_and_none_is_long(checkout):
     assert len(code) > 8 and all(ast.parse(source) and len(source.splitlines()) <= 15 for source in code)
     imports = [n for n in ast.walk(ast.parse(code[0])) if isinstance(n, ast.Import | ast.ImportFrom)]
     assert 0 < len(imports) <= 5 and not [source for source in code[1:] if "import " in source]
+    assert "`smoke`" in "".join(cells[0]["source"])
     assert "KEY" not in "".join(code) and 'find_claim("my-paper/faster")' in "".join(code)
     assert 'open_study("faster"' in "".join(code)
     assert len({cell["id"] for cell in cells}) == len(cells)
