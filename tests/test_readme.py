@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from studykit.claims.paper import load_papers
+from studykit.claims.verdict import STATUSES
 from studykit.home import home, results_dir
 from studykit.report.answer import load_answers
 from studykit.report.evidence import gather
 from studykit.report.front import BEGIN, END, front
 
-MOST_WORDS, MOST_WORDS_OF_A_PAPER = 450, 220
+MOST_WORDS, MOST_WORDS_OF_A_PAPER, MOST_WORDS_OF_AN_ANSWER = 400, 70, 40
 PAGES = [
     *(home() / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     results_dir() / "SUMMARY.md",
@@ -31,15 +32,44 @@ def test_the_readme_is_as_the_report_writes_it():
     assert block == said, "run studykit report"
 
 
+def words(text: str) -> int:
+    """As they are read: without addresses and tags."""
+    return len(re.sub(r"<[^>]+>|\]\([^)]+\)", " ", text).split())
+
+
 def test_the_readme_is_read_in_one_go_and_names_every_paper():
     text = text_of(home() / "README.md")
     before, rest = text.split(BEGIN)
     block, after = rest.split(END)
-    assert len((before + after).split()) < MOST_WORDS
-    assert max(len(part.split()) for part in block.split("### ")) < MOST_WORDS_OF_A_PAPER
-    for paper in load_papers().values():
-        assert text.count(f"### {paper.title}\n") == 1
-    assert text.index("make study") < text.index("make test")
+    assert words(before + after) < MOST_WORDS
+    for paper, part in zip(load_papers().values(), block.split("### ")[1:], strict=True):
+        assert part.startswith(f"{paper.title}\n")
+        assert words(part) < MOST_WORDS_OF_A_PAPER, paper.name
+        answer = part.partition("**Short answer:** ")[2].partition("\n")[0].partition(" See [")[0]
+        assert 0 < words(answer) <= MOST_WORDS_OF_AN_ANSWER, paper.name
+
+
+def test_the_commands_come_first_and_say_how_long_they_take():
+    text = text_of(home() / "README.md")
+    assert text.index("make study") < text.index("make test") < len(text) / 3
+    assert "minutes" in text[text.index("make study") : text.index("make test")]
+
+
+def test_the_words_of_a_verdict_are_explained_before_they_are_used():
+    before = text_of(home() / "README.md").partition(BEGIN)[0]
+    for status in STATUSES:
+        assert f"*{status.removesuffix(' reproduced') if 'partially' in status else status}*" in before, (
+            status
+        )
+
+
+def test_a_picture_is_shown_at_the_size_at_which_its_words_are_read():
+    text = text_of(home() / "README.md")
+    shown = re.findall(r'<img src="([^"]+)" width="(\d+)"', text)
+    assert shown and "align" not in text
+    for file, width in shown:
+        (drawn,) = re.findall(r'<svg[^>]* width="([\d.]+)pt"', text_of(home() / file)[:2000])
+        assert int(width) > 0.9 * float(drawn) * 4 / 3
 
 
 @pytest.mark.parametrize("page", [home() / "README.md", home() / "docs" / "index.md"], ids=str)

@@ -78,12 +78,16 @@ def short_answer(answer: Answer, rows: Sequence[Evidence]) -> str:
     Raises:
         ValueError: a sentence names a claim that is not among them.
     """
-    judged = [evidence for evidence in rows if evidence.status != NOT_EVALUATED]
-    if not judged:
-        many = f"None of its {len(rows)} claims has" if len(rows) > 1 else "Its claim has not"
-        return f"{many} been judged yet." if rows else "It has no claims yet."
-    said = [in_words(sentence, rows) for sentence in answer.sentences]
-    return " ".join(said) or " ".join(as_judged(evidence) for evidence in _telling(judged)[:3])
+    return " ".join(" ".join(sentence) for sentence in _sentences(answer, rows))
+
+
+def headline(answer: Answer, rows: Sequence[Evidence]) -> str:
+    """The first sentence of :func:`short_answer`, or the first verdict that has taken its place.
+
+    Raises:
+        ValueError: as :func:`short_answer`.
+    """
+    return _sentences(answer, rows)[0][0]
 
 
 def concerned(part: Sentence | Point) -> set[str]:
@@ -103,14 +107,7 @@ def in_words(part: Sentence | Point, rows: Sequence[Evidence]) -> str:
     Raises:
         ValueError: it names a claim that is not among ``rows``.
     """
-    found = {evidence.claim.id: evidence for evidence in rows}
-    if strangers := sorted(concerned(part) - set(found)):
-        raise ValueError(f"an answer names {', '.join(strangers)}; known claims: {', '.join(found)}")
-    if not all(set(held) <= set(_known_of(found[claim])) for claim, held in part.when.items()):
-        return " ".join(as_judged(found[claim]) for claim in part.when)
-    return _NUMBER.sub(
-        lambda match: found[match[1]].reported if match[2] else found[match[1]].ours, part.words
-    )
+    return " ".join(_said(part, rows))
 
 
 def as_judged(evidence: Evidence) -> str:
@@ -136,6 +133,31 @@ def pictured(answer: Answer, rows: Sequence[Evidence]) -> Evidence | None:
     drawn = [evidence for evidence in rows if evidence.figure]
     own = [evidence for evidence in drawn if evidence.claim.id == answer.figure]
     return next(iter(own + _telling(drawn)), None)
+
+
+def _sentences(answer: Answer, rows: Sequence[Evidence]) -> list[list[str]]:
+    """What is said for each sentence of the answer: itself, or the verdicts that have taken its place."""
+    judged = [evidence for evidence in rows if evidence.status != NOT_EVALUATED]
+    if judged:
+        said = [_said(sentence, rows) for sentence in answer.sentences]
+        return said or [[as_judged(evidence) for evidence in _telling(judged)[:3]]]
+    if not rows:
+        return [["It has no claims yet."]]
+    many = f"Its {len(rows)} claims are" if len(rows) > 1 else "Its claim is"
+    run = "not yet judged" if any(evidence.record for evidence in rows) else "not yet run"
+    return [[f"{many} written and {run}."]]
+
+
+def _said(part: Sentence | Point, rows: Sequence[Evidence]) -> list[str]:
+    found = {evidence.claim.id: evidence for evidence in rows}
+    if strangers := sorted(concerned(part) - set(found)):
+        raise ValueError(f"an answer names {', '.join(strangers)}; known claims: {', '.join(found)}")
+    if not all(set(held) <= set(_known_of(found[claim])) for claim, held in part.when.items()):
+        return [as_judged(found[claim]) for claim in part.when]
+    filled = _NUMBER.sub(
+        lambda match: found[match[1]].reported if match[2] else found[match[1]].ours, part.words
+    )
+    return [filled]
 
 
 def _known_of(evidence: Evidence) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from studykit.report.answer import (
     Point,
     Sentence,
     concerned,
+    headline,
     in_words,
     load_answers,
     outdated,
@@ -74,8 +75,24 @@ def test_without_an_answer_the_verdicts_speak_and_reported_numbers_go_first(conc
     assert short_answer(Answer(), []) == "It has no claims yet."
 
 
+def test_the_headline_is_the_first_sentence_or_the_first_verdict_in_its_place(conclude, papers):
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    conclude.write("flops", "laptop", ratio(2.4, 1.8, 3.3))
+    when = {"steps": ("supported",), "flops": ("supported",)}
+    answer = Answer((Sentence("So {steps}.", when), Sentence("And so.", when)))
+    assert headline(answer, rows(conclude, papers)) == "So 2.40× [1.80, 3.30]."
+    moved = Answer((Sentence("So.", {"steps": ("opposite",), "flops": ("opposite",)}),))
+    said = headline(moved, rows(conclude, papers))
+    assert said.count("Partially reproduced") == 1 and short_answer(moved, rows(conclude, papers)) != said
+
+
+def test_what_was_run_too_little_to_judge_is_not_called_not_run(conclude, papers):
+    conclude.write("steps", "laptop", None)
+    assert short_answer(Answer(), rows(conclude, papers)) == "Its 4 claims are written and not yet judged."
+
+
 def test_a_paper_of_one_claim_says_so(conclude, papers):
-    assert short_answer(Answer(), rows(conclude, papers)[:1]) == "Its claim has not been judged yet."
+    assert short_answer(Answer(), rows(conclude, papers)[:1]) == "Its claim is written and not yet run."
 
 
 def test_an_unknown_claim_is_refused(conclude, papers):

@@ -1,44 +1,47 @@
 """The README's part on each paper: rewritten whole, from the verdicts alone."""
 
+from dataclasses import replace
+
 import pytest
 from toy_paper import ratio
 
 from studykit.claims.estimate import Estimate
 from studykit.report.answer import Answer, Sentence
 from studykit.report.evidence import gather
-from studykit.report.front import BEGIN, END, counted, front, update_readme
+from studykit.report.front import BEGIN, END, front, update_readme
 
 README = f"# Kit\n\nBefore.\n\n{BEGIN}\nold\n{END}\n\nAfter.\n"
 
 
-def test_a_paper_is_its_title_its_source_its_answer_its_verdicts_and_a_figure(conclude, papers):
+def test_a_paper_is_its_title_its_source_its_answer_and_a_figure(conclude, papers):
     conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
     conclude.write("count", "gpu", Estimate.exact(538.2, unit="GFLOP"), figures=(), notebook=None)
     answers = {"toy": Answer((Sentence("Only {steps}.", {"steps": ("supported",)}),))}
     block = front(gather(conclude.results, papers), papers, answers, "results/")
     assert block == (
         "### A <toy> paper\n\n"
-        '<a href="results/speed/laptop/curves.svg"><img src="results/speed/laptop/curves.svg" align="right" '
-        'width="300" alt="Error of &quot;both&quot; arms"></a>\n'
         "[arXiv:2512.00000](https://arxiv.org/abs/2512.00000); sources read: abstract.\\\n"
-        "**Short answer:** Only 2.40× [1.80, 3.30].\\\n"
-        "Verdicts, exact and reduced-scale evidence: "
-        "reported numbers: 1 partially reproduced, 2 not evaluated; "
-        "arithmetic: 1 not reproduced.\\\n"
-        "[Every claim, its rule and its figures](results/SUMMARY.md#toy), [notes](papers/toy/NOTES.md)\n\n"
-        '<br clear="right">'
+        "**Short answer:** Only 2.40× [1.80, 3.30]. See [figure](results/speed/laptop/curves.svg), "
+        "[every claim](results/SUMMARY.md#toy), [notes](papers/toy/NOTES.md).\n\n"
+        '<a href="results/speed/laptop/curves.svg"><img src="results/speed/laptop/curves.svg" '
+        'width="680" alt="Error of &quot;both&quot; arms"></a>'
     )
+
+
+def test_the_first_paper_with_a_picture_alone_shows_it(conclude, papers):
+    conclude.write("steps", "laptop", ratio(2.4, 1.8, 3.3))
+    twice = {"before": replace(papers["toy"], name="before"), **papers, "toy again": papers["toy"]}
+    found = gather(conclude.results, papers)
+    found += tuple(replace(row, claim=replace(row.claim, paper="toy again")) for row in found)
+    block = front(found, twice, {}, "results/")
+    assert block.count("<img") == 1 and block.count("[figure]") == 2
+    assert block.index("[figure]") < block.index("<img") < block.rindex("[figure]")
 
 
 def test_a_paper_without_verdicts_says_so_and_shows_nothing(conclude, papers):
     block = front(gather(conclude.results, papers), papers, {}, "results/")
-    assert "None of its 4 claims has been judged yet." in block
-    assert "Verdicts" not in block and "<img" not in block
-
-
-def test_kinds_are_counted_apart_and_derived_claims_not_at_all(conclude, papers):
-    rows = gather(conclude.results, papers)
-    assert counted(rows) == "reported numbers: 3 not evaluated; arithmetic: 1 not evaluated"
+    assert "**Short answer:** Its 4 claims are written and not yet run. See [every claim]" in block
+    assert "<img" not in block and "[figure]" not in block
 
 
 def test_the_block_is_rewritten_and_stays(conclude, papers, tmp_path):
