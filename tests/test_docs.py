@@ -130,6 +130,24 @@ def test_the_claim_of_the_walk_through_is_read_and_judged_as_it_says(tmp_path):
         assert (verdict.finding, verdict.size, verdict.status) == (finding, size, status)
 
 
+def test_the_walk_through_names_the_arms_where_the_notebook_names_them():
+    """And the notebook's number, which the next one of the kit takes, is called one of many."""
+    page = text_of(DOCS / "own-claim.md")
+    cells = Path(new_claim.__file__).with_name("new_claim.txt").read_text(encoding="utf-8")
+    code = re.findall(r"^%% code.*?\n(.*?)(?=^%%|\Z)", cells, re.M | re.S)
+    naming = [text for text in code if re.search(r"\bbaseline\b(?! paints)", text)]
+    calls = ("study.arm(", "found = {", "lead_over_interpolation(", "study.conclude(")
+    assert [next(call for call in calls if call in text) for text in naming] == list(calls)
+    table = page[page.index("| cell below |") : page.index("## 3. A first run")]
+    assert all(
+        word in table for word in ("study.arm(", "`found`", "lead_over_interpolation(", "study.conclude")
+    )
+    assert 'pair = "baseline over new"' in new_claim.CLAIM and '"baseline over new"' in naming[1]
+    assert "pip install pytest" in page
+    (said,) = re.findall(r"\b\d\d_windows_help(.*)", page)
+    assert said == '"  # whatever number studykit new gave it'
+
+
 def test_licences_are_those_of_the_sources():
     rows = [
         line.split(" | ") for line in text_of(DOCS / "licences.md").splitlines() if line.startswith("| `")
