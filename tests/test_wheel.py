@@ -1,5 +1,6 @@
 """The kit leaves the clone: a wheel brings papers and notebooks, and works in a fresh environment."""
 
+import ast
 import json
 import os
 import shutil
@@ -9,9 +10,13 @@ import sysconfig
 import tarfile
 import venv
 import zipfile
+from email.parser import Parser
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from studykit import home
 from studykit.notebooks import notebooks
@@ -71,6 +76,41 @@ def test_the_wheel_brings_the_package_its_papers_and_notebooks_and_no_stray(tree
         assert {n for n in there if "/." not in n and "__pycache__" not in n} <= names
     assert not [name for name in names if ".ipynb_checkpoints" in name or name.startswith("tests/")]
     assert len([name for name in names if name.endswith(".ipynb")]) == len(notebooks())
+
+
+NAMED_OTHERWISE = {"mlflow": "mlflow-skinny", "MinkowskiEngineBackend": "MinkowskiEngine"}
+"""Packages of modules that may not be installed here, where their names differ."""
+
+
+def imported(source: bytes) -> set[str]:
+    """Top-level packages that a module imports, wherever in it the import stands."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found - {"studykit", *sys.stdlib_module_names}
+
+
+def test_all_that_the_wheel_imports_is_among_its_requirements(wheel):
+    """Of the core or of an extra, and by itself: not because another requirement happens to bring it."""
+    installed = metadata.packages_distributions()
+    with zipfile.ZipFile(wheel) as file:
+        (name,) = (name for name in file.namelist() if name.endswith(".dist-info/METADATA"))
+        lines = Parser().parsestr(file.read(name).decode()).get_all("Requires-Dist")
+        modules = [name for name in file.namelist() if name.endswith(".py")]
+        asked = set().union(*(imported(file.read(name)) for name in modules))
+    required = {canonicalize_name(Requirement(line).name) for line in lines}
+    assert {"torch", "requests", "mlflow"} <= asked
+    missing = {
+        name
+        for name in asked
+        if required.isdisjoint(
+            map(canonicalize_name, [NAMED_OTHERWISE.get(name, name), *installed.get(name, ())])
+        )
+    }
+    assert missing == set()
 
 
 def test_the_source_distribution_is_clean_and_gives_the_same_wheel(tree, wheel, tmp_path):
