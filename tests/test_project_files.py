@@ -51,8 +51,8 @@ def test_the_dev_container_sets_itself_up_by_make():
 def test_continuous_integration_brings_every_extra_and_a_browser_before_the_tests():
     """So that no test is skipped there for want of a package that can be had."""
     extras = tomllib.loads(text_of("pyproject.toml"))["project"]["optional-dependencies"]
-    before, found, _ = text_of(".ci/run").partition("\nmake test\n")
-    (looped,) = re.findall(r"^for extra in (.+); do$", before, re.M)
+    before, found, _ = text_of(".ci/run").partition(" make test\n")
+    (looped,) = re.findall(r"^ *for extra in (.+); do$", before, re.M)
     (set_up,) = re.findall(r"--editable '\.\[(\w+(?:,\w+)+)\]'", text_of("Makefile"))
     made = {"minkowski": "make minkowski", "docs": "make .venv/bin/sphinx-build"}
     brought = {*looped.split(), *set_up.split(","), *(name for name, call in made.items() if call in before)}
