@@ -4,7 +4,7 @@ The work grows with the sum of the axes. A kernel in 3-D would have the cube of 
 62 samples for ``dmey``: 0.2 million weights a band.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -61,7 +61,7 @@ def analysed(x: Tensor, wavelet: str, mode: str) -> tuple[Tensor, Tensor]:
     Returns:
         float (B, C, d, h, w) and (B, 7, C, d, h, w), the smooth band and the details, float32 at least.
     """
-    halves = _along_axes(x, [_analysis(wavelet, n, mode) for n in x.shape[2:]])
+    halves = _along_axes(x, [_on_device(x, _analysis, wavelet, n, mode) for n in x.shape[2:]])
     d, h, w = (n // 2 for n in halves.shape[2:])
     bands = halves.unflatten(4, (2, w)).unflatten(3, (2, h)).unflatten(2, (2, d))
     bands = bands.permute(0, 2, 4, 6, 1, 3, 5, 7).flatten(1, 3)
@@ -84,13 +84,27 @@ def synthesised(low: Tensor, details: Tensor | None, size: Sequence[int], wavele
         details = low.new_zeros(low.shape[0], 7, *low.shape[1:])
     bands = torch.cat((low[:, None], details), 1).unflatten(1, (2, 2, 2))
     halves = bands.permute(0, 4, 1, 5, 2, 6, 3, 7).flatten(6, 7).flatten(4, 5).flatten(2, 3)
-    return _along_axes(halves, [_synthesis(wavelet, n) for n in size])
+    return _along_axes(halves, [_on_device(halves, _synthesis, wavelet, n) for n in size])
 
 
-def _along_axes(x: Tensor, matrices: Sequence[np.ndarray]) -> Tensor:
+def _on_device(x: Tensor, made: Callable[..., np.ndarray], *of: str | int) -> Tensor:
+    """A matrix where ``x`` is, in float32 at least."""
+    return _kept(made, of, torch.promote_types(x.dtype, torch.float32), x.device)
+
+
+@lru_cache(maxsize=256)
+def _kept(
+    made: Callable[..., np.ndarray], of: tuple[str | int, ...], dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """Sent once: a copy from the host makes it wait for a card, and no graph can hold one."""
+    with torch.inference_mode(False):
+        return torch.as_tensor(made(*of), dtype=dtype, device=device)
+
+
+def _along_axes(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
     """(B, C, D, H, W) with a matrix applied to each of the last three axes, in float32 at least."""
     x = x if x.dtype == torch.float64 else x.float()
-    d, h, w = (torch.as_tensor(m, dtype=x.dtype, device=x.device) for m in matrices)
+    d, h, w = matrices
     with torch.autocast(x.device.type, enabled=False):
         x = h @ (x @ w.T)
         return (d @ x.flatten(3)).unflatten(3, x.shape[3:])

@@ -6,6 +6,7 @@ import ptwt
 import pytest
 import pywt
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from studykit.layers.wavelets import BANDS, MODES, Coefficients, dwt3d, from_pywt, idwt3d, to_pywt
 
@@ -263,3 +264,22 @@ def test_haar_keeps_nothing_for_the_backward_pass():
     with torch.autograd.graph.saved_tensors_hooks(kept.append, lambda _: None):
         idwt3d(dwt3d(x, level=1), (4, 6, 8))
     assert kept == []
+
+
+def test_matrices_are_sent_to_a_device_once():
+    """A copy in a training step would make the host wait for a card, and no graph could hold it."""
+    x = torch.rand(1, 1, 6, 7, 8, device="meta")
+
+    class Sent(TorchDispatchMode):
+        count = 0
+
+        def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+            self.count += function is torch.ops.aten._to_copy.default
+            return function(*arguments, **(keywords or {}))
+
+    counts = []
+    for _ in range(2):
+        with Sent() as sent:
+            idwt3d(dwt3d(x, "db3"), x.shape[2:], "db3")
+        counts.append(sent.count)
+    assert counts[0] > 0 == counts[1]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tape import TapeGraphs
+from tape import Sendings, TapeGraphs
 from test_golden import FURTHER, LOSSES, SIZES, smooth_volumes
 from torch import Tensor, nn
 
@@ -124,6 +124,15 @@ def test_a_step_can_be_replayed(case, tmp_path, monkeypatch):
     if "spark" in case or "mim" in case:  # on the CPU they look whether a mask hides what it should
         monkeypatch.setattr(TapeGraphs, "strict", False)
     assert_replayed_is_eager(case, tmp_path, "cpu", "fp32", TapeGraphs())
+
+
+@pytest.mark.parametrize("case", OF_EACH.values())
+def test_what_is_drawn_on_the_host_is_sent_without_waiting(case):
+    method, generator = built(case), torch.Generator().manual_seed(1)
+    volumes = batch(method, case, generator).to("meta")
+    with Sendings() as sent:
+        assert method.draw_masks(2, generator, volumes).device.type == "meta"
+    assert not any(sent.blocking)
 
 
 @pytest.mark.gpu

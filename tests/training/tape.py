@@ -79,6 +79,25 @@ class Tape(TorchDispatchMode):
                             place.copy_(new.view_as(place))
 
 
+class Sendings(TorchDispatchMode):
+    """Copies to another device, the one named here: ``meta`` stands for a card.
+
+    Attributes:
+        blocking: of each, whether the host would wait until it has arrived.
+    """
+
+    def __init__(self, device: str = "meta") -> None:
+        super().__init__()
+        self.device = torch.device(device)
+        self.blocking: list[bool] = []
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        keywords = keywords or {}
+        if function is aten._to_copy.default and keywords.get("device") == self.device:
+            self.blocking.append(not keywords.get("non_blocking", False))
+        return function(*arguments, **keywords)
+
+
 class TapeGraphs:
     """Stands where :class:`studykit.training.graphs.CudaGraphs` does; ``captures`` counts.
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 import toy_training
 from filelock import FileLock
+from tape import Sendings
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from toy_training import ToyBatches, ToyMethod, config, send_self, train_toy
@@ -320,6 +321,13 @@ def test_steps_do_not_read_from_the_device(tmp_path: Path) -> None:
             train_toy(tmp_path / str(steps), settings)
         counts.append(reads.count)
     assert counts[0] == counts[1] > 0
+
+
+def test_a_toys_masks_are_sent_without_waiting() -> None:
+    volumes = ToyBatches().pool[:8].to("meta")
+    with Sendings() as sent:
+        assert ToyMethod().draw_masks(8, torch.Generator(), volumes).device.type == "meta"
+    assert sent.blocking == [False]
 
 
 @pytest.mark.gpu

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from studykit.masking import move_to
 from studykit.training import distributed
 from studykit.training.config import TrainingConfig
 from studykit.training.distributed import SINGLE, distributed_world
@@ -41,7 +42,7 @@ class ToyMethod(nn.Module):
     ) -> Tensor:
         order = torch.rand(batch_size, 8, generator=generator).argsort(1)
         masks = (order < 4).view(batch_size, 2, 2, 2)[rows]
-        return masks if volumes is None else masks.to(volumes.device)
+        return move_to(masks, volumes)
 
     def forward(self, volume: Tensor, mask: Tensor) -> dict[str, Tensor]:
         hidden = mask.repeat_interleave(2, 1).repeat_interleave(2, 2).repeat_interleave(2, 3).flatten(1)
