@@ -15,6 +15,7 @@ is told.
 
 import warnings
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -57,7 +58,7 @@ class CudaGraphs:
     def __init__(self, device: torch.device) -> None:
         index = torch.cuda.current_device() if device.index is None else device.index
         self._device = torch.device("cuda", index)
-        self._stream = torch.cuda.Stream(self._device)
+        self._stream = _stream_of(index)
 
     def aside(self, work: Callable[[], Result]) -> tuple[Result, bool]:
         here, mode = torch.cuda.current_stream(self._device), torch.cuda.get_sync_debug_mode()
@@ -84,6 +85,12 @@ class CudaGraphs:
             generator.graphsafe_set_state(generator.clone_state())
             raise
         return graph.replay, result
+
+
+@cache
+def _stream_of(index: int) -> torch.cuda.Stream:
+    """The one stream on which a device's graphs are captured: cuBLAS keeps a workspace for each, for good."""
+    return torch.cuda.Stream(torch.device("cuda", index))
 
 
 def graphs_of(device: torch.device) -> Graphs | None:

@@ -10,15 +10,16 @@ from tape import TapeGraphs
 from torch import Tensor
 from toy_training import ToyBatches, ToyMethod, conducted, config, send_self, train_toy
 
+from studykit.training import graphs
 from studykit.training.distributed import SINGLE, World
 from studykit.training.graphs import CAPTURED, WAITS, WARM_STEPS, graphs_of, refusal
 from studykit.training.records import read_records
 
 
 def with_tape(folder: Path, settings=None, **changes):
-    graphs, notes = TapeGraphs(), []
-    outcome, method = train_toy(folder, settings, graphs=graphs, note=notes.append, **changes)
-    return outcome, method, graphs.captures, notes
+    tape, notes = changes.pop("tape", None) or TapeGraphs(), []
+    outcome, method = train_toy(folder, settings, graphs=tape, note=notes.append, **changes)
+    return outcome, method, tape.captures, notes
 
 
 def assert_alike(first: torch.nn.Module, second: torch.nn.Module, **tolerance: float) -> None:
@@ -123,6 +124,18 @@ def test_what_counts_its_steps_counts_replayed_ones(tmp_path: Path, optimizer: s
     assert (stopped.state, captures, notes) == ("interrupted", 1, [CAPTURED])
     _, method = train_toy(tmp_path / "tape", settings)
     assert_alike(eager, method, rtol=1e-4, atol=1e-5)
+
+
+def test_trainings_share_the_stream_of_their_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    graphs._stream_of.cache_clear()
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: made.append(device) or object())
+    try:
+        for number in (0, 0, 1, 0):
+            graphs_of(torch.device("cuda", number))
+    finally:
+        graphs._stream_of.cache_clear()
+    assert made == [torch.device("cuda", 0), torch.device("cuda", 1)]
 
 
 def test_peers_and_several_processes_say_why_they_stay_eager(tmp_path: Path) -> None:
