@@ -201,8 +201,10 @@ class GradientConductor:
         return told
 
     def zero_grad(self) -> None:
-        """Forget the micro-batches since the last step."""
+        """Forget the micro-batches since the last step, and gradients that it left."""
         self._seen = 0
+        for parameter in self._parameters:
+            parameter.grad = None
 
     def set_steps(self, count: int) -> None:
         """Say how many steps were taken, where a graph took them and nobody counted."""

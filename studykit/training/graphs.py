@@ -48,7 +48,7 @@ class Graphs(Protocol):
             what does it, and what it gives: the same tensors each time, filled by each replay.
 
         Raises:
-            RuntimeError: it cannot be captured; nothing was done.
+            RuntimeError: it cannot be captured; nothing was done on the device.
         """
 
 
@@ -127,10 +127,19 @@ class GraphedStep:
         rates: set before each call.
         graphs: what captures it.
         note: told, once it is decided, how steps are taken: :data:`CAPTURED`, or ``eager`` and the reason.
+        forget: drops gradients and micro-batches of a step that was begun and not ended.
     """
 
-    def __init__(self, take: Take, rates: Rates, graphs: Graphs, note: Callable[[str], Any]) -> None:
+    def __init__(
+        self,
+        take: Take,
+        rates: Rates,
+        graphs: Graphs,
+        note: Callable[[str], Any],
+        forget: Callable[[], object],
+    ) -> None:
         self._take = take
+        self._forget = forget
         self._rates = rates
         self._graphs = graphs
         self._note = note
@@ -175,6 +184,7 @@ class GraphedStep:
             with self._rates.on_device():
                 self._replay, (self._names, self._values) = self._graphs.capture(work)
         except RuntimeError as error:
+            self._forget()  # what it left in .grad was never computed
             self._refuse(str(error).partition("\n")[0])
         else:
             self._inputs = inputs

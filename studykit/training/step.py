@@ -77,7 +77,7 @@ class Step:
         if graphs is not None and (reason := refusal(config, world)):
             note(f"eager: {reason}")
         elif graphs is not None:
-            self._graphed = GraphedStep(self._take, self._rates, graphs, note)
+            self._graphed = GraphedStep(self._take, self._rates, graphs, note, self.optimizer.zero_grad)
 
     def __call__(self, state: TrainingState) -> dict[str, Tensor]:
         """This rank's mean loss terms (``train/<term>``), their sum (``train/total``) and ``grad_norm``.

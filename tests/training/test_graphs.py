@@ -14,6 +14,7 @@ from studykit.training import graphs
 from studykit.training.distributed import SINGLE, World
 from studykit.training.graphs import CAPTURED, WAITS, WARM_STEPS, graphs_of, refusal
 from studykit.training.records import read_records
+from studykit.training.step import Step
 
 
 def with_tape(folder: Path, settings=None, **changes):
@@ -101,6 +102,38 @@ def test_a_capture_that_fails_loses_no_step(tmp_path: Path) -> None:
     outcome, method, captures, notes = with_tape(tmp_path / "tape", method=Moody(0.2))
     assert (outcome.state, captures) == ("done", 0)
     assert len(notes) == 1 and notes[0].startswith("eager: operation not permitted when stream is capturing")
+    assert_alike(eager, method, rtol=0, atol=0)
+
+
+class Late(TapeGraphs):
+    """Refuses a capture once the gradient is there, ahead of the optimizer or behind it.
+
+    As with a card, what was computed is undone, and what Python holds is not.
+    """
+
+    def __init__(self, stepped: bool) -> None:
+        super().__init__()
+        self.stepped = stepped
+
+    def capture(self, work):
+        original = Step._apply
+
+        def fail(step: Step) -> None:
+            if self.stepped:
+                original(step)
+            raise RuntimeError("no memory for a graph")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Step, "_apply", fail)
+            return super().capture(work)
+
+
+@pytest.mark.parametrize("stepped", [False, True], ids=["ahead of the optimizer", "behind it"])
+@pytest.mark.parametrize("settings", [config(), conducted(accumulate=2)], ids=["adamw", "gcond"])
+def test_a_capture_that_fails_late_leaves_no_gradient(tmp_path: Path, settings, stepped: bool) -> None:
+    _, eager = train_toy(tmp_path / "eager", settings)
+    outcome, method, captures, notes = with_tape(tmp_path / "tape", settings, tape=Late(stepped))
+    assert (outcome.state, captures, notes) == ("done", 0, ["eager: no memory for a graph"])
     assert_alike(eager, method, rtol=0, atol=0)
 
 
