@@ -1,9 +1,13 @@
 """What ``run.sh`` does on the machine once its packages are there: tests, benchmarks, studies, packing.
 
-Whatever happens, what is there is packed. Where the tests of the card fail nothing is trained on it.
+Whatever happens, what is there is packed. Where a test of the card fails nothing is trained on it, unless
+:data:`UNTESTED` says so; tests that their time cuts off fail nothing. A second call does neither the tests that
+passed nor the benchmarks again.
 """
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +29,16 @@ PACK_SECONDS = 15
 SAVE_SECONDS = 60
 """That a study which is stopped may take to save."""
 BENCHMARK = "card"
+NODE = "node.json"
+"""What :mod:`studykit.bundle.node` found out about the machine."""
+PASSED = "tests.passed"
+UNTESTED = "STUDYKIT_TRAIN_UNTESTED"
+CUT_OFF = 124
+"""Exit status of what was ended by its time, as of ``timeout``."""
+_FAILED = re.compile(
+    r"^(?:\[gw\d+\] \[ *\d+%\] )?(?:FAILED|ERROR) (\S+::.+?)(?: - .*)?\s*$"
+    r"|^(\S+::.+) (?:FAILED|ERROR)\s+\[ *\d+%\]\s*$"
+)
 
 
 def drive(root: Path, back: Path) -> int:
@@ -45,11 +59,38 @@ def drive(root: Path, back: Path) -> int:
 
 
 def _work(manifest: Manifest, root: Path, end: float) -> int:
+    source, logs = root / "source", root / "logs"
+    here = _tested_here(manifest, root)
+    known, failed = _text(logs / PASSED) == here, ()
+    if not known:
+        status, failed = _test(root)
+        if failed and os.environ.get(UNTESTED) != "1":
+            _say(root, "tests", f"tests of the card that failed: {', '.join(failed)}")
+            print(f"nothing is trained on it; {UNTESTED}=1 trains all the same", flush=True)
+            return status
+        if status == CUT_OFF:
+            _say(root, "tests", f"cut off after {TEST_SECONDS} s, the tests that came to their end passed")
+        elif not failed:
+            (logs / PASSED).write_text(here, encoding="utf-8")
+    if not (known and (logs / "benchmarks.log").exists()):
+        script = str(source / "benchmarks" / "run.py")
+        left = min(BENCHMARK_SECONDS, (end - time.monotonic()) / 6)
+        _logged([script, BENCHMARK], root, "benchmarks", left, module=False)
+    minutes = f"{(end - time.monotonic()) / 60:.2f}"
+    study = ["studykit", "run", *manifest.studies, "--profile", manifest.profile, "--minutes", minutes]
+    done = _logged(study, root, "run", None)
+    if failed:
+        _say(root, "run", f"trained all the same; tests of the card that failed: {', '.join(failed)}")
+    return done
+
+
+def _test(root: Path) -> tuple[int, tuple[str, ...]]:
+    """Exit status of the tests of the card, and what failed, be it before they were cut off."""
     source = root / "source"
     files = [path for path in sorted((source / "tests").rglob("test_*.py")) if "mark.gpu" in path.read_text()]
     tests = [
         "pytest",
-        "-q",
+        "-v",
         "-m",
         "gpu",
         "-p",
@@ -57,15 +98,38 @@ def _work(manifest: Manifest, root: Path, end: float) -> int:
         *(["-n", str(TEST_PROCESSES)] if find_spec("xdist") else []),
         *(str(p.relative_to(source)) for p in files),
     ]
-    if failed := _logged(tests, root, "tests", TEST_SECONDS):
-        print("the tests of the card failed: nothing is trained on it", flush=True)
-        return failed
-    script = str(source / "benchmarks" / "run.py")
-    left = min(BENCHMARK_SECONDS, (end - time.monotonic()) / 6)
-    _logged([script, BENCHMARK], root, "benchmarks", left, module=False)
-    minutes = f"{(end - time.monotonic()) / 60:.2f}"
-    study = ["studykit", "run", *manifest.studies, "--profile", manifest.profile, "--minutes", minutes]
-    return _logged(study, root, "run", None)
+    status = _logged(tests, root, "tests", TEST_SECONDS)
+    failed = failed_tests(_text(root / "logs" / "tests.log"))
+    unnamed = () if status in (0, CUT_OFF) else (f"pytest, exit status {status}",)
+    return status, failed or unnamed
+
+
+def failed_tests(log: str) -> tuple[str, ...]:
+    """Names of the tests that failed, each once, from what ``pytest -v`` says, with xdist or without.
+
+    >>> failed_tests("tests/test_a.py::test_b[x y] FAILED   [ 50%]")
+    ('tests/test_a.py::test_b[x y]',)
+    """
+    found = (_FAILED.match(line) for line in log.splitlines())
+    return tuple(dict.fromkeys(match[1] or match[2] for match in found if match))
+
+
+def _tested_here(manifest: Manifest, root: Path) -> str:
+    """What the tests are of: this commit, on these cards, with this torch."""
+    have = json.loads(_text(root / NODE) or "{}")
+    cards = [name for name, _ in have.get("cards", [])]
+    return json.dumps({"commit": manifest.commit, "torch": have.get("torch"), "cards": cards})
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def _say(root: Path, name: str, words: str) -> None:
+    """Show words, and keep them at the end of a log."""
+    print(words, flush=True)
+    with open(root / "logs" / f"{name}.log", "a", encoding="utf-8") as log:
+        log.write(f"{words}\n")
 
 
 def _logged(
@@ -88,7 +152,7 @@ def _logged(
 
 
 def _follow(child: "subprocess.Popen[Any]", log: str, end: float | None) -> int:
-    """Show a log as it grows, until its process ends or its time is over (status 124, as of ``timeout``)."""
+    """Show a log as it grows, until its process ends or its time is over (:data:`CUT_OFF`)."""
     with open(log, encoding="utf-8", errors="replace") as lines:
         while True:
             status = child.poll()
@@ -97,7 +161,7 @@ def _follow(child: "subprocess.Popen[Any]", log: str, end: float | None) -> int:
             if status is not None:
                 return status
             if end is not None and time.monotonic() > end:
-                return 124
+                return CUT_OFF
             time.sleep(0.2)
 
 

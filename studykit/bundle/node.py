@@ -1,7 +1,7 @@
 """Is this machine one that a bundle can run on? Asked before any work, with nothing but Python itself.
 
 Any Python reads this file, so that a wrong one is told so: it is the one file of the kit without newer syntax
-and without imports from the kit. ``python - bundle.json < node.py``
+and without imports from the kit. ``python - bundle.json [node.json] < node.py``
 """
 
 import importlib.util
@@ -88,7 +88,7 @@ def version(text):
 
 
 def main():
-    """Exit status 2, and every problem, where the machine will not do."""
+    """Exit status 2, and every problem, where the machine will not do; else what it has, into node.json."""
     with open(sys.argv[1]) as file:
         needs = json.load(file)["needs"]
     have = facts()
@@ -97,6 +97,9 @@ def main():
         sys.stderr.write(f"this machine will not do: {problem}\n")
     if wrong:
         return 2
+    if len(sys.argv) > 2:
+        with open(sys.argv[2], "w") as file:
+            json.dump(have, file)
     cards = ", ".join(name for name, _ in have["cards"]) or "no card"
     words = "Python {python}, torch {torch}, {memory_gib:.0f} GiB of memory and {disk_gib:.0f} of disk free, "
     print(words.format(**have) + cards)

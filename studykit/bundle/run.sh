@@ -3,14 +3,15 @@
 #
 #   [PYTHON=python3.12] bash run.sh [FOLDER]     FOLDER: where studykit-back.tar.gz goes, this one by default
 #
-# A second call goes on where the first one stopped.
+# A second call goes on where the first one stopped, without tests and benchmarks that are done.
+# STUDYKIT_TRAIN_UNTESTED=1 trains on a card whose tests fail.
 set -euo pipefail
 back=$(cd "${1:-$(dirname "$0")}" && pwd)
 cd "$(dirname "$0")"
 PYTHON=${PYTHON:-python3}
 
 # Named before any work: a wrong Python, an old torch, no card, too little memory, a full disk.
-"$PYTHON" - bundle.json < source/studykit/bundle/node.py
+"$PYTHON" - bundle.json node.json < source/studykit/bundle/node.py
 
 if [ ! -e site/.ready ]; then
     rm -rf site && mkdir site

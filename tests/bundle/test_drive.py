@@ -14,6 +14,7 @@ from studykit.bundle import drive
 from studykit.bundle.collect import BACK, ROOT
 from studykit.bundle.manifest import FILE, Manifest, Needs
 
+BROKEN = "tests/training/test_loop.py::test_x[a case]"
 STUDIES = ("bertswin-convergence", "effective-rank")
 
 
@@ -34,20 +35,23 @@ def root(tmp_path):
 
 @pytest.fixture
 def done(monkeypatch):
-    """What would be started: name → (arguments, seconds), in order; each ends as ``ends`` says."""
+    """What would be started: name → (arguments, seconds), in order; ``ends``: exit statuses and logs."""
     calls, ends = {}, {}
 
     def logged(arguments, root, name, seconds, *, module=True):
         calls[name] = list(arguments), seconds
-        return ends.get(name, 0)
+        status, said = ends.get(name, (0, ""))
+        (root / "logs" / f"{name}.log").write_text(said)
+        return status
 
     monkeypatch.setattr(drive, "_logged", logged)
+    monkeypatch.delenv(drive.UNTESTED, raising=False)
     return calls, ends
 
 
 def test_tests_come_first_then_benchmarks_then_the_studies_with_the_rest(root, done):
     calls, ends = done
-    ends["benchmarks"] = 124
+    ends["benchmarks"] = 124, ""
     assert drive.drive(root, root) == 0
     assert list(calls) == ["tests", "benchmarks", "run"]
     arguments, seconds = calls["tests"]
@@ -61,9 +65,43 @@ def test_tests_come_first_then_benchmarks_then_the_studies_with_the_rest(root, d
 
 def test_nothing_is_trained_on_a_card_whose_tests_fail(root, done):
     calls, ends = done
-    ends["tests"] = 1
+    ends["tests"] = 1, f"[gw1] [ 50%] FAILED {BROKEN} \n"
     assert drive.drive(root, root) == 1
     assert list(calls) == ["tests"] and (root / BACK).exists()
+    assert (root / "logs" / "tests.log").read_text().endswith(f"tests of the card that failed: {BROKEN}\n")
+
+
+def test_a_card_whose_tests_fail_is_trained_on_where_that_is_said(root, done, monkeypatch):
+    calls, ends = done
+    ends["tests"] = 1, f"{BROKEN} FAILED   [ 50%]\n"
+    monkeypatch.setenv(drive.UNTESTED, "1")
+    assert drive.drive(root, root) == 0
+    assert list(calls) == ["tests", "benchmarks", "run"]
+    assert (root / "logs" / "run.log").read_text().endswith(f"tests of the card that failed: {BROKEN}\n")
+    assert not (root / "logs" / drive.PASSED).exists()
+
+
+def test_tests_that_are_cut_off_stop_nothing_unless_one_of_them_failed(root, done):
+    calls, ends = done
+    ends["tests"] = 124, "tests/a.py::test_a PASSED [ 50%]\n"
+    assert drive.drive(root, root) == 0
+    assert list(calls) == ["tests", "benchmarks", "run"]
+    assert "cut off after 90 s" in (root / "logs" / "tests.log").read_text()
+    calls.clear()
+    ends["tests"] = 124, f"FAILED {BROKEN} - assert 1 == 2\n"
+    assert drive.drive(root, root) == 124
+    assert list(calls) == ["tests"]
+
+
+def test_a_second_call_on_the_same_card_neither_tests_nor_times_again(root, done):
+    calls, _ = done
+    (root / drive.NODE).write_text(json.dumps({"torch": "2.11", "cards": [["H100", 78.0]]}))
+    assert drive.drive(root, root) == 0
+    calls.clear()
+    assert drive.drive(root, root) == 0 and list(calls) == ["run"]
+    calls.clear()
+    (root / drive.NODE).write_text(json.dumps({"torch": "2.11", "cards": [["H200", 138.0]]}))
+    assert drive.drive(root, root) == 0 and list(calls) == ["tests", "benchmarks", "run"]
 
 
 def test_what_fails_to_unpack_still_brings_the_manifest_back(root, done):

@@ -66,6 +66,14 @@ def test_a_container_with_less_memory_counts(tmp_path, monkeypatch):
     assert node.free_memory() > 2**30
 
 
+def test_what_a_good_machine_has_is_left_for_what_runs_on_it(tmp_path, monkeypatch):
+    (tmp_path / "bundle.json").write_text(json.dumps({"needs": NEEDS}))
+    monkeypatch.setattr(node, "facts", lambda: HAVE)
+    monkeypatch.setattr(sys, "argv", ["-", str(tmp_path / "bundle.json"), str(tmp_path / "node.json")])
+    assert node.main() == 0
+    assert json.loads((tmp_path / "node.json").read_text())["cards"] == [["NVIDIA H100", 78.0]]
+
+
 def test_an_old_python_can_read_the_file():
     ast.parse(Path(node.__file__).read_text(), feature_version=(3, 6))
 
