@@ -1,8 +1,8 @@
 """What ``run.sh`` does on the machine once its packages are there: tests, benchmarks, studies, packing.
 
 Whatever happens, what is there is packed. Where a test of the card fails nothing is trained on it, unless
-:data:`UNTESTED` says so; tests that their time cuts off fail nothing. A second call does neither the tests that
-passed nor the benchmarks again.
+:data:`UNTESTED` says so; tests that their time cuts off fail nothing. A second call does neither the tests
+that passed nor the benchmarks again.
 """
 
 import json
@@ -78,6 +78,7 @@ def _work(manifest: Manifest, root: Path, end: float) -> int:
         _logged([script, BENCHMARK], root, "benchmarks", left, module=False)
     minutes = f"{(end - time.monotonic()) / 60:.2f}"
     study = ["studykit", "run", *manifest.studies, "--profile", manifest.profile, "--minutes", minutes]
+    study += ["--on-a-card", str(manifest.on_a_card)]
     done = _logged(study, root, "run", None)
     if failed:
         _say(root, "run", f"trained all the same; tests of the card that failed: {', '.join(failed)}")

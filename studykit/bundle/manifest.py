@@ -34,6 +34,7 @@ class Manifest:
         commit, dirty: of the checkout that it was made from, as provenance has them.
         studies: to run, in this order.
         minutes: for all of it: tests, benchmarks, trainings, packing.
+        on_a_card: runs that train side by side on one card.
         rules: digest of each claim's rule.
         rounded_by: largest change of a carried voxel, in deviations of its volume: volumes travel in half
             precision. 0 where none is carried.
@@ -45,6 +46,7 @@ class Manifest:
     studies: tuple[str, ...]
     profile: str
     minutes: float
+    on_a_card: int
     rules: dict[str, str]
     rounded_by: float
     needs: Needs
@@ -64,7 +66,14 @@ class Manifest:
         known = {field.name for field in fields(cls)}
         if not isinstance(values, dict) or set(values) != known:
             raise ValueError(f"{FILE} has not the keys {', '.join(sorted(known))}")
-        kinds = {"commit": str, "dirty": bool, "studies": list, "profile": str, "rules": dict}
+        kinds = {
+            "commit": str,
+            "dirty": bool,
+            "studies": list,
+            "profile": str,
+            "on_a_card": int,
+            "rules": dict,
+        }
         strange = [name for name, kind in kinds.items() if not isinstance(values[name], kind)]
         if strange:
             raise ValueError(f"{FILE}: {strange[0]} is {values[strange[0]]!r}")

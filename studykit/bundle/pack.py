@@ -18,6 +18,7 @@ from studykit.bundle.volumes import carry
 from studykit.bundle.wheels import fetch_wheels, least_version, missing_wheels
 from studykit.notebooks.catalogue import notebook_of, study_of
 from studykit.runs.provenance import git, git_state
+from studykit.runs.shares import CARD_BYTES
 
 ROOT = "studykit-bundle"
 NEEDS = {"smoke": (2, 0, 1), "laptop": (4, 0, 2), "gpu": (16, 16, 6), "paper": (64, 64, 50)}
@@ -48,6 +49,7 @@ def bundle(
     *,
     profile: str,
     minutes: float,
+    on_a_card: int = 1,
     python: str,
     platform: str,
     has: Sequence[str],
@@ -59,6 +61,7 @@ def bundle(
         out: the file, a compressed tar.
         studies: to run there, in this order.
         minutes: for everything that is to be done there.
+        on_a_card: runs that train side by side on one card; the card has to have the memory for all.
         python, platform: of the machine, as pip names them.
         has: packages that the machine has, and with them what they need.
         limit_mb: the most that the file may take.
@@ -75,19 +78,24 @@ def bundle(
     own = tuple(study_of(stem) for stem in stems)
     if not minutes > 0:
         raise ValueError(f"minutes must be above 0, got {minutes:g}")
+    if on_a_card < 1:
+        raise ValueError(f"on_a_card is a number of runs, at least 1; got {on_a_card}")
     rules, state = rules_of(own), git_state(home.home())
     if state["commit"] is None:
         raise ValueError(
             f"{home.home()} is no git checkout: what comes back could not be told whose code it is"
         )
     memory, card, disk = NEEDS[profile]
+    card = max(card, on_a_card * CARD_BYTES // 2**30)
     needs = Needs(python, least_version("torch"), profile in CARD_PROFILES, memory, card, disk)
     with tempfile.TemporaryDirectory(prefix="studykit-", dir=_folder_of(out)) as name:
         root = Path(name) / ROOT
         wheels = fetch_wheels(missing_wheels(has, python), root / "wheels", python, platform)
         wanted = dict.fromkeys(volumes for stem in stems for volumes in volumes_of(stem, profile))
         rounded = carry(wanted, root / "carried")
-        manifest = Manifest(state["commit"], state["dirty"], own, profile, minutes, rules, rounded, needs)
+        manifest = Manifest(
+            state["commit"], state["dirty"], own, profile, minutes, on_a_card, rules, rounded, needs
+        )
         volumes = len(list((root / "carried").glob("volumes/*")))
         _copy_source(root / "source", [f"notebooks/{stem}.ipynb" for stem in stems])
         atomic.write_json(root / "source" / COMMIT, state)

@@ -19,6 +19,10 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "--minutes", type=float, default=MINUTES, metavar="M",
         help=f"for all that is done there (default {MINUTES})",
     )  # fmt: skip
+    verb.add_argument(
+        "--on-a-card", type=int, default=1, metavar="N",
+        help="runs that train side by side on one GPU there (default 1)",
+    )  # fmt: skip
     verb.add_argument("--python", default=PYTHON, help=f"of the machine (default {PYTHON})")
     verb.add_argument("--platform", default=PLATFORM, help=f"as pip names it (default {PLATFORM})")
     verb.add_argument(
@@ -49,6 +53,7 @@ def bundle(options: argparse.Namespace) -> int:
         options.study,
         profile=options.profile,
         minutes=options.minutes,
+        on_a_card=options.on_a_card,
         python=options.python,
         platform=options.platform,
         has=options.has or HAS,
@@ -58,7 +63,10 @@ def bundle(options: argparse.Namespace) -> int:
     total = done.path.stat().st_size / 1e6
     print(f"{done.path}: {total:.1f} MB of {options.limit_mb:g} ({sizes})")
     manifest = done.manifest
-    print(f"studies at {manifest.profile}, {manifest.minutes:g} minutes: {', '.join(manifest.studies)}")
+    beside = f", {manifest.on_a_card} runs on a card" if manifest.on_a_card > 1 else ""
+    print(
+        f"studies at {manifest.profile}, {manifest.minutes:g} minutes{beside}: {', '.join(manifest.studies)}"
+    )
     state = " with local changes, so it will not be taken back" if manifest.dirty else ""
     print(f"commit {manifest.commit[:12]}{state}")
     rounded = f", no voxel moved by more than {manifest.rounded_by:.1g} deviations" if done.volumes else ""

@@ -22,8 +22,8 @@ STUDIES = ("bertswin-convergence", "effective-rank")
 def root(tmp_path):
     """A bundle without volumes, and with two files of tests of which one is for a card."""
     values = Manifest(
-        commit="a" * 40, dirty=False, studies=STUDIES, profile="gpu", minutes=10, rules={}, rounded_by=0,
-        needs=Needs("3.12", "2.8", True, 1, 1, 1),
+        commit="a" * 40, dirty=False, studies=STUDIES, profile="gpu", minutes=10, on_a_card=3, rules={},
+        rounded_by=0, needs=Needs("3.12", "2.8", True, 1, 1, 1),
     ).to_dict()  # fmt: skip
     (tmp_path / FILE).write_text(json.dumps(values))
     tests = tmp_path / "source" / "tests" / "training"
@@ -59,6 +59,7 @@ def test_tests_come_first_then_benchmarks_then_the_studies_with_the_rest(root, d
     assert 0 < calls["benchmarks"][1] <= 60 and calls["benchmarks"][0][1:] == ["card"]
     arguments, seconds = calls["run"]
     assert arguments[:6] == ["studykit", "run", *STUDIES, "--profile", "gpu"] and seconds is None
+    assert arguments[-2:] == ["--on-a-card", "3"]
     assert 9.5 < float(arguments[arguments.index("--minutes") + 1]) < 10
     assert (root / BACK).exists()
 

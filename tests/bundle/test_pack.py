@@ -70,6 +70,12 @@ def test_a_carried_checkout_knows_its_commit(make, tmp_path):
     assert provenance.git_state(tmp_path) == {"commit": None, "dirty": None}
 
 
+def test_runs_side_by_side_ask_for_a_card_that_holds_them(make):
+    assert make().manifest.on_a_card == 1
+    many = make(on_a_card=4).manifest
+    assert many.on_a_card == 4 and many.needs.gpu_gib == 32
+
+
 def test_smoke_needs_no_card(make):
     assert not make(profile="smoke").manifest.needs.cuda
 
@@ -86,6 +92,7 @@ def test_a_bundle_that_is_too_large_is_refused_with_its_parts(make):
         (["fly"], {}, "No notebook for 'fly'"),
         ([STUDY], {"profile": "huge"}, "Unknown profile 'huge'"),
         ([STUDY], {"minutes": 0}, "minutes must be above 0, got 0"),
+        ([STUDY], {"on_a_card": 0}, "at least 1; got 0"),
         (["tour"], {}, "no claim names the study 'tour'"),
     ],
 )
@@ -117,10 +124,10 @@ def test_a_workspace_has_no_source_to_bundle(make, tmp_path, monkeypatch):
 
 def test_the_verbs_tell_what_went_out_and_what_came_in(make, tmp_path, capsys, monkeypatch):
     out = tmp_path / "b.tar.gz"
-    assert cli.main(["bundle", str(out), STUDY, "--has", "torch", "--minutes", "5"]) == 0
+    assert cli.main(["bundle", str(out), STUDY, "--has", "torch", "--minutes", "5", "--on-a-card", "2"]) == 0
     said = capsys.readouterr().out
     assert f"{out}: " in said and " MB of 64 (" in said
-    assert f"studies at gpu, 5 minutes: {STUDY}\ncommit {'a' * 12}\n" in said
+    assert f"studies at gpu, 5 minutes, 2 runs on a card: {STUDY}\ncommit {'a' * 12}\n" in said
     assert "1 prepared volumes in half precision, no voxel moved by more than 0.001 deviations" in said
     assert cli.main(["bundle", str(out), STUDY, "--limit-mb", "0.01"]) == 2
 

@@ -33,7 +33,7 @@ def manifest(**other):
     needs = Needs("3.12", "2.8", True, 16, 16, 6)
     values = {
         "commit": COMMIT, "dirty": False, "studies": (STUDY,), "profile": "gpu", "minutes": 10,
-        "rules": rules_of([STUDY]), "rounded_by": 0.001, "needs": needs,
+        "on_a_card": 1, "rules": rules_of([STUDY]), "rounded_by": 0.001, "needs": needs,
     }  # fmt: skip
     return Manifest(**{**values, **other})
 
