@@ -172,3 +172,27 @@ def test_a_row_of_a_card_says_what_rate_ours_comes_to(timing, monkeypatch):
     assert row["TFLOP/s"] == pytest.approx(rate)
     parts = [part for family in (bench.steps, bench.sparse_conv, bench.wavelets) for part in family(True)]
     assert len(parts) == 4 and bench.swin_block(True)
+
+
+def test_a_card_that_is_cut_off_leaves_the_parts_that_are_done(timing, monkeypatch):
+    bench = importlib.import_module("bench_card")
+    written = []
+
+    def cut_off():
+        raise KeyboardInterrupt
+
+    def done():
+        return {"what": "a step", "TFLOP/s": 4.0, "target share": 0.35}
+
+    monkeypatch.setattr(bench, "write_result", lambda name, rows, notes, quick: written.append((name, *rows)))
+    monkeypatch.setattr(bench, "matmul_rates", lambda small: [{"precision": "bf16", "TFLOP/s": 10.0}])
+    monkeypatch.setattr(bench, "parts_of", lambda small: [done, cut_off])
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", lambda precision: None)
+    with pytest.raises(KeyboardInterrupt):
+        bench.main(quick=False)
+    [name, row] = written[-1]
+    assert name == "card" and row["what"] == "a step"
+    assert (row["share of the rate"], row["target share"], row["share met"]) == (0.4, 0.35, "yes")
+    assert bench.held({"TFLOP/s": 3.0, "target share": 0.35}, 10.0)["share met"] == "no"
+    assert bench.held({"TFLOP/s": 3.0}, 10.0)["share met"] == ""
+    assert bench.single(small=False) == "tf32", "a card takes products of fp32 through TF32 there"

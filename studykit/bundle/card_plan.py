@@ -3,7 +3,7 @@
     floor = operations / measured rate      expected = floor / share of that rate that a training reaches
 
 Operations are counted, see :mod:`studykit.metrics.compute`; the rate is measured by
-``benchmarks/bench_matmul.py``, and assumed where no card has been measured yet.
+``benchmarks/bench_card.py``, and assumed where no card has been measured yet.
 """
 
 import json

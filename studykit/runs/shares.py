@@ -2,7 +2,7 @@
 
 At sizes that a card does in a moment, one training leaves most of it idle; several processes at a time fill
 its gaps. What they win depends on the card, and on whether NVIDIA's multi-process service runs, so it is
-asked for (``studykit run --on-a-card N``) and not guessed; ``benchmarks/bench_card.py`` measures it. A run
+asked for (``studykit run --on-a-card N``) and not guessed; ``benchmarks/bench_beside.py`` measures it. A run
 ends in the same numbers whoever shares the card, and costs its share of it.
 """
 
