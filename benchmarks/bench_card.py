@@ -31,8 +31,8 @@ FULL_RATE = 0.35
 """Of the measured rate of bf16 products, that a step at the paper's widths should reach."""
 SWIN_RATE = 0.4
 NOTES = (
-    "Forward and backward; bf16 autocast, but for sparse convolutions and Haar, which are in fp32, as MONAI's "
-    "step is; a card takes products and convolutions of fp32 through TF32 here. Ours is "
+    "Forward and backward; bf16 autocast, but for sparse convolutions and Haar, which are in fp32, as is "
+    "MONAI's step; a card takes products and convolutions of fp32 through TF32 here. Ours is "
     "eager, taken down as a CUDA graph and replayed, peers the same unless they are compiled. TFLOP/s counts "
     "matrix products, convolutions and attention; its share is of the largest rate of bf16 products measured "
     "in the same minute; met and share met hold the ratio and the share against their targets."
