@@ -27,8 +27,13 @@ def new_method(config: Mapping[str, Any]) -> Method:
         return build_method(config["method"]["name"], **config["method"]["options"])
 
 
-def trained_method(run: Run) -> Method:
-    """The method with the weights of the run's last checkpoint, on the CPU, in evaluation mode.
+def networks_device() -> torch.device:
+    """Where networks of this process run: the card of a training, the CPU where there is none."""
+    return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def trained_method(run: Run, device: str | torch.device = "cpu") -> Method:
+    """The method with the weights of the run's last checkpoint, in evaluation mode.
 
     That is the end of a run that is done, and the last good step of one that diverged.
 
@@ -37,10 +42,10 @@ def trained_method(run: Run) -> Method:
     """
     method = new_method(run.config)
     method.load_state_dict(last_weights(run))
-    return method.eval()
+    return method.to(device).eval()
 
 
-def best_method(run: Run) -> Method:
+def best_method(run: Run, device: str | torch.device = "cpu") -> Method:
     """The method with the weights that validated best, of a run whose training kept them.
 
     Raises:
@@ -51,7 +56,7 @@ def best_method(run: Run) -> Method:
         raise FileNotFoundError(f"{run.label} kept no best weights ({run.state or 'not run yet'}).")
     method = new_method(run.config)
     method.load_state_dict(load_weights(path)[0])
-    return method.eval()
+    return method.to(device).eval()
 
 
 def last_weights(run: Run) -> dict[str, Tensor]:

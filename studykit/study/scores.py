@@ -18,8 +18,9 @@ from studykit.data.traits import Traits, open_traits
 from studykit.data.volumes.cache import Prepared, PreparedVolume
 from studykit.data.volumes.tensors import volume_tensor
 from studykit.methods import task_of
+from studykit.methods.method import Method
 from studykit.runs.store import Run
-from studykit.runs.weights import best_method
+from studykit.runs.weights import best_method, networks_device
 from studykit.study.labelled_ground import LabelledGround
 from studykit.tasks import classification, detection, segmentation
 from studykit.tasks.sliding_window import segment_volume
@@ -72,7 +73,7 @@ def segmentation_scores(run: Run, which: str, data: Prepared) -> pd.DataFrame:
     recipe = run.config["data"]
 
     def work_out() -> list[dict[str, Any]]:
-        return segmentation.test_rows(best_method(run), data.volumes, segmentation.Recipe(**recipe))
+        return segmentation.test_rows(_best(run), data.volumes, segmentation.Recipe(**recipe))
 
     kept = kept_rows(_path(run, which), _key(data), work_out)
     columns = COLUMNS | {name: kind for name, kind in LATER.items() if name in kept}
@@ -99,7 +100,7 @@ def own_scores(
     recipe = segmentation.Recipe(**run.config["data"])
 
     def work_out() -> list[dict[str, Any]]:
-        method, rows = best_method(run), []
+        method, rows = _best(run), []
         for volume in data.volumes:
             image = volume_tensor(volume, constant_background=recipe.constant_background)
             image = image if change is None else change(image, volume)
@@ -117,7 +118,7 @@ def detection_scores(run: Run, data: Prepared, test: Sequence[str], truth: Seque
 
     def work_out() -> list[dict[str, Any]]:
         crop_size = run.config["data"]["crop_size"]
-        return detection.test_rows(best_method(run), data.select(test), truth, crop_size)
+        return detection.test_rows(_best(run), data.select(test), truth, crop_size)
 
     kept = kept_rows(path, key, work_out)
     return kept[list(detection.TEST_COLUMNS)].astype({"subject": str, "diameter_mm": float})
@@ -131,7 +132,7 @@ def classification_scores(run: Run, which: str, data: Prepared, traits: Traits) 
     path = run.folder / f"{SCORES}-{which.replace(' ', '-')}.json"
 
     def work_out() -> list[dict[str, Any]]:
-        return classification.test_rows(best_method(run), data.volumes, traits, recipe)
+        return classification.test_rows(_best(run), data.volumes, traits, recipe)
 
     return kept_rows(path, key, work_out)[list(classification.TEST_COLUMNS)].astype({"subject": str})
 
@@ -139,6 +140,11 @@ def classification_scores(run: Run, which: str, data: Prepared, traits: Traits) 
 def mean_dice(scores: pd.DataFrame) -> float:
     """Mean over the classes of a subject, then over subjects; NaN scores are left out."""
     return float(scores.groupby("subject")["dice"].mean().mean())
+
+
+def _best(run: Run) -> Method:
+    """The best weights where networks run; what they find comes back to the CPU."""
+    return best_method(run, networks_device())
 
 
 def _path(run: Run, which: str) -> Path:

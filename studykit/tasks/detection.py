@@ -109,7 +109,8 @@ def test_rows(
     score is a probability, a label 0 or 1.
     """
     diameters = {row.id: row.diameter_mm for row in rows}
-    scores = scores_of(method, batch_of(volumes, rows, crop_size)[:, :1])
+    images = batch_of(volumes, rows, crop_size)[:, :1]
+    scores = scores_of(method, images.to(next(method.parameters(), images).device))
     return [
         {"subject": volume.subject, "diameter_mm": diameters[volume.subject]}
         | {f"score {name}": float(value) for name, value in zip(LABELS, score, strict=True)}

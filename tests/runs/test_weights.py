@@ -1,13 +1,17 @@
 """The network of a run: as its seed makes it, at its kept steps, at its end."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from tiny_run import config
 from tiny_study import BERTSWIN, MAE
 
 from studykit.probes.features import pooled_features, token_features
+from studykit.runs import weights
 from studykit.runs.store import RunStore
 from studykit.runs.weights import kept_steps, method_at, new_method, trained_method
+from studykit.study import scores
 
 
 @pytest.fixture
@@ -67,3 +71,22 @@ def test_a_run_that_kept_nothing_says_so(tiny):
     assert kept_steps(run) == ()
     with pytest.raises(FileNotFoundError, match="Steps kept: none"):
         method_at(run, 4)
+
+
+def test_a_method_goes_where_it_is_asked_to(tmp_path, monkeypatch):
+    run = SimpleNamespace(config={}, folder=tmp_path, label="a run")
+    (tmp_path / weights.BEST).touch()
+    monkeypatch.setattr(weights, "new_method", lambda config: torch.nn.Linear(2, 2, device="cpu"))
+    state = torch.nn.Linear(2, 2).state_dict()
+    monkeypatch.setattr(weights, "last_weights", lambda run: state)
+    monkeypatch.setattr(weights, "load_weights", lambda path: (state, {}))
+    for get in (weights.trained_method, weights.best_method):
+        assert get(run).weight.device.type == "cpu"
+        assert get(run, "meta").weight.device.type == "meta" and not get(run, "meta").training
+
+
+def test_scores_take_networks_to_the_card_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(scores, "best_method", lambda run, device: (run, device.type))
+    for here, device in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr("torch.cuda.is_available", lambda here=here: here)
+        assert scores._best("a run") == ("a run", device)

@@ -76,3 +76,21 @@ def test_other_volumes_than_configured_are_refused(recipe, monkeypatch):
 
     with pytest.raises(ValueError, match="holds other volumes"):
         detection.ground(replace(recipe, fingerprint="another"), Brightness(), TRAINING, SINGLE)
+
+
+def test_images_go_where_the_method_is_and_scores_come_back(recipe):
+    class Elsewhere(Brightness):
+        """Its weights are on another device."""
+
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.empty(1, device="meta"))
+
+        def score(self, images):
+            assert images.device.type == "meta"
+            return torch.full((len(images), len(LABELS)), 0.5)
+
+    data, rows = detection.open_aneurysms("", 1.0)
+    found = detection.test_rows(Elsewhere(), data.volumes, rows, 6)
+    assert [row["subject"] for row in found] == [f"s{number}" for number in range(COUNT)]
+    assert all(row[f"score {name}"] == 0.5 for row in found for name in LABELS)

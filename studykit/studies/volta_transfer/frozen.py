@@ -13,7 +13,7 @@ from studykit.data.volumes.cache import PreparedVolume
 from studykit.probes.attentive import attentive_probe
 from studykit.probes.classification import probe_scores, volume_features, volume_tokens
 from studykit.runs.store import Run
-from studykit.runs.weights import trained_method
+from studykit.runs.weights import networks_device, trained_method
 from studykit.study.labelled_ground import TraitsGround
 from studykit.study.scores import kept_rows, sources_to_test, volumes_to_test
 from studykit.tasks.classification import fingerprint, images_of
@@ -36,7 +36,8 @@ def frozen_scores(run: Run, ground: TraitsGround) -> pd.DataFrame:
         ``score`` (probability of the trait's second class) and ``label``.
     """
     path = run.folder / "frozen.json"
-    rows = kept_rows(path, _key(ground), lambda: probe_rows(trained_method(run), ground))
+    device = networks_device()
+    rows = kept_rows(path, _key(ground), lambda: probe_rows(trained_method(run, device), ground))
     return rows[list(COLUMNS)]
 
 
@@ -70,7 +71,8 @@ def attentive_scores(run: Run, ground: TraitsGround) -> pd.DataFrame:
         ``trait``, ``subject``, ``score`` (probability of the trait's second class) and ``label``.
     """
     path, key = run.folder / "attentive.json", [ATTENTIVE_VERSION, *_key(ground)]
-    rows = kept_rows(path, key, lambda: attentive_rows(trained_method(run), ground))
+    device = networks_device()
+    rows = kept_rows(path, key, lambda: attentive_rows(trained_method(run, device), ground))
     return rows[list(ATTENTIVE_COLUMNS)]
 
 

@@ -1,6 +1,7 @@
 """Probes of frozen encoders: of every test, trait, share of labels and feature, and kept with their run."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -86,3 +87,15 @@ def test_a_probe_is_trained_on_each_subjects_own_features(study, monkeypatch):
     rows = pd.DataFrame(frozen.probe_rows(None, study.ground))
     own = rows[rows["trait"] == "sex"]
     assert ((own["score"] > 0.5) == (own["label"] == 1)).all()
+
+
+@pytest.mark.parametrize("which", ["frozen", "attentive"])
+def test_probed_encoders_run_on_a_card_where_there_is_one(tmp_path, monkeypatch, which):
+    columns = frozen.COLUMNS if which == "frozen" else frozen.ATTENTIVE_COLUMNS
+    rows = "probe_rows" if which == "frozen" else "attentive_rows"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr(frozen, "_key", lambda ground: [])
+    monkeypatch.setattr(frozen, "trained_method", lambda run, device: device.type)
+    monkeypatch.setattr(frozen, rows, lambda method, ground: [dict.fromkeys(columns, method)])
+    found = getattr(frozen, f"{which}_scores")(SimpleNamespace(folder=tmp_path), None)
+    assert set(found.iloc[0]) == {"cuda"}
