@@ -26,6 +26,7 @@ from studykit.notebooks.catalogue import notebook_of, notebooks
 from studykit.runs.store import Run
 from studykit.study import Study, open_study
 from studykit.study.trials import Trials
+from studykit.study.tuning_runs import tuning_runs
 
 NAMING = ("arm", "tune", "tune_all", "run", "run_all", "with_labels")
 """Methods of a study whose calls are run."""
@@ -54,7 +55,7 @@ class NamedTrials(Trials):
         for arm in self.chosen(arms):
             if arm.starts_from:
                 self._make(self._chain(arm, self.seeds[0])[:-1])
-            self._make(self._tuning_runs(arm))
+            self._make(tuning_runs(self, arm))
             rates = candidate_rates(arm, self.ground.profile)
             table = pd.DataFrame(
                 {"arm": arm.name, "learning rate": rates, "error": 1.0, "state": "done"},

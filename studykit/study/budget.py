@@ -1,6 +1,7 @@
 """Time buys seeds: how many whole seeds of every arm fit before ``$STUDYKIT_UNTIL``; no more are begun.
 
-A share of the time is kept for what comes after the trainings: scores, figures, the verdict. Before the first
+A share of the time is kept for what comes after the trainings: scores, figures, the verdict; another is the
+most that tuning may take, see :mod:`studykit.study.tuning_runs`. Before the first
 training it is told what tuning and a seed will take, by steps timed here; later a seed is begun only if it
 will end in time by the pace of the runs that are done by then. A study with fewer seeds than its profile has
 concludes with those, and its rule says whether they are enough. Seeds are made in their order, so another
@@ -22,6 +23,8 @@ from studykit.runs.store import FINAL, Run
 
 CONCLUDE_SHARE = 0.2
 """Of the time that is left when the first study opens: for scores, figures and the verdict."""
+TUNING_SHARE = 0.25
+"""Of the time for trainings, that tuning may take."""
 FEWEST = 2
 """Seeds without which nothing is concluded: one has no spread."""
 
@@ -45,12 +48,20 @@ class OutOfTime(KeyboardInterrupt):
 
 
 class Budget:
-    """The time that this process has for trainings."""
+    """The time that this process has for trainings.
+
+    Attributes:
+        minutes: of all that is done.
+        end: when trainings have to be over, in seconds since 1970.
+        tuning_left: seconds that tuning may still take.
+        told: whether it was said what they buy.
+    """
 
     def __init__(self, until: float) -> None:
         now = time.time()
         self.minutes = (until - now) / 60
         self.end = until - CONCLUDE_SHARE * max(0.0, until - now)
+        self.tuning_left = TUNING_SHARE * max(0.0, self.end - now)
         self.told = False
         self._timed: dict[str, float] = {}
 

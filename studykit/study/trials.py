@@ -10,7 +10,7 @@ import pandas as pd
 
 from studykit import home
 from studykit.arms.arm import Arm
-from studykit.arms.tuning import candidate_rates, rate_past_the_edge, tuned
+from studykit.arms.tuning import tuned
 from studykit.metrics.compute import Flops
 from studykit.runs.cost import Cost, total
 from studykit.runs.effort import (
@@ -24,11 +24,12 @@ from studykit.runs.plan import DryRun, needs, write_plan
 from studykit.runs.run_table import TUNING, rows_of
 from studykit.runs.shares import most_workers, sure_gain
 from studykit.runs.side_by_side import small_ones, work_side_by_side, workers_that_pay
-from studykit.runs.store import FINAL, Run, RunStore, derive_seed
+from studykit.runs.store import Run, RunStore, derive_seed
 from studykit.runs.training_run import run_config, work
 from studykit.runs.weights import new_method
 from studykit.study.budget import Budget, budget, buy_seeds
 from studykit.study.ground import Ground
+from studykit.study.tuning_runs import make_affordable, make_all, tuning_runs, unfinished
 
 LIVE: "WeakSet[Trials]" = WeakSet()
 """Those of every study that is open in this process, for the plan of a dry run."""
@@ -152,18 +153,23 @@ class Trials:
         """Each arm at its best rate, which it has from now on, and the error at each rate tried."""
         chosen = self.chosen(arms)
         first = [run for arm in chosen if arm.starts_from for run in self._chain(arm, self.seeds[0])[:-1]]
-        while todo := self._todo([*first, *(run for arm in chosen for run in self._tuning_runs(arm))]):
-            self._make(todo)
-        best = [tuned(arm, self._make(self._tuning_runs(arm))) for arm in chosen]
+        if (limited := budget()) and not home.dry_run():
+            live = list(LIVE)
+            runs = make_affordable(
+                self, chosen, first, self._make, limited, lambda todo: limited.tell(todo, self, live)
+            )
+        else:
+            runs = make_all(self, chosen, first, self._make)
+        best = [tuned(arm, self._make(runs[arm.name])) for arm in chosen]
         self._make(first)
         self.arms |= {arm.name: arm for arm, _ in best}
         return best
 
     def _run_of(self, arm: Arm, seed: int) -> Run:
         """A repetition of an arm, as the store has it or would."""
-        return self._planned(arm, seed, f"{self.study}: {arm.name}, seed {seed}")
+        return self.planned(arm, seed, f"{self.study}: {arm.name}, seed {seed}")
 
-    def _planned(self, arm: Arm, repetition: int | str, label: str) -> Run:
+    def planned(self, arm: Arm, repetition: int | str, label: str) -> Run:
         """A run that is kept in mind as that repetition of its arm."""
         run = self.store.open(self.config(arm, repetition), label)
         self.whose[run.key] = arm.name, repetition
@@ -174,34 +180,9 @@ class Trials:
         before = self._chain(self.find(arm.starts_from), seed) if arm.starts_from else []
         return [*before, self._run_of(arm, seed)]
 
-    def _tuning_runs(self, arm: Arm) -> list[Run]:
-        """An arm's tuning run at each learning rate, as far as those that are done say which come next."""
-
-        def trial(rate: float) -> Run:
-            return self._planned(arm.at_rate(rate), TUNING, f"{self.study}: {arm.name}, tuning at {rate:g}")
-
-        sizes = self.ground.profile
-        rates = list(candidate_rates(arm, sizes))
-        runs = [trial(rate) for rate in rates]
-        for _ in range(sizes.tuning_extensions):
-            if self._todo(runs):
-                break
-            best, _ = tuned(arm, runs)
-            further = rate_past_the_edge(rates, best.training["lr"])
-            if further is None:
-                break
-            rates.append(further)
-            runs.append(trial(further))
-        return runs
-
-    @staticmethod
-    def _todo(runs: Iterable[Run]) -> list[Run]:
-        """Those that have not come to their end, each once."""
-        return [run for run in {run.key: run for run in runs}.values() if run.state not in FINAL]
-
     def _make(self, runs: list[Run]) -> list[Run]:
         """Bring runs to their end, side by side where that is quicker, or find that they are there."""
-        todo = self._todo(runs)
+        todo = unfinished(runs)
         if todo and home.dry_run():
             for trials in sorted(LIVE, key=lambda one: one.study):
                 write_plan(trials.plan())
@@ -235,7 +216,7 @@ class Trials:
 
     def expect(self, arms: Iterable[Arm | str] | None = None) -> pd.DataFrame:
         """What the tuning and the runs still to do will take: steps, operations, minutes as timed here."""
-        todo = {arm.name: self._todo(self._all_runs(arm)) for arm in self.chosen(arms)}
+        todo = {arm.name: unfinished(self._all_runs(arm)) for arm in self.chosen(arms)}
         at_once = self.at_once([run for own in todo.values() for run in own])
         rows = []
         for name, own in todo.items():
@@ -250,7 +231,7 @@ class Trials:
         """As :meth:`expect`, with the study's name, memory and disk, of the arms with something to do."""
         rows = []
         for row in self.expect().to_dict("records"):
-            todo = self._todo(self._all_runs(self.find(row["arm"])))
+            todo = unfinished(self._all_runs(self.find(row["arm"])))
             if todo:
                 of_all = sum(needs(run)["disk (MB)"] for run in todo)
                 largest = needs(todo[-1])["memory (MB)"]
@@ -259,8 +240,8 @@ class Trials:
 
     def _all_runs(self, arm: Arm) -> list[Run]:
         """The tuning of an arm and its repetitions, those at the best rate once that is known."""
-        trials = self._tuning_runs(arm)
-        if not self._todo(trials):
+        trials = tuning_runs(self, arm)
+        if not unfinished(trials):
             arm, _ = tuned(arm, trials)
         return trials + [self._run_of(arm, seed) for seed in self.seeds]
 

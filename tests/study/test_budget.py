@@ -95,9 +95,37 @@ def test_a_call_without_time_concludes_with_what_is_done(study, clock):
 
 
 def test_one_seed_is_no_study(study, clock):
-    clock(25 / 60)  # 20 s: tuning and one seed
+    clock(22 / 60)  # 17.6 s: tuning at one rate, and one seed
     with pytest.raises(OutOfTime, match="1 of 5 seeds are whole; another call goes on"):
         run(study())
+
+
+def test_tuning_takes_the_rates_that_fit_into_its_share_and_another_call_keeps_to_them(study, clock, capsys):
+    clock(30 / 60)  # 24 s for trainings, 6 of them for tuning: one rate of two arms is 4
+    opened = study()
+    tables = [table for _, table in opened.tune_all(two_arms(opened))]
+    assert [list(table["learning rate"]) for table in tables] == [[1e-3], [1e-3]]
+    said = capsys.readouterr().out
+    for name in opened.arms:
+        assert f"{name}: tuned at 1 of its learning rates" in said
+    first = opened.run_all()
+    assert opened.seeds == (0, 1)
+    clock(10)
+    again = study()
+    runs = run(again)
+    assert again.seeds == (0, 1, 2, 3, 4)
+    for name, own in first.items():
+        assert [r.key for r in runs[name][:2]] == [r.key for r in own]
+
+
+def test_tuning_without_time_for_one_rate_says_so(study, clock):
+    clock(15 / 60)  # 12 s for trainings, 3 of them for tuning
+    opened = study()
+    with pytest.raises(
+        OutOfTime, match=r"one learning rate of 2 arms takes 0\.1 minutes, 0\.1 are left for tun"
+    ):
+        opened.tune_all(two_arms(opened))
+    assert not any(r.state for own in opened.arms.values() for r in opened.trials.runs_of([own], [0]))
 
 
 def test_a_study_beside_it_at_the_same_seeds_is_reckoned_with(study, clock):
