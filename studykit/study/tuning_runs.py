@@ -56,7 +56,7 @@ def tuning_runs(trials: Tuned, arm: Arm) -> list[Run]:
 
 
 def make_all(trials: Tuned, arms: Sequence[Arm], first: Sequence[Run], make: Make) -> dict[str, list[Run]]:
-    """Make every tuning run of some arms, after the runs ``first`` that they start from; gives them by arm."""
+    """Make every tuning run of some arms, after those ``first`` that they start from; gives them by arm."""
     while True:
         runs = {arm.name: tuning_runs(trials, arm) for arm in arms}
         todo = unfinished([*first, *(run for own in runs.values() for run in own)])
@@ -125,14 +125,15 @@ def _affordable(
             return kept
     if not runs:
         return {}
+    left = max(min(own.tuning_left, own.left), 0)
     raise OutOfTime(
-        f"out of time: one learning rate of {len(runs)} arms takes {needed / 60:.1f} minutes, "
-        f"{max(min(own.tuning_left, own.left), 0) / 60:.1f} are left for tuning: give it more minutes, or fewer arms"
+        f"out of time: one learning rate of {len(runs)} arms takes {needed / 60:.1f} minutes, {left / 60:.1f} "
+        "are left for tuning: give it more minutes"
     )
 
 
 def _due(kept: dict[str, list[Run]]) -> int:
-    """How many of the first runs of every arm have to be there next: one more than the arm that has fewest."""
+    """How many of the first runs of every arm are due next: one more than are done of all."""
     return 1 + min(
         place for tried in kept.values() for place, run in enumerate(tried) if run.state not in FINAL
     )
