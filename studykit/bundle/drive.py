@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from studykit.bundle.collect import collect
+from studykit.bundle.collect import collect, split
 from studykit.bundle.manifest import Manifest, read_manifest
 from studykit.bundle.volumes import unpack
 
@@ -55,7 +55,8 @@ def drive(root: Path, back: Path) -> int:
         return _work(manifest, root, end)
     finally:
         path, megabytes = collect(root, back)
-        print(f"{path}: {megabytes:.1f} MB, after {time.monotonic() - start:.0f} s", flush=True)
+        names = ", ".join(map(str, split(path)))
+        print(f"{names}: {megabytes:.1f} MB, after {time.monotonic() - start:.0f} s", flush=True)
 
 
 def _work(manifest: Manifest, root: Path, end: float) -> int:

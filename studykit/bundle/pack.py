@@ -54,6 +54,7 @@ def bundle(
     platform: str,
     has: Sequence[str],
     limit_mb: float,
+    beside_mb: float = 0,
 ) -> Bundled:
     """Write a bundle of some studies.
 
@@ -64,7 +65,8 @@ def bundle(
         on_a_card: runs that train side by side on one card; the card has to have the memory for all.
         python, platform: of the machine, as pip names them.
         has: packages that the machine has, and with them what they need.
-        limit_mb: the most that the file may take.
+        limit_mb: the most that the file may take, and what travels with it.
+        beside_mb: what travels with it, such as a working tree.
 
     Raises:
         ValueError: an unknown study or profile, no checkout or one without a commit, volumes that are not
@@ -104,11 +106,12 @@ def bundle(
         packed = Path(name) / "packed"
         sizes = _write(root, packed)
         total = packed.stat().st_size / 1e6
-        if total > limit_mb:
+        if total + beside_mb > limit_mb:
             parts = ", ".join(f"{part} {size:.1f}" for part, size in sizes.items())
+            beside = f" beside {beside_mb:g} MB" if beside_mb else ""
             raise ValueError(
-                f"the bundle takes {total:.1f} MB, {limit_mb:g} may go in ({parts}): name fewer studies, a "
-                "profile of larger voxels, or more of what the machine --has"
+                f"the bundle takes {total:.1f} MB{beside}, {limit_mb:g} may go in ({parts}): name fewer "
+                "studies, a profile of larger voxels, or more of what the machine --has"
             )
         shutil.move(packed, out)
     return Bundled(out, manifest, sizes, volumes, len(wheels))

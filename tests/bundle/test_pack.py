@@ -86,6 +86,13 @@ def test_a_bundle_that_is_too_large_is_refused_with_its_parts(make):
     assert list(make.folder.iterdir()) == []
 
 
+def test_what_travels_beside_a_bundle_counts(make):
+    size = make().path.stat().st_size / 1e6
+    assert make(limit_mb=size + 3.1, beside_mb=3).path.exists()
+    with pytest.raises(ValueError, match=r"takes [\d.]+ MB beside 3 MB, "):
+        make(limit_mb=size + 2.9, beside_mb=3)
+
+
 @pytest.mark.parametrize(
     ("studies", "other", "message"),
     [
@@ -130,6 +137,7 @@ def test_the_verbs_tell_what_went_out_and_what_came_in(make, tmp_path, capsys, m
     assert f"studies at gpu, 5 minutes, 2 runs on a card: {STUDY}\ncommit {'a' * 12}\n" in said
     assert "1 prepared volumes in half precision, no voxel moved by more than 0.001 deviations" in said
     assert cli.main(["bundle", str(out), STUDY, "--limit-mb", "0.01"]) == 2
+    assert cli.main(["bundle", str(out), STUDY, "--has", "torch", "--beside-mb", "63.99"]) == 2
 
     folder = home.home() / "results" / STUDY / "gpu"
     added = Added((folder,), 12, 3, None, ("2 runs that did not come to their end",))
