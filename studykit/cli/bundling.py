@@ -32,6 +32,10 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     verb.add_argument(
         "--limit-mb", type=float, default=LIMIT_MB, metavar="MB", help=f"refuse a larger one ({LIMIT_MB})"
     )
+    verb.add_argument(
+        "--beside-mb", type=float, default=0, metavar="MB",
+        help="what travels with it and counts too, such as a working tree (0)",
+    )  # fmt: skip
     verb.set_defaults(action=bundle)
     verb = verbs.add_parser("unbundle", help="take in what a bundle's run.sh brought back")
     verb.add_argument("file", type=Path, metavar="FILE", help="studykit-back.tar.gz")
@@ -58,10 +62,11 @@ def bundle(options: argparse.Namespace) -> int:
         platform=options.platform,
         has=options.has or HAS,
         limit_mb=options.limit_mb,
+        beside_mb=options.beside_mb,
     )
     sizes = ", ".join(f"{part} {size:.1f}" for part, size in done.megabytes.items() if size >= 0.05)
     total = done.path.stat().st_size / 1e6
-    print(f"{done.path}: {total:.1f} MB of {options.limit_mb:g} ({sizes})")
+    print(f"{done.path}: {total:.1f} MB of {options.limit_mb - options.beside_mb:g} ({sizes})")
     manifest = done.manifest
     beside = f", {manifest.on_a_card} runs on a card" if manifest.on_a_card > 1 else ""
     print(
@@ -73,6 +78,7 @@ def bundle(options: argparse.Namespace) -> int:
     print(f"{done.volumes} prepared volumes in half precision{rounded}; cohorts are made there")
     print(f"{done.wheels} wheels for Python {options.python}; left out: {', '.join(LEFT_OUT)}")
     print("there: tar xf FILE && bash studykit-bundle/run.sh")
+    print("in parts: cat studykit-back.tar.gz.* > studykit-back.tar.gz")
     print("here again: studykit unbundle studykit-back.tar.gz")
     return 0
 

@@ -127,8 +127,8 @@ def _affordable(
         return {}
     left = max(min(own.tuning_left, own.left), 0)
     raise OutOfTime(
-        f"out of time: one learning rate of {len(runs)} arms takes {needed / 60:.1f} minutes, {left / 60:.1f} "
-        "are left for tuning: give it more minutes"
+        f"out of time: one learning rate of {len(runs)} arms takes {needed / 60:.1f} minutes, "
+        f"{left / 60:.1f} are left for tuning: give it more minutes"
     )
 
 

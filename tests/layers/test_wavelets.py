@@ -8,6 +8,7 @@ import pywt
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from studykit.layers import wavelet_matrices
 from studykit.layers.wavelets import BANDS, MODES, Coefficients, dwt3d, from_pywt, idwt3d, to_pywt
 
 WAVELETS = ("haar", "db2", "sym3", "coif1", "bior2.2", "rbio1.3")
@@ -280,6 +281,8 @@ def test_matrices_are_sent_to_a_device_once():
     counts = []
     for _ in range(2):
         with Sent() as sent:
-            idwt3d(dwt3d(x, "db3"), x.shape[2:], "db3")
+            for size in x.shape[2:]:
+                wavelet_matrices._on_device(x, wavelet_matrices._analysis, "db3", size, "zero")
+                wavelet_matrices._on_device(x, wavelet_matrices._synthesis, "db3", size)
         counts.append(sent.count)
     assert counts[0] > 0 == counts[1]
