@@ -100,9 +100,13 @@ WHOLE_HEADS = {
         warmup_steps=80, eval_every=40, checkpoint_every=200, snapshot_every=400, crops_per_subject=8,
         learning_rates=(1.5e-3, 4.5e-3, 1.35e-2), tuning_steps=1600,
     ),
+    "gpu": replace(
+        PRETRAINING["gpu"], spacing_mm=3.0, steps=3200, warmup_steps=160, eval_every=80, checkpoint_every=800,
+        snapshot_every=640, tuning_steps=800,
+    ),
 }  # fmt: skip
 """Sizes at which a crop is a whole head: what is where in it can be learnt, and hidden patches are painted
-better than their surroundings tell. Other profiles are as usual."""
+better than their surroundings tell. ``smoke`` shows parts of heads, and ``paper`` the paper's own crops."""
 
 MANY_ARMS = {
     "smoke": replace(
@@ -114,8 +118,8 @@ MANY_ARMS = {
         snapshot_every=150, learning_rates=(1.5e-3, 4.5e-3, 1.35e-2), tuning_steps=600,
     ),
     "gpu": replace(
-        PRETRAINING["gpu"], depth=4, steps=500, warmup_steps=25, eval_every=20, checkpoint_every=250,
-        snapshot_every=125, learning_rates=(1.5e-3, 4.5e-3), tuning_steps=250,
+        PRETRAINING["gpu"], depth=4, steps=1800, warmup_steps=90, eval_every=60, checkpoint_every=450,
+        snapshot_every=450, learning_rates=(1.5e-3, 4.5e-3), tuning_steps=600,
     ),
     "paper": PRETRAINING["paper"],
 }  # fmt: skip
@@ -168,16 +172,16 @@ SEGMENTATION = {
     ),
     "gpu": TransferProfile(
         name="gpu", spacing_mm=1.5, crop_size=64, patch_size=16, embed_dim=96, depth=2, num_heads=3,
-        window_size=4, batch_size=8, steps=600, warmup_steps=60, eval_every=60, checkpoint_every=300,
-        snapshot_every=1500, crops_per_subject=4, repetitions=5, learning_rates=(3e-4, 1e-3),
-        tuning_steps=300, tuning_extensions=1, train=80, val=8, test=32, pretraining_steps=1500,
+        window_size=4, batch_size=8, steps=1200, warmup_steps=120, eval_every=75, checkpoint_every=600,
+        snapshot_every=1800, crops_per_subject=4, repetitions=10, learning_rates=(3e-4, 1e-3),
+        tuning_steps=600, tuning_extensions=1, train=120, val=12, test=48, pretraining_steps=1800,
         label_fractions=(0.05, 0.1, 0.2, 0.4, 1.0), precision="bf16", evidence="mechanism",
     ),
 }  # fmt: skip
 SEGMENTATION["paper"] = replace(
     SEGMENTATION["gpu"], name="paper", spacing_mm=1.0, crop_size=128, patch_size=32, batch_size=2,
     steps=250_000, warmup_steps=2_500, eval_every=2_500, checkpoint_every=1_000, snapshot_every=250_000,
-    tuning_steps=25_000, train=160, val=16, test=64, pretraining_steps=250_000, compile=True,
+    tuning_steps=25_000, train=160, val=16, test=64, pretraining_steps=250_000, repetitions=5, compile=True,
 )  # fmt: skip
 """None of the papers states its sizes: ``paper`` takes nnFormer's own (crops of 128³, 1000 × 250 steps)."""
 
@@ -191,7 +195,7 @@ DETECTION = {
         val=40, test=160, label_fractions=(1.0,),
     ),
     "gpu": replace(
-        SEGMENTATION["gpu"], spacing_mm=0.75, crop_size=96, train=160, val=60, test=240,
+        SEGMENTATION["gpu"], spacing_mm=0.75, crop_size=96, repetitions=5, train=160, val=60, test=240,
         label_fractions=(1.0,),
     ),
 }  # fmt: skip
@@ -213,7 +217,8 @@ SPINES = {
         tuning_extensions=1, label_fractions=(1.0,),
     ),
     "gpu": replace(
-        SEGMENTATION["gpu"], embed_dim=24, window_size=7, label_fractions=(1.0,),
+        SEGMENTATION["gpu"], embed_dim=36, window_size=7, steps=900, warmup_steps=90, tuning_steps=450,
+        snapshot_every=900, repetitions=5, label_fractions=(1.0,),
     ),
     "paper": replace(
         SEGMENTATION["paper"], crop_size=96, embed_dim=48, window_size=7, label_fractions=(1.0,),
@@ -237,15 +242,17 @@ TRAITS = {
     ),
     "gpu": replace(
         SEGMENTATION["gpu"], spacing_mm=1.5, crop_size=80, patch_size=16, embed_dim=384, depth=6,
-        num_heads=6, window_size=3, batch_size=32, steps=240, warmup_steps=24, eval_every=30,
-        checkpoint_every=240, snapshot_every=1200, learning_rates=(1e-4, 3e-4), tuning_steps=240, train=240,
-        val=80, test=480, pretraining_steps=1200, label_fractions=(1 / 60, 1 / 12, 0.2, 1.0),
+        num_heads=6, window_size=3, batch_size=32, steps=600, warmup_steps=60, eval_every=100,
+        checkpoint_every=300, snapshot_every=1200, repetitions=5, learning_rates=(1e-4, 3e-4),
+        tuning_steps=300, train=960, val=120, test=400, pretraining_steps=1200,
+        label_fractions=(1 / 240, 1 / 48, 0.2, 1.0),
     ),
 }  # fmt: skip
 TRAITS["paper"] = replace(
     TRAITS["gpu"], name="paper", spacing_mm=1.0, crop_size=120, patch_size=8, embed_dim=768, depth=12,
     num_heads=12, batch_size=8, steps=10_000, warmup_steps=500, eval_every=500, checkpoint_every=200,
-    snapshot_every=100_000, tuning_steps=2_000, pretraining_steps=100_000, compile=True,
+    snapshot_every=100_000, tuning_steps=2_000, train=240, val=80, test=480, pretraining_steps=100_000,
+    label_fractions=(1 / 60, 1 / 12, 0.2, 1.0), compile=True,
 )  # fmt: skip
 """Crops are the middle of a head. The paper gives no sizes but an effective batch of 8. Outlines are drawn
 for fewer people than are told apart: the first two shares of labels are theirs."""

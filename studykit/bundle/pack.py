@@ -21,7 +21,7 @@ from studykit.runs.provenance import git, git_state
 from studykit.runs.shares import CARD_BYTES
 
 ROOT = "studykit-bundle"
-NEEDS = {"smoke": (2, 0, 1), "laptop": (4, 0, 2), "gpu": (16, 16, 6), "paper": (64, 64, 50)}
+NEEDS = {"smoke": (2, 0, 1), "laptop": (4, 0, 2), "gpu": (16, 16, 12), "paper": (64, 64, 50)}
 """By profile: GiB of memory, of a card's memory, and of disk that have to be free; cautious, not measured."""
 CARRIED = ("studykit", "papers", "tests", "benchmarks", "pyproject.toml", "LICENSE")
 CARD_PROFILES = ("gpu", "paper")

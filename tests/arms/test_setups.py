@@ -96,11 +96,32 @@ def test_who_is_held_out_by_name_is_tested_on_and_nobody_else_need_be():
     assert {"Pitt_50038", "Colin27"} <= set(split.test) and len(split.test) == 3
 
 
-def test_the_convergence_study_looks_at_whole_heads_where_there_are_sizes_for_them():
-    study = open_study("bertswin-convergence", "laptop")
-    sizes = study.profile
-    assert sizes == WHOLE_HEADS["laptop"] and study.setup.whole_heads
+@pytest.mark.parametrize("name", ["laptop", "gpu"])
+def test_the_convergence_study_looks_at_whole_heads_above_smoke(name):
+    """All but ``paper``, whose crops are the paper's own."""
+    sizes = profile_of(setup_of("bertswin-convergence"), name)
+    assert sizes == WHOLE_HEADS[name] and sizes.name == name
     assert sizes.crop_size * sizes.spacing_mm > 180, "no head is wider"
     assert 2 * sizes.window_size == sizes.grid[0], "as in the paper"
-    for name in set(PROFILES) - set(WHOLE_HEADS):
-        assert profile_of(study.setup, name) == PRETRAINING[name]
+    assert sizes.eval_every <= sizes.tuning_steps <= sizes.steps
+    assert set(PROFILES) - set(WHOLE_HEADS) == {"smoke", "paper"}
+
+
+def test_a_card_sees_more_of_whole_heads_than_a_laptop():
+    laptop, gpu = (WHOLE_HEADS[name] for name in ("laptop", "gpu"))
+    assert gpu.steps * gpu.batch_size >= 3 * laptop.steps * laptop.batch_size
+    assert gpu.embed_dim > laptop.embed_dim and gpu.depth > laptop.depth and gpu.repetitions == 10
+
+
+def test_a_card_has_larger_sizes_than_a_laptop():
+    """Steps and people of each; three times as many where ten minutes leave room."""
+    many = [MANY_ARMS[name] for name in ("laptop", "gpu")]
+    assert many[1].steps >= 3 * many[0].steps and many[1].embed_dim > many[0].embed_dim
+    for task, sizes in TRANSFER.items():
+        laptop, gpu = sizes["laptop"], sizes["gpu"]
+        times = 1.5 if task == "detection" else 3
+        assert gpu.steps * gpu.batch_size >= times * laptop.steps * laptop.batch_size
+        assert gpu.train >= laptop.train and gpu.embed_dim > laptop.embed_dim
+        assert gpu.crop_size**3 > laptop.crop_size**3 and gpu.repetitions >= laptop.repetitions
+        if task in ("segmentation", "spines"):
+            assert gpu.train >= 3 * laptop.train

@@ -51,7 +51,7 @@ def make(tmp_path, monkeypatch):
 
 def test_a_bundle_says_what_is_in_it(make, tmp_path):
     done = make()
-    assert make.carried["wanted"] == [Volumes("sample-heads", 1.5)]
+    assert make.carried["wanted"] == [Volumes("sample-heads", 3.0)]
     assert (done.volumes, done.wheels) == (1, 1)
     with tarfile.open(done.path) as tar:
         tar.extractall(tmp_path, filter="data")
