@@ -1,7 +1,7 @@
 """Profiles: how large a study is run. A profile scales sizes; it never changes what is compared.
 
 ``gpu`` is for calls of ten minutes on a node without network: its sizes follow from operations, see
-:mod:`studykit.bundle.card_plan`, volumes go into a bundle at 1.5 mm, and a step is a graph, not compiled.
+:mod:`studykit.bundle.card_plan`, volumes go into a bundle at 1.5 mm or coarser, and a step is a graph, not compiled.
 """
 
 from dataclasses import dataclass, replace
@@ -101,8 +101,8 @@ WHOLE_HEADS = {
         learning_rates=(1.5e-3, 4.5e-3, 1.35e-2), tuning_steps=1600,
     ),
     "gpu": replace(
-        PRETRAINING["gpu"], spacing_mm=3.0, steps=3200, warmup_steps=160, eval_every=80, checkpoint_every=800,
-        snapshot_every=640, tuning_steps=800,
+        PRETRAINING["gpu"], spacing_mm=3.0, steps=4800, warmup_steps=240, eval_every=120,
+        checkpoint_every=1200, snapshot_every=960, tuning_steps=1200,
     ),
 }  # fmt: skip
 """Sizes at which a crop is a whole head: what is where in it can be learnt, and hidden patches are painted
