@@ -8,7 +8,7 @@ from torch import Tensor
 
 from studykit.layers.biased_attention import biased_attention
 from studykit.layers.patch_conv import PatchSparseConv3d
-from studykit.layers.wavelets import dwt3d, idwt3d
+from studykit.layers.wavelets import MODES, dwt3d, idwt3d
 
 pytestmark = pytest.mark.gpu
 ERROR = {torch.float32: 1e-3, torch.bfloat16: 3e-2}
@@ -80,11 +80,13 @@ def test_sparse_convolution(backend, kernel_size, stride, dtype):
     assert_same(on, [x, layer.weight.detach(), layer.bias.detach()], dtype)
 
 
+@pytest.mark.parametrize("dtype", ERROR, ids=str)
 @pytest.mark.parametrize("size", [(8, 8, 8), (9, 10, 11)], ids=["even", "odd"])
 @pytest.mark.parametrize(
-    ("wavelet", "level", "mode"), [("haar", 1, "zero"), ("haar", 2, "zero"), ("db2", 1, "zero")]
+    ("wavelet", "level", "mode"),
+    [("haar", 1, mode) for mode in MODES] + [("haar", 2, "zero"), ("db2", 1, "zero"), ("db2", 1, "reflect")],
 )
-def test_wavelets_there_and_back(wavelet, level, mode, size):
+def test_wavelets_there_and_back(wavelet, level, mode, size, dtype):
     x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
 
     def on(device: str) -> Callable[[Tensor], Tensor]:
@@ -96,4 +98,4 @@ def test_wavelets_there_and_back(wavelet, level, mode, size):
 
         return both
 
-    assert_same(on, [x], torch.float32)
+    assert_same(on, [x], dtype)

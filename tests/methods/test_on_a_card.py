@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tape import Sendings, TapeGraphs
+from tape import Never, Sendings, TapeGraphs
 from test_golden import FURTHER, LOSSES, SIZES, smooth_volumes
 from torch import Tensor, nn
 
@@ -29,6 +29,8 @@ GRAPHED = (*OF_EACH.values(), "spark, mask token", "mim, vessel", "mae, phys", "
 LOSS_ERROR = {"fp32": 2e-3, "bf16": 0.1}
 GRADIENT_ERROR = {"fp32": 2e-2, "bf16": 0.3}
 """Relative; wide, as these networks are tiny: what is wrong on a card is wrong by much more."""
+OF_ALL = 1e-3
+"""Of the norm of all gradients, that rounding may move one of them by."""
 
 
 def built(case: str) -> nn.Module:
@@ -46,8 +48,8 @@ def batch(method: nn.Module, case: str, generator: torch.Generator) -> Tensor:
     return volumes
 
 
-def step(method: nn.Module, case: str, device: str, precision: str) -> tuple[float, float]:
-    """Loss and norm of the gradient, without randomness but that of crops and masks."""
+def step(method: nn.Module, case: str, device: str, precision: str) -> tuple[float, dict[str, Tensor]]:
+    """Loss, and the gradient of each parameter, without randomness but that of crops and masks."""
     generator = torch.Generator().manual_seed(1)
     method = copy.deepcopy(method).to(device).eval()
     volumes = batch(method, case, generator).to(device)
@@ -55,8 +57,21 @@ def step(method: nn.Module, case: str, device: str, precision: str) -> tuple[flo
     with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
         total = sum(method(volumes, masks).values())
     total.backward()
-    norms = [parameter.grad.norm() for parameter in method.parameters() if parameter.grad is not None]
-    return total.item(), torch.stack(norms).norm().item()
+    reached = {name: own.grad.cpu() for name, own in method.named_parameters() if own.grad is not None}
+    return total.item(), reached
+
+
+def norm(gradients: dict[str, Tensor]) -> float:
+    return torch.stack([gradient.norm() for gradient in gradients.values()]).norm().item()
+
+
+def assert_same_gradients(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """Of every parameter, within a share of its own and a small one of all: so small parts show, too."""
+    assert found.keys() == expected.keys()
+    slack = OF_ALL * norm(expected)
+    for name, gradient in expected.items():
+        apart = (found[name] - gradient).norm().item()
+        assert apart <= GRADIENT_ERROR["fp32"] * gradient.norm().item() + slack, name
 
 
 @pytest.mark.gpu
@@ -65,10 +80,21 @@ def step(method: nn.Module, case: str, device: str, precision: str) -> tuple[flo
 def test_a_step_on_a_card_is_that_of_the_cpu(case, precision, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     method = built(case)
-    loss, gradient = step(method, case, "cpu", "fp32")
-    found, slope = step(method, case, "cuda", precision)
+    loss, gradients = step(method, case, "cpu", "fp32")
+    found, slopes = step(method, case, "cuda", precision)
     assert found == pytest.approx(loss, rel=LOSS_ERROR[precision], abs=1e-4)
-    assert slope == pytest.approx(gradient, rel=GRADIENT_ERROR[precision], abs=1e-4)
+    assert norm(slopes) == pytest.approx(norm(gradients), rel=GRADIENT_ERROR[precision], abs=1e-4)
+    if precision == "fp32":
+        assert_same_gradients(slopes, gradients)
+
+
+def test_a_gradient_that_is_wrong_in_one_parameter_is_seen():
+    right = {"large": torch.full((100,), 1.0), "small": torch.full((4,), 0.1)}
+    assert_same_gradients(right, right)
+    wrong = right | {"small": -right["small"]}
+    assert norm(wrong) == norm(right)
+    with pytest.raises(AssertionError, match="small"):
+        assert_same_gradients(wrong, right)
 
 
 class Crops:
@@ -82,16 +108,6 @@ class Crops:
         shaded = self.volumes.clone()
         shaded[:, 0] += shade
         return shaded[rows]
-
-
-class Never:
-    """Steps as :class:`CudaGraphs` takes them before a capture, which never comes."""
-
-    def aside(self, work):
-        return work(), False
-
-    def capture(self, work):
-        raise RuntimeError("not asked for")
 
 
 def trained(case: str, folder: Path, device: str, precision: str, graphs) -> tuple[list, list[str]]:

@@ -128,6 +128,16 @@ class TapeGraphs:
         return tape.replay, result
 
 
+class Never:
+    """Steps as a card takes them before a capture, which never comes."""
+
+    def aside(self, work: Callable[[], Any]) -> tuple[Any, bool]:
+        return work(), False
+
+    def capture(self, work: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
+        raise RuntimeError("not asked for")
+
+
 def _is_view(function: Any) -> bool:
     returns = function._schema.returns
     return bool(returns) and all(

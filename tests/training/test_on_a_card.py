@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from tape import Never
 from torch.nn.parallel import DistributedDataParallel
-from toy_training import ToyBatches, ToyMethod, config, send_self, train_toy
+from toy_training import ToyBatches, ToyMethod, conducted, config, send_self, train_toy
 
 from studykit.training.distributed import World
 from studykit.training.graphs import CAPTURED
@@ -21,12 +22,13 @@ class CardBatches(ToyBatches):
         return super().draw(generator, rows).cuda()
 
 
-def on_card(folder: Path, before=lambda draw: None, **changes):
+def on_card(folder: Path, before=lambda draw: None, settings=None, graphs=None, **changes):
     notes: list[str] = []
     outcome, method = train_toy(
         folder,
-        config(steps=24, **changes),
+        settings or config(steps=24, **changes),
         device="cuda",
+        graphs=graphs,
         batches=CardBatches(before=before),
         evaluate=lambda method: {"weight": method.head.weight.norm().item()},
         note=notes.append,
@@ -45,6 +47,21 @@ def test_a_stopped_training_ends_as_one_that_was_not(tmp_path, draw, precision):
     assert outcome.state == "done" and notes == [CAPTURED]
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], value, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["sign-momentum", "gcond", "gcond-single"])
+def test_what_counts_its_steps_counts_those_of_a_graph(tmp_path, optimizer):
+    """By the way that the weights went: where a momentum is about 0, rounding turns its sign."""
+    settings = conducted(optimizer, steps=24, accumulate=2)
+    torch.manual_seed(0)
+    start = ToyMethod(0.2).state_dict()
+    _, eager, _ = on_card(tmp_path / "eager", settings=settings, graphs=Never())
+    stopped, _, notes = on_card(tmp_path / "graph", send_self(signal.SIGTERM, 13), settings)
+    _, method, _ = on_card(tmp_path / "graph", settings=settings)
+    assert stopped.state == "interrupted" and notes == [CAPTURED]
+    for name, value in eager.state_dict().items():
+        way = (value.cpu() - start[name]).norm()
+        assert (method.state_dict()[name] - value).norm().cpu() <= 0.1 * way, name
 
 
 def test_a_graph_gives_its_memory_back(tmp_path):
