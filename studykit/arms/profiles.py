@@ -1,7 +1,8 @@
 """Profiles: how large a study is run. A profile scales sizes; it never changes what is compared.
 
 ``gpu`` is for calls of ten minutes on a node without network: its sizes follow from operations, see
-:mod:`studykit.bundle.card_plan`, volumes go into a bundle at 1.5 mm or coarser, and a step is a graph, not compiled.
+:mod:`studykit.bundle.card_plan`, volumes go into a bundle at 1.5 mm or coarser, and a step is a graph, not
+compiled.
 """
 
 from dataclasses import dataclass, replace
