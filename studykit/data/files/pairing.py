@@ -13,40 +13,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from studykit.data.files.names import IMAGE_WORDS, MODALITY_WORDS, case_of, times
+from studykit.data.files.label_names import (
+    MAP_FOLDERS,
+    MAY_BE_IMAGES,
+    OTHER_MASKS,
+    PROBABILITIES,
+    SIDED,
+    STRUCTURES,
+    SURE_FOLDERS,
+    bare,
+    before_label,
+    fits,
+    folder_part,
+    is_label,
+    leads_as_label,
+    split_last,
+    told_apart,
+)
 from studykit.data.files.people import subject_in
 from studykit.data.files.refs import Unused
 from studykit.data.files.walk import stem
 
-_MAPS = (
-    "labels masks label mask segmentations segmentation segs seg annotations annotation gts gt groundtruth "
-    "ground_truth truth lbls lbl"
-).split()
-FOLDERS: Mapping[str, tuple[str, ...]] = {
-    "imagestr": ("labelstr",),
-    **dict.fromkeys("images image imgs img volumes vols scans".split(), tuple(_MAPS)),
-}
-"""Images' folder → what their label maps' folder beside it may be called."""
-LABEL_WORDS = frozenset(
-    "dseg msk mask seg label labels lbl gt groundtruth segmentation labelmap annotation roi".split()
-)
 FREESURFER_IMAGES, FREESURFER_LABELS = ("orig", "T1", "nu", "norm"), ("aparc+aseg", "aseg")
 """Of ``SUBJECT/mri``, the first that is there."""
-LABEL_FOLDERS = frozenset(("labelstr", "labelsts", *_MAPS)) - {"mask", "seg"}
 NOT_ANATOMY = frozenset("func dwi perf fmap pet meg eeg".split())
-OTHER_MASKS = re.compile(r"(deface|brain|head|body)_?mask$", re.IGNORECASE)
 
 _SESSION = re.compile(r"(?:^|[/_])(ses-[A-Za-z0-9]+)", re.IGNORECASE)
-_ENTITY = re.compile(r"(?:^|_)(acq|ce|rec|dir|run|split|part|chunk|res)-([A-Za-z0-9]+)")
-_SPACE = re.compile(r"(?:^|_)space-([A-Za-z0-9]+)")
-_SEPARATOR = re.compile(r"[_\-. ]+")
-_SIDED = re.compile(
-    r"(?P<case>.+?)[_\-. ]+(?:(?:hippocampus|hippocampal|hippo)[_\-. ]+)?"
-    r"(?P<mark>(?:mask|msk|label|seg)[_\-. ]+)?(?P<side>left|right|l|r|lh|rh)"
-    r"(?P<last>[_\-. ]+(?:mask|msk|label|seg))?",
-    re.IGNORECASE,
-)
-_NUMBERED = re.compile(r"([a-z]+)(\d+.*)", re.IGNORECASE)
+
+Homes = Mapping[Path, tuple[tuple[Path, ...], str]]
+"""Folder of images or label maps → those of the others beside it, and what it holds itself."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +68,7 @@ def pair(files: Sequence[Path], root: Path, cases: Mapping[Path, str]) -> Pairin
         files: volume files under ``root``.
         cases: stem without its channel, of the files that have one.
     """
-    homes = _homes(files)
+    homes, plain = _homes(files), _plain(files)
     maps: dict[object, list[Path]] = defaultdict(list)
     images, reasons, right = [], {}, {}
     labels, spare, stages = _freesurfer(files)
@@ -82,7 +77,7 @@ def pair(files: Sequence[Path], root: Path, cases: Mapping[Path, str]) -> Pairin
     for path in files:
         if path in taken:
             continue
-        keys = _label_keys(path, root, homes)
+        keys = _label_keys(path, root, homes, plain)
         for key in keys:
             maps[key].append(path)
         if not keys:
@@ -93,11 +88,12 @@ def pair(files: Sequence[Path], root: Path, cases: Mapping[Path, str]) -> Pairin
                 images.append(path)
         else:
             reasons[path] = "is a label map, and no image fits it"
-    for path in images:
-        fitting = _fitting(path, root, homes, maps, cases.get(path, stem(path)))
-        if sides := _two_sides(path, fitting):
-            fitting, right[path] = [sides[0]], sides[1]
-        labels[path], spare[path] = (fitting[0] if fitting else None), tuple(fitting[1:])
+    fitting = {path: _fitting(path, root, homes, maps, cases.get(path, stem(path))) for path in images}
+    fitting = _without_rivals(fitting)
+    for path, own in fitting.items():
+        if sides := _two_sides(path, own):
+            own, right[path] = [sides[0]], sides[1]
+        labels[path], spare[path] = (own[0] if own else None), tuple(own[1:])
     for path, more in spare.items():
         for label in more:
             reasons[label] = f"is a label map; {path.name} has {labels[path].name}"
@@ -126,27 +122,11 @@ def _freesurfer(
     return labels, spare, stages
 
 
-def bare(name: str) -> str:
-    """What an image's and its label map's stem share: no word for image, label or modality, no case.
-
-    >>> bare("volume-12"), bare("segmentation-12"), bare("label0003"), bare("BraTS_1_t1ce")
-    ('12', '12', '0003', 'brats_1')
-    """
-    words = LABEL_WORDS | IMAGE_WORDS
-    head, _, rest = _split_first(name)
-    if head.lower() in words | {"ct", "mr"} and rest:
-        name = rest
-    base, last = _split_last(name)
-    if last.lower() in LABEL_WORDS:
-        name = base
-    return "" if name.lower() in words else case_of(name).casefold()
-
-
 def _two_sides(image: Path, fitting: Sequence[Path]) -> tuple[Path, Path] | None:
     """The left and the right mask among an image's, where there is one of each, named alike."""
-    if len(fitting) < 2 or _SIDED.fullmatch(stem(image)):
+    if len(fitting) < 2 or SIDED.fullmatch(stem(image)):
         return None
-    matches = {path: _SIDED.fullmatch(stem(path)) for path in fitting}
+    matches = {path: SIDED.fullmatch(stem(path)) for path in fitting}
     sided = {path: match for path, match in matches.items() if match}
     same = stem(image).casefold()
     sided = {p: m for p, m in sided.items() if m["case"].casefold() == same} or sided
@@ -157,63 +137,100 @@ def _two_sides(image: Path, fitting: Sequence[Path]) -> tuple[Path, Path] | None
     return (left[0], right[0]) if len(names) == 1 else None
 
 
-def _homes(files: Sequence[Path]) -> dict[Path, tuple[Path, str]]:
-    """Folder of label maps → the folder of their images, and the other way round: (partner, role)."""
-    folders = {parent for path in files for parent in path.parents}
-    homes: dict[Path, tuple[Path, str]] = {}
-    for folder in sorted(folders):
-        for word in FOLDERS.get(folder.name.lower(), ()):
-            beside = next(
-                (f for f in sorted(folders) if f.parent == folder.parent and f.name.lower() == word), None
-            )
-            if beside is not None:
-                homes[folder], homes[beside] = (beside, "images"), (folder, "labels")
-                break
-    return homes
+def _homes(files: Sequence[Path]) -> Homes:
+    folders = sorted({parent for path in files for parent in path.parents})
+    beside: dict[Path, list[Path]] = defaultdict(list)
+    for folder in folders:
+        beside[folder.parent].append(folder)
+    partners: dict[Path, list[Path]] = defaultdict(list)
+    found: dict[Path, tuple[tuple[Path, ...], str]] = {}
+    for folder in folders:
+        role, _, part = folder_part(folder.name)
+        main = any(folder_part(other.name)[::2] == ("images", "tr") for other in beside[folder.parent])
+        # What is to be tested on stays apart where there is something to train on.
+        if role == "images" and not (part == "ts" and main):
+            own = _labels_beside(beside[folder.parent], part)
+            if own is not None:
+                found[folder] = ((own,), "images")
+                partners[own].append(folder)
+    return found | {folder: (tuple(own), "labels") for folder, own in partners.items()}
 
 
-def _home(path: Path, homes: Mapping[Path, tuple[Path, str]]) -> tuple[Path, Path, str] | None:
-    """The folder of :func:`_homes` that a file lies in, its partner, and its role."""
+def _labels_beside(folders: Sequence[Path], part: str) -> Path | None:
+    """The folder of label maps for images of a part: by the usual names, or the only one."""
+    words = {}
+    for folder in folders:
+        role, word, of = folder_part(folder.name)
+        if role == "labels" and of == part:
+            words.setdefault(word, folder)
+    usual = next((words[word] for word in MAP_FOLDERS if word in words), None)
+    return usual or (next(iter(words.values())) if len(words) == 1 else None)
+
+
+def _home(path: Path, homes: Homes) -> tuple[Path, tuple[Path, ...], str] | None:
+    """The folder of :func:`_homes` that a file lies in, its partners, and what it holds."""
     return next(((folder, *homes[folder]) for folder in path.parents if folder in homes), None)
 
 
-def _label_keys(path: Path, root: Path, homes: Mapping[Path, tuple[Path, str]]) -> list[object]:
-    """What images look a label map up by; none where the file is no label map."""
+def _plain(files: Sequence[Path]) -> Mapping[Path, frozenset[str]]:
+    """Folder → what the stems of its images are without words for images, as far as names tell."""
+    found: dict[Path, set[str]] = defaultdict(set)
+    for path in files:
+        name = stem(path)
+        if not is_label(name) and split_last(name)[1].lower() not in STRUCTURES:
+            found[path.parent] |= {bare(name), name.casefold()}
+    return {folder: frozenset(names) for folder, names in found.items()}
+
+
+def _label_keys(path: Path, root: Path, homes: Homes, plain: Mapping[Path, frozenset[str]]) -> list[object]:
+    """What images look a label map up by, the closest first; none where the file is no label map."""
     home, name = _home(path, homes), stem(path)
+    own = SIDED.fullmatch(name)
     if home is not None and home[2] == "labels":
-        beside = home[1] / path.parent.relative_to(home[0])
-        own = _SIDED.fullmatch(name)
-        names = (name.casefold(), bare(name), *((own["case"].casefold(), bare(own["case"])) if own else ()))
-        return [(beside, key) for key in dict.fromkeys(names)]
-    base, last = _split_last(name)
-    head, separated, _ = _split_first(name)
-    own = _SIDED.fullmatch(name)
+        names = [name.casefold(), before_label(name).casefold(), bare(name)]
+        names += [own["case"].casefold(), bare(own["case"])] if own else []
+        inside = path.parent.relative_to(home[0])
+        return [(images / inside, key) for images in home[1] for key in dict.fromkeys(names)]
     if own and (own["mark"] or own["last"]):
-        names = (_split_last(name)[0].casefold(), own["case"].casefold(), bare(own["case"]))
-        key = _bids_key(path, root)
-        return [key] if key else [(path.parent, key) for key in dict.fromkeys(names)]
-    if OTHER_MASKS.search(name) or not (
-        last.lower() in LABEL_WORDS or (separated and head.lower() in LABEL_WORDS)
-    ):
+        names = [split_last(name)[0].casefold(), own["case"].casefold(), bare(own["case"])]
+    elif OTHER_MASKS.search(name) and not is_label(split_last(name)[0]):
         return []
+    elif is_label(name):
+        names = [before_label(name).casefold(), bare(name)]
+    elif leads_as_label(name):
+        names = [bare(name)]
+    else:
+        base, last = split_last(name)
+        names = [base.casefold(), bare(base)]
+        beside = plain.get(path.parent, frozenset()).intersection(names)
+        if not base or last.lower() not in STRUCTURES or not beside:
+            return []
     key = _bids_key(path, root)
-    return [key] if key else [(path.parent, base.casefold()), (path.parent, bare(name))]
+    return [key] if key else [(path.parent, one) for one in dict.fromkeys(names)]
 
 
-def _no_image(path: Path, root: Path, homes: Mapping[Path, tuple[Path, str]]) -> str:
+def _no_image(path: Path, root: Path, homes: Homes) -> str:
     """Why a file that is no label map is no image either; empty where it is one."""
-    parents = [part.lower() for part in path.relative_to(root).parts[:-1]]
+    parents = path.relative_to(root).parts[:-1]
+    known = {part.lower() for part in parents}
     if OTHER_MASKS.search(stem(path)):
         return "is a mask of something else than structures"
-    if {"derivatives", "sourcedata"} & set(parents):
+    if split_last(stem(path))[1].lower() in PROBABILITIES:
+        return "holds probabilities of a label, no image"
+    if {"derivatives", "sourcedata"} & known:
         return "lies among derivatives or source data"
-    if NOT_ANATOMY & set(parents):
+    if NOT_ANATOMY & known and _home(path, homes) is None:
         return "is no anatomical image"
     home = _home(path, homes)
-    beside = [f for f, (_, role) in homes.items() if role == "images" and f.parent in path.parents]
+    sure = [
+        f for f, (_, role) in homes.items() if role == "images" and folder_part(f.name)[1] in SURE_FOLDERS
+    ]
+    beside = [folder for folder in sure if folder.parent in path.parents]
     if home is None and beside:
         return f"lies beside {beside[0].name}, where the images are"
-    if home is None and LABEL_FOLDERS & set(parents):
+    if home is None and any(
+        folder_part(part)[0] == "labels" and part.lower() not in MAY_BE_IMAGES for part in parents
+    ):
         return (
             "lies in a folder of label maps without one of images beside it; many maps are not joined to one"
         )
@@ -221,51 +238,41 @@ def _no_image(path: Path, root: Path, homes: Mapping[Path, tuple[Path, str]]) ->
 
 
 def _fitting(
-    path: Path,
-    root: Path,
-    homes: Mapping[Path, tuple[Path, str]],
-    maps: Mapping[object, list[Path]],
-    case: str,
+    path: Path, root: Path, homes: Homes, maps: Mapping[object, list[Path]], case: str
 ) -> list[Path]:
     """Label maps that fit an image, the closest one first."""
     key = None if _home(path, homes) else _bids_key(path, root)
     if key is not None:
-        return [label for label in maps.get(key, ()) if _fits(stem(label), stem(path))]
+        return [label for label in maps.get(key, ()) if fits(stem(label), stem(path))]
     names = dict.fromkeys((stem(path).casefold(), case.casefold(), bare(case)))
     found = [label for name in names for label in maps.get((path.parent, name), ())]
-    return [label for label in dict.fromkeys(found) if _fits(stem(label), stem(path))]
+    return [label for label in dict.fromkeys(found) if fits(stem(label), stem(path))]
+
+
+def _without_rivals(fitting: Mapping[Path, Sequence[Path]]) -> dict[Path, list[Path]]:
+    """Each image's label maps but for those that say less than it, where other images would do as well.
+
+    Of ``p1_arterial`` and ``p1_venous``, ``p1_seg`` is the map of neither; of ``p1`` and ``p1_late``, of
+    ``p1``. What a label map says in the image's own words comes first.
+    """
+    claims: dict[Path, set[frozenset[str]]] = defaultdict(set)
+    for image, own in fitting.items():
+        for label in own:
+            claims[label].add(told_apart(stem(image)))
+    sure = {image: [] for image in fitting}
+    for image, own in fitting.items():
+        words = told_apart(stem(image))
+        alike = [label for label in own if told_apart(stem(label)) == words]
+        more = [label for label in own if label not in alike and (len(claims[label]) == 1 or _sided(label))]
+        sure[image] = alike + more
+    return sure
+
+
+def _sided(label: Path) -> bool:
+    return SIDED.fullmatch(stem(label)) is not None
 
 
 def _bids_key(path: Path, root: Path) -> tuple[str, str] | None:
     relative = path.relative_to(root)
     subject, session = subject_in(relative), _SESSION.search(relative.as_posix())
     return (subject.casefold(), session[1].casefold() if session else "") if subject else None
-
-
-def _fits(label: str, image: str) -> bool:
-    """Whether each time, acquisition entity, space and modality in a label map's name is also the image's."""
-    entities, last = dict(_ENTITY.findall(image)), image.rpartition("_")[2].lower()
-    space, own = _SPACE.search(label), _SPACE.search(image)
-    if space and space[1].lower() not in {"orig", "native", last, own[1].lower() if own else ""}:
-        return False
-    words = {word.lower() for word in _SEPARATOR.split(label)} & MODALITY_WORDS - {"space", "brain", "head"}
-    if not times(label) <= times(image):
-        return False
-    same = all(entities.get(key) == value for key, value in _ENTITY.findall(label))
-    return same and (not words or bool(words & {word.lower() for word in _SEPARATOR.split(image)}))
-
-
-def _split_last(name: str) -> tuple[str, str]:
-    """The name before its last separator, and its last word."""
-    parts = list(_SEPARATOR.finditer(name))
-    return (name[: parts[-1].start()], name[parts[-1].end() :]) if parts else ("", name)
-
-
-def _split_first(name: str) -> tuple[str, bool, str]:
-    """First word, whether it stands apart from the rest (by a separator or a number), and the rest."""
-    parts = _SEPARATOR.split(name, maxsplit=1)
-    if len(parts) > 1:
-        numbered = _NUMBERED.fullmatch(parts[0])
-        return (parts[0], True, parts[1]) if numbered is None else (numbered[1], False, "")
-    numbered = _NUMBERED.fullmatch(name)
-    return (numbered[1], True, numbered[2]) if numbered else (name, True, "")

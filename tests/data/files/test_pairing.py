@@ -6,7 +6,7 @@ import pytest
 from tiny_volumes import save
 
 from studykit.data.files.folder import read_folder, survey
-from studykit.data.files.pairing import bare
+from studykit.data.files.label_names import bare
 
 
 def touch(root, *names):
