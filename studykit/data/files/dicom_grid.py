@@ -48,15 +48,12 @@ class Plane:
 
 
 def planes_of_files(names: Sequence[str], headers: Sequence[Any]) -> list[Plane]:
-    """The planes of single-frame files.
+    """The planes of single-frame files, plain or with functional groups.
 
     Raises:
         NoGrid: one without position, orientation or pixel spacing.
     """
-    return [
-        _plane(name, _size(header), header, header, header)
-        for name, header in zip(names, headers, strict=True)
-    ]
+    return [_plane(name, header, 0) for name, header in zip(names, headers, strict=True)]
 
 
 def planes_of_frames(header: Any) -> list[Plane]:
@@ -65,14 +62,7 @@ def planes_of_frames(header: Any) -> list[Plane]:
     Raises:
         NoGrid: a frame without position, orientation or pixel spacing.
     """
-    found = []
-    for index in range(frames(header)):
-        position, orientation, measures = (
-            functional_group(header, index, f"{name}Sequence") or header
-            for name in ("PlanePosition", "PlaneOrientation", "PixelMeasures")
-        )
-        found.append(_plane(f"frame {index + 1}", _size(header), position, orientation, measures))
-    return found
+    return [_plane(f"frame {index + 1}", header, index) for index in range(frames(header))]
 
 
 def functional_group(header: Any, frame: int, name: str) -> Any | None:
@@ -154,7 +144,11 @@ def _size(header: Any) -> tuple[int, int]:
     return int(header.get("Columns") or 0), int(header.get("Rows") or 0)
 
 
-def _plane(name: str, size: tuple[int, int], position: Any, orientation: Any, measures: Any) -> Plane:
+def _plane(name: str, header: Any, frame: int) -> Plane:
+    position, orientation, measures = (
+        functional_group(header, frame, f"{group}Sequence") or header
+        for group in ("PlanePosition", "PlaneOrientation", "PixelMeasures")
+    )
     place, axes = numbers(position, "ImagePositionPatient"), numbers(orientation, "ImageOrientationPatient")
     spacing = numbers(measures, "PixelSpacing")[::-1]
     lengths = np.linalg.norm(axes.reshape(-1, 3), axis=1) if len(axes) == 6 else np.zeros(2)
@@ -163,7 +157,7 @@ def _plane(name: str, size: tuple[int, int], position: Any, orientation: Any, me
     if len(spacing) != 2 or not np.isfinite(spacing).all() or spacing.min() <= 0:
         given = f" but {_text(spacing)}" if len(spacing) else ""
         raise NoGrid(f"{name} has no pixel size (PixelSpacing){given}")
-    return Plane(name, place, axes[:3], axes[3:], spacing, size)
+    return Plane(name, place, axes[:3], axes[3:], spacing, _size(header))
 
 
 def _text(values: NDArray[np.float64]) -> str:

@@ -32,6 +32,17 @@ NO_IMAGE = {
     "ECG": "a curve",
 }
 """Modality → what such a file holds in place of an image."""
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
+NO_IMAGE_CLASSES = {
+    f"{_STORAGE}{last}": what
+    for last, what in {
+        "66.4": "a segmentation", "66.5": "a segmentation", "66.7": "a segmentation",
+        "30": "a parametric map", "67": "a value mapping", "66.1": "a registration",
+        "66.3": "a registration", "66.2": "fiducials", "481.2": "a radiotherapy dose",
+        "481.3": "contours of radiotherapy", "481.5": "a radiotherapy plan", "88.59": "a list of key images",
+    }.items()
+}  # fmt: skip
+"""SOP class → the same, whatever modality the file states (DICOM PS3.4, annex B.5)."""
 
 
 @contextmanager
@@ -89,4 +100,6 @@ def no_image(header: Any) -> str:
     modality = text(header, "Modality")
     if modality in NO_IMAGE:
         return NO_IMAGE[modality]
+    if what := NO_IMAGE_CLASSES.get(text(header, "SOPClassUID")):
+        return what
     return "" if header.get("Rows") and header.get("Columns") else f"{modality or 'something'} without pixels"

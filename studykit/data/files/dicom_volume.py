@@ -33,7 +33,7 @@ def read_series(files: Sequence[Path]) -> tuple[NDArray[Any], NDArray[np.float64
             raise Unusable(damage(file))
         if what := no_image(header):
             raise Unusable(f"{file.name} is {what}, no image")
-        if what := _unknown_units(header):
+        if what := _unknown_units(header) or _miscounted(file, header):
             raise Unusable(f"{file.name} {what}")
         headers.append(header)
     if len(files) == 1 and frames(headers[0]) > 1:
@@ -65,7 +65,7 @@ def _read_frames(file: Path, header: Any) -> tuple[NDArray[Any], NDArray[np.floa
 
 def _slice(file: Path, header: Any) -> NDArray[Any]:
     """(column, row) of a file of one frame, rescaled as the file says."""
-    if not _inverted(header):
+    if not _inverted(header) and not functional_group(header, 0, "PixelValueTransformationSequence"):
         return _pixels(file)[..., 0]
     slope, intercept = _scale(header, 0)
     return _stored(file).reshape(header.Rows, header.Columns).T * slope + intercept
@@ -80,10 +80,40 @@ def _unknown_units(header: Any) -> str:
     """Why a file's numbers cannot be taken to the units of its modality; empty where they can."""
     if "ModalityLUTSequence" in header:
         return "takes its units from a table (ModalityLUTSequence), which is not read: convert it to NIfTI"
-    group = functional_group(header, 0, "PixelValueTransformationSequence") or header
-    if text(header, "Modality") == "CT" and not len(numbers(group, "RescaleIntercept")):
-        return "is CT and states no RescaleIntercept: its numbers need not be Hounsfield units"
+    for frame in range(max(1, len(header.get("PerFrameFunctionalGroupsSequence") or []))):
+        group = functional_group(header, frame, "PixelValueTransformationSequence") or header
+        for name in ("RescaleIntercept", "RescaleSlope"):
+            value = numbers(group, name)
+            if text(header, "Modality") == "CT" and not len(value):
+                return f"is CT and states no {name}: its numbers need not be Hounsfield units"
+            if len(value) and (not np.isfinite(value).all() or (name == "RescaleSlope" and not value[0])):
+                return f"states the {name} {value[0]:g}, which gives no units"
     return ""
+
+
+def _miscounted(file: Path, header: Any) -> str:
+    """Why a file's number of frames cannot be right; empty where nothing speaks against it."""
+    count, groups = frames(header), len(header.get("PerFrameFunctionalGroupsSequence") or [])
+    if groups and groups != count:
+        return f"states {count} frames and describes {groups}"
+    size = _pixel_bytes(header)
+    more = size and file.stat().st_size >= (count + 1) * size
+    stored = _stored_bytes(file) // size if more else 0
+    return f"states {count} frames and has the pixels of {stored}" if stored > count else ""
+
+
+def _pixel_bytes(header: Any) -> int:
+    """Bytes of a frame; 0 where its header does not say."""
+    bits, samples = numbers(header, "BitsAllocated"), numbers(header, "SamplesPerPixel")
+    whole = int(bits[0]) // 8 * int(samples[0]) if len(bits) and len(samples) else 0
+    return int(header.Rows) * int(header.Columns) * whole
+
+
+def _stored_bytes(file: Path) -> int:
+    """Bytes of a file's pixels as they are stored."""
+    import pydicom
+
+    return len(pydicom.dcmread(file, force=True, specific_tags=["PixelData"]).get("PixelData") or b"")
 
 
 def _scale(header: Any, frame: int) -> tuple[float, float]:

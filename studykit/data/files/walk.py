@@ -16,8 +16,8 @@ from studykit.data.files.refs import Unused
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mgh", ".mgh.gz")
 NOT_READ = tuple(
-    ".img .hdr .nii.bz2 .nii.xz .nii.zst .mnc .mnc.gz .par .rec .gipl .gipl.gz .vtk .vti .tif .tiff .npy "
-    ".npz .h5 .hdf5 .mat .b2nd .zip .tar .tar.gz .tgz .rar .7z".split()
+    ".img .hdr .img.gz .hdr.gz .niigz .mnc2 .nii.bz2 .nii.xz .nii.zst .mnc .mnc.gz .par .rec .gipl "
+    ".gipl.gz .vtk .vti .tif .tiff .npy .npz .h5 .hdf5 .mat .b2nd .zip .tar .tar.gz .tgz .rar .7z".split()
 )
 """What may hold a volume, in a format that is not read here."""
 _GOES_ON = re.compile(
@@ -27,6 +27,10 @@ _GOES_ON = re.compile(
 )
 """A volume's suffix and something behind it that is no remark on the volume: ``a.nii.gz.part``."""
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
+NO_PREAMBLE = re.compile(rb"[\x02\x08]\0.\0|\0[\x02\x08]\0.", re.DOTALL)
+"""A first tag of group 2 or 8, in either order of bytes."""
+TEXTS = tuple("readme license licence changes .json .tsv .csv .txt .md .xml .bval .bvec".split())
+"""Ends of names of what is no folder of a subject's."""
 MAGIC = 132
 """Bytes at the start of a DICOM file, the last four of them are ``DICM``."""
 
@@ -93,8 +97,9 @@ def _sort(path: Path, found: Found) -> None:
         else:
             found.unused.append(Unused(path, "is no regular file"))
     except OSError as error:
-        if meant:
-            reason = "is a broken link" if path.is_symlink() else f"cannot be opened: {error.strerror}"
+        broken = path.is_symlink()  # to a file or to a folder: what it was meant for cannot be told
+        if meant or (broken and not lower.endswith(TEXTS)):
+            reason = "is a broken link" if broken else f"cannot be opened: {error.strerror}"
             found.unused.append(Unused(path, reason))
         else:
             found.others[path.suffix.lower()] += 1
@@ -111,7 +116,8 @@ def is_dicom(path: Path) -> bool:
     if path.suffix.lower() in DICOM_SUFFIXES:
         return True
     with open(path, "rb") as file:
-        if file.read(MAGIC)[MAGIC - 4 :] == b"DICM":
-            return True
-    named = path.suffix == "" or path.suffix[1:].isdigit()
-    return named and read_header(path) is not None
+        start = file.read(MAGIC)
+    if start[MAGIC - 4 :] == b"DICM":
+        return True
+    named = path.suffix == "" or path.suffix[1:].isdigit() or NO_PREAMBLE.match(start)
+    return bool(named) and read_header(path) is not None
