@@ -20,6 +20,7 @@ from studykit.data.files.dicom_volume import read_series
 from studykit.data.files.errors import BadVolume, NoGrid, Unusable
 from studykit.data.files.itk_headers import META_SUFFIXES, NRRD_SUFFIXES, detached_data, millimetres
 from studykit.data.files.refs import RawGrid, VolumeRef
+from studykit.data.files.stand_ins import stand_in
 from studykit.data.files.text import plain_path
 
 MGH_FLAG = (28, 30)
@@ -69,9 +70,9 @@ def decode(ref: VolumeRef) -> Decoded:
     except (BadVolume, ArchiveStandIn):
         raise
     except Unusable as error:
-        raise BadVolume(ref.name, _stand_in(ref) or str(error)) from error
+        raise BadVolume(ref.name, stand_in(ref) or str(error)) from error
     except Exception as error:  # a damaged file makes a decoder fail in any way
-        raise BadVolume(ref.name, _stand_in(ref) or f"cannot be read: {_first_line(error)}") from error
+        raise BadVolume(ref.name, stand_in(ref) or f"cannot be read: {_first_line(error)}") from error
     if array.dtype.kind not in "buif":
         raise BadVolume(ref.name, f"voxels are {array.dtype}, not real numbers (a colour or complex image?)")
     if ref.frame is not None:
@@ -85,6 +86,8 @@ def _read_nifti(file: BinaryIO, most: int) -> Decoded:
     import nibabel as nib
 
     header = _nifti_header(file.read(NIFTI_HEADER_BYTES))
+    if not header["vox_offset"] >= header.single_vox_offset:
+        raise Unusable(f"its header says that voxels begin at byte {header['vox_offset']:g}, inside of it")
     sizes = np.asarray(header["pixdim"][1:4], dtype=np.float64)
     if header["sform_code"] <= 0 and not (np.isfinite(sizes).all() and (sizes != 0).all()):
         raise NoGrid(f"its header states no voxel size along three axes, but {sizes.tolist()}")
@@ -217,8 +220,11 @@ def _read_itk(ref: VolumeRef) -> Decoded:
     if ref.archive_sha256 is not None:
         raise BadVolume(ref.name, "this format is read from a folder, not from an archive")
     for path in detached_data(ref.path):
-        if not path.resolve().is_relative_to(ref.path.parent.resolve()):
+        # A link is its owner's, and followed as that of a volume is; a header leads nowhere else.
+        if not (path.parent.resolve() / path.name).is_relative_to(ref.path.parent.resolve()):
             raise BadVolume(ref.name, f"its header names {path.name!r} outside its folder")
+        if path.is_symlink() and not path.exists():
+            raise BadVolume(ref.name, f"its data file {path.name!r} is a broken link")
         if not path.is_file():
             raise BadVolume(ref.name, f"its data file {path.name!r} is missing, or is more than one file")
     unit = millimetres(ref.path)
@@ -244,26 +250,8 @@ def _from_itk(image: Any) -> Decoded:
     return array, LPS_TO_RAS @ affine
 
 
-STAND_INS = {
-    b"version https://git-lfs": "is a pointer of git-lfs, not the file: git lfs pull fetches it",
-    b"/annex/objects": "is a pointer of git-annex, not the file: git annex get fetches it",
-    b"<!doctype html": "is a page of a web site, not the file: fetch it anew",
-    b"<html": "is a page of a web site, not the file: fetch it anew",
-}
-"""What stands at the start of a file that is in another one's place → what it is."""
-
-
-def _stand_in(ref: VolumeRef) -> str:
-    """What lies in the place of a file that cannot be read, where its first bytes tell; empty else."""
-    if ref.archive_sha256 is not None or ref.is_series or not ref.path.is_file():
-        return ""
-    with open(ref.path, "rb") as file:
-        start = file.read(64).lstrip().lower()
-    return next(
-        (what for mark, what in STAND_INS.items() if start.startswith(mark)), "" if start else "is empty"
-    )
-
-
 def _first_line(error: Exception) -> str:
+    if "Reason: Success" in str(error):  # how ITK ends where a file ends too early
+        return "it ends before its voxels do"
     lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__)[:200]

@@ -4,6 +4,7 @@ ITK takes a voxel size of 1 where a header has none, and passes over units: what
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,25 @@ HEADER_BYTES = 1 << 16
 META_SUFFIXES, NRRD_SUFFIXES = (".mha", ".mhd"), (".nrrd", ".nhdr")
 MM = {
     "mm": 1.0, "millimeter": 1.0, "millimetre": 1.0,
-    "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3,
-    "nm": 1e-6, "cm": 10.0, "m": 1000.0,
+    "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "micrometer": 1e-3, "micrometre": 1e-3,
+    "nm": 1e-6, "cm": 10.0, "centimeter": 10.0, "centimetre": 10.0, "m": 1000.0, "meter": 1000.0,
+    "metre": 1000.0,
 }  # fmt: skip
-"""Unit of length → millimetres."""
+"""Unit of length, in the singular → millimetres."""
+META_KEYS = {
+    key.lower(): key
+    for key in (
+        "NDims DimSize ElementSpacing ElementSize Offset Position Origin TransformMatrix Rotation "
+        "Orientation AnatomicalOrientation ElementType ElementNumberOfChannels ElementDataFile HeaderSize "
+        "CompressedData BinaryData BinaryDataByteOrderMSB ElementByteOrderMSB"
+    ).split()
+}
+"""Keys of MetaImage on which the voxels and their places depend: ITK passes over them in another spelling."""
+_PLACES = {
+    True: ("offset", "position", "origin", "transformmatrix", "rotation", "orientation"),
+    False: ("spaceorigin", "spacedirections"),
+}
+"""What else must be finite, for MetaImage and for NRRD."""
 SPACES = {
     "right-anterior-superior", "ras", "left-anterior-superior", "las", "left-posterior-superior", "lps",
     "right-anterior-superior-time", "rast", "left-anterior-superior-time", "last",
@@ -28,17 +44,27 @@ SPACES = {
 
 def read_fields(path: Path) -> dict[str, str]:
     """Field → value of a header, names in lower case and without spaces."""
+    return {key.replace(" ", "").lower(): value for key, value in _lines(path)}
+
+
+def misspelt(path: Path) -> str:
+    """The first key of a MetaImage header that ITK passes over for its spelling alone; empty without one."""
+    keys = [key for key, _ in _lines(path)] if path.suffix.lower() in META_SUFFIXES else []
+    odd = (key for key in keys if META_KEYS.get(key.lower(), key) not in keys)
+    return next(odd, "")
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Key and value of each line of a header, up to where the voxels may begin."""
     meta = path.suffix.lower() in META_SUFFIXES
     with open(path, "rb") as file:
         lines = file.read(HEADER_BYTES).decode("utf-8", "replace").splitlines()
-    fields: dict[str, str] = {}
     for line in lines:
         key, found, value = line.partition("=" if meta else ":")
         if found and not line.startswith("#"):
-            fields[key.replace(" ", "").lower()] = value.strip()
-        if "elementdatafile" in fields or (not meta and not line.strip()):
-            break
-    return fields
+            yield key.strip(), value.strip()
+        if (meta and key.strip().lower() == "elementdatafile") or (not meta and not line.strip()):
+            return
 
 
 def detached_data(path: Path) -> list[Path]:
@@ -57,10 +83,16 @@ def millimetres(path: Path) -> float:
     """What a header's lengths are multiplied by to be millimetres.
 
     Raises:
-        NoGrid: no voxel size along three axes, one that is no positive number, an unknown unit, or a space
-            whose axes are not anatomical.
+        NoGrid: no voxel size along three axes, one that is no positive number, an unknown unit, a space whose
+            axes are not anatomical, a place that is no number, or a key in another spelling than ITK's.
     """
+    if key := misspelt(path):
+        raise NoGrid(f"its header has {key!r}, which ITK passes over: it must be {META_KEYS[key.lower()]!r}")
     fields = read_fields(path)
+    for name in _PLACES[path.suffix.lower() in META_SUFFIXES]:
+        stated = re.sub(r"[(),]|\bnone\b", " ", fields.get(name, ""))
+        if not np.isfinite(_numbers(stated)).all():
+            raise NoGrid(f"its header states the {name} {fields[name]!r}, which are no numbers")
     if path.suffix.lower() in META_SUFFIXES:
         sizes = _numbers(fields.get("elementspacing") or fields.get("elementsize") or "")
         unit = fields.get("distanceunits", "?").lower()
@@ -76,10 +108,15 @@ def millimetres(path: Path) -> float:
             raise NoGrid(f"its space {space!r} does not say which way its axes run in the body")
     if len(sizes) < 3 or not all(np.isfinite(size) and size > 0 for size in sizes[:3]):
         raise NoGrid(f"its header states no voxel size along three axes, but {_text(sizes)}")
-    factors = {MM.get(unit.strip().lower()) for unit in units}
+    factors = {MM.get(_singular(unit.strip().lower())) for unit in units}
     if None in factors or len(factors) > 1:
         raise NoGrid(f"its voxel size has the unit {', '.join(units)}; known: {', '.join(MM)}")
     return factors.pop() if factors else 1.0
+
+
+def _singular(unit: str) -> str:
+    """A unit that is written out without its plural's end: ``ms`` is none of length."""
+    return unit.removesuffix("s") if len(unit) > len("mms") else unit
 
 
 def _numbers(text: str) -> list[float]:

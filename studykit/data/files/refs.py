@@ -50,6 +50,9 @@ class VolumeRef:
     raw: RawGrid | None = None
     other_side: Path | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+
     @property
     def name(self) -> str:
         """What messages call this volume: its path, and the member of the archive or the frame."""

@@ -7,6 +7,7 @@ keeps the tilt.
 
 from dataclasses import dataclass
 from numbers import Real
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -82,11 +83,18 @@ class VolumeSettings:
             raise ValueError(f"unknown intensity {self.intensity!r}; known: {', '.join(INTENSITIES)}")
         low, high = SPACING_LIMITS_MM
         sizes = self.target_mm
-        if len(sizes) != 3 or not all(isinstance(v, Real) and low <= v <= high for v in sizes):
+        if len(sizes) != 3 or not all(_is_number(v) and low <= v <= high for v in sizes):
             raise ValueError(f"spacing_mm must lie in {low} to {high} mm, got {self.spacing_mm!r}")
-        for name, (lower, upper) in {"hu_window": self.hu_window, "percentiles": self.percentiles}.items():
-            if not lower < upper:
-                raise ValueError(f"{name} must rise, got {(lower, upper)}")
+        for name, least, most in (("hu_window", -np.inf, np.inf), ("percentiles", 0, 100)):
+            limits = getattr(self, name)
+            pair = isinstance(limits, tuple | list) and len(limits) == 2 and all(map(_is_number, limits))
+            if not pair or not least <= limits[0] < limits[1] <= most:
+                within = f" within {least} to {most}" if np.isfinite(most) else ""
+                raise ValueError(f"{name} must be two numbers that rise{within}, got {limits!r}")
+        if not _is_number(self.margin_mm) or not 0 <= self.margin_mm < np.inf:
+            raise ValueError(f"margin_mm must be a number from 0, got {self.margin_mm!r}")
+        if not isinstance(self.crop, bool):
+            raise ValueError(f"crop must be True or False, got {self.crop!r}")
 
     def identity(self) -> dict[str, Any]:
         """Plain values for hashing; 2 and 2.0 are alike, and so are one spacing and the same one thrice."""
@@ -108,17 +116,25 @@ class VolumeSettings:
 
 @dataclass(frozen=True)
 class PreparedArrays:
-    """A prepared volume: ``image`` float32, ``foreground`` bool, ``labels`` int or None, all (X, Y, Z)."""
+    """A prepared volume: ``image`` float32, ``foreground`` bool, ``labels`` int or None, all (X, Y, Z).
+
+    ``doubt`` is what speaks against its being an image at all.
+    """
 
     image: NDArray[np.float32]
     foreground: NDArray[np.bool_]
     labels: NDArray[np.integer[Any]] | None
     affine: NDArray[np.float64]
     intensity: str
+    doubt: str = ""
 
 
-def read_volume(ref: VolumeRef) -> Volume:
-    """Read, orient and check an image.
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def read_volume(ref: VolumeRef | str | Path) -> Volume:
+    """Read, orient and check an image, given as it lies or by the path of its file.
 
     A 4-D file with a single frame counts as 3-D.
 
@@ -126,6 +142,7 @@ def read_volume(ref: VolumeRef) -> Volume:
         BadVolume: not 3-D, empty, constant, NaN or infinite voxels, a broken affine, or a file that cannot
             be read.
     """
+    ref = VolumeRef(Path(ref)) if isinstance(ref, str | Path) else ref
     seen, _ = look_at_volume(ref)
     return Volume(np.ascontiguousarray(seen.array, dtype=np.float32), seen.affine, ref.name)
 
