@@ -16,9 +16,8 @@ import numpy as np
 from studykit.data.files.digests import text_sha256
 from studykit.data.files.listing import IGNORED, LISTING
 from studykit.data.kinds import kinds
-from studykit.data.sources import kind_of
+from studykit.data.sources import cache_folder, kind_of
 from studykit.data.volumes.cache import Prepared, PreparedVolume
-from studykit.home import data_dir
 
 UNLABELLED = -1
 MOST_UNDECLARED = 64
@@ -56,7 +55,7 @@ def open_labelled(source: str, spacing_mm: float, *, cache: str | Path | None = 
     if not kind.labelled:
         known = ", ".join(line.name for own in kinds() if own.labelled for line in own.lines())
         raise ValueError(f"{source} has no one set of classes; labelled sources: {known}")
-    cache = data_dir() if cache is None else Path(cache)
+    cache = cache_folder(cache)
     prepared = kind.prepare_labelled(source, spacing_mm, cache)
     names = kind.classes(source, cache)
     if kind.origin == "made":

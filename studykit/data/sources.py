@@ -96,7 +96,7 @@ def open_source(name: str, *, cache: str | Path | None = None) -> Collection:
         archives.ArchiveCorrupt: an archive has the wrong digest.
         FileNotFoundError: ``folder:PATH`` does not exist or holds no volume.
     """
-    return kind_of(name).open(name, _cache(cache))
+    return kind_of(name).open(name, cache_folder(cache))
 
 
 def fetch_source(name: str, *, cache: str | Path | None = None) -> str:
@@ -104,7 +104,7 @@ def fetch_source(name: str, *, cache: str | Path | None = None) -> str:
 
     Raises what :func:`open_source` raises, but for sources without files.
     """
-    return kind_of(name).fetch(name, _cache(cache))
+    return kind_of(name).fetch(name, cache_folder(cache))
 
 
 def prepared_source(
@@ -121,8 +121,15 @@ def prepared_source(
     Raises:
         ValueError: unknown name (the message lists the known ones), or an intensity that a cohort has not.
     """
-    return kind_of(source).prepare(source, spacing_mm, intensity, _cache(cache))
+    return kind_of(source).prepare(source, spacing_mm, intensity, cache_folder(cache))
 
 
-def _cache(given: str | Path | None) -> Path:
+def cache_folder(given: str | Path | None) -> Path:
+    """The folder for archives and decoded volumes: a given one, or :func:`studykit.home.data_dir`.
+
+    Raises:
+        ValueError: it is no path.
+    """
+    if given is not None and not isinstance(given, str | Path):
+        raise ValueError(f"cache is the path of a folder, or None, got {given!r}")
     return data_dir() if given is None else Path(given)

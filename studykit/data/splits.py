@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ class Split:
         parts = json.loads(Path(path).read_text(encoding="utf-8"))
         if not isinstance(parts, dict) or set(parts) != {"train", "val", "test"}:
             raise ValueError(f"{path} is not a split: it needs the lists 'train', 'val' and 'test'")
+        if odd := [name for name, entries in parts.items() if not isinstance(entries, list)]:
+            raise ValueError(f"{path}: {odd[0]!r} must be a list of subject ids, got {parts[odd[0]]!r}")
         split = cls(**{name: tuple(str(entry) for entry in entries) for name, entries in parts.items()})
         every = [*split.train, *split.val, *split.test]
         if len(set(every)) < len(every):
@@ -60,11 +63,13 @@ def split_subjects(
         hold_out: ids that have to be in the test part.
 
     Raises:
-        ValueError: fewer subjects than the parts need, with at least one for training, or a subject to hold
-            out that is unknown or does not fit the test part.
+        ValueError: fewer subjects than the parts need, with at least one for training, a subject to hold out
+            that is unknown or does not fit the test part, or a seed, ids or shares of another type.
     """
-    first = set(hold_out)
-    ranked = sorted(set(ids), key=lambda entry: (entry not in first, text_sha256(f"{seed}:{entry}")))
+    if type(seed) is bool or not isinstance(seed, Integral):
+        raise ValueError(f"seed must be a whole number, got {seed!r}")
+    first = _ids("hold_out", hold_out)
+    ranked = sorted(_ids("ids", ids), key=lambda entry: (entry not in first, text_sha256(f"{seed}:{entry}")))
     if missing := sorted(first.difference(ranked)):
         raise ValueError(f"{', '.join(missing)} cannot be held out: known are {', '.join(sorted(ranked))}")
     n_val, n_test = (_count(share, len(ranked), name) for share, name in ((val, "val"), (test, "test")))
@@ -117,7 +122,16 @@ def interleaved(strata: Mapping[str, Any], seed: int) -> list[str]:
     return [entry for *_, entry in sorted(placed)]
 
 
+def _ids(name: str, given: Iterable[str]) -> set[str]:
+    """Distinct ids; a text alone is none, as its letters would be taken for subjects."""
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise ValueError(f"{name} must be a list of subject ids, got {given!r}")
+    return set(given)
+
+
 def _count(share: int | float, total: int, name: str) -> int:
+    if isinstance(share, bool):
+        raise ValueError(f"{name} must be a number of subjects or a share below 1, got {share!r}")
     if isinstance(share, int) and share >= 0:
         return share
     if not isinstance(share, int | float) or not 0 <= share < 1:

@@ -27,7 +27,7 @@ from studykit.data.files.people import (
 )
 from studykit.data.files.refs import Subject, Unused, VolumeRef
 from studykit.data.files.text import readable
-from studykit.data.files.walk import VOLUME_SUFFIXES, stem, walk
+from studykit.data.files.walk import VOLUME_SUFFIXES, is_dicom, stem, walk
 
 MODALITIES = {
     **{name: "T1w" for name in ("t1w", "t1", "t1n", "mprage")},
@@ -63,10 +63,14 @@ def read_folder(root: Path) -> tuple[Subject, ...]:
     return survey(root).subjects
 
 
-def survey(root: Path) -> Survey:
+def survey(root: str | Path) -> Survey:
     """All that lies under a folder, see :func:`read_folder`."""
+    root = Path(root)
     if not root.exists():
         raise FileNotFoundError(f"folder:{root}: no such file or folder")
+    if root.is_file() and not root.name.lower().endswith(VOLUME_SUFFIXES) and is_dicom(root):
+        series, others = _series(root.parent, {root.parent: [root]}, Told({}, ()))
+        return Survey(tuple(series), tuple(others), {})
     if root.is_file():
         image = VolumeRef(root)
         return Survey((Subject(readable(stem(root)), image, modality=_modality(stem(root))),), (), {})
