@@ -1,6 +1,7 @@
 """What ``studykit data check`` reports: every image of a source, whether it can be used, and what is not."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +12,16 @@ from numpy.typing import NDArray
 
 from studykit.data.files.errors import BadVolume
 from studykit.data.files.formats import doubts
+from studykit.data.files.listing import LISTING, read_listing
 from studykit.data.files.refs import Subject, Unused
-from studykit.data.sources import kind_of, open_source, prepared_source
+from studykit.data.sources import kind_of, open_source, own_path, prepared_source
 from studykit.data.volumes.cache import PreparedVolume
 from studykit.data.volumes.grids import spacing
 from studykit.data.volumes.labels import distinct, label_values
+from studykit.data.volumes.look_alikes import MOST_VALUES, sample, suspicion
 from studykit.data.volumes.volumes import look_at_volume, refuse_lost_signs
 
-MOST_VALUES = 12
 MADE_SPACING_MM = 3.0
-SAMPLED_VOXELS = 20_000
-GLANCE_STEP = 4
 
 
 @dataclass(frozen=True)
@@ -100,17 +100,33 @@ def check_report(name: str, *, cache: str | Path | None = None) -> Report:
         volumes = prepared_source(name, MADE_SPACING_MM, cache=cache).volumes
         return Report(tuple(_made_row(volume) for volume in volumes))
     collection = open_source(name, cache=cache)
-    return Report(tuple(check_subjects(collection.subjects)), collection.unused, collection.others)
+    declared, unused = None, collection.unused
+    root = own_path(name)
+    if root is not None:
+        try:
+            if any(subject.labels is not None for subject in collection.subjects):
+                declared = kind_of(name).classes(name, collection.cache)
+            elif os.path.lexists(root / LISTING):
+                read_listing(root / LISTING)
+        except ValueError as error:  # whoever takes the labels is refused with it
+            unused = (*unused, Unused(root / LISTING, f"is not used: {error}"))
+    return Report(tuple(check_subjects(collection.subjects, declared)), unused, collection.others)
 
 
-def check_subjects(subjects: Iterable[Subject]) -> Iterator[CheckRow]:
-    """One row for each image, as soon as it is read; one image is in memory at a time."""
+def check_subjects(
+    subjects: Iterable[Subject], declared: Mapping[int, str] | None = None
+) -> Iterator[CheckRow]:
+    """One row for each image, as soon as it is read; one image is in memory at a time.
+
+    Args:
+        declared: label → class of the listing that the source has, for a note on labels that are not in it.
+    """
     seen: dict[Any, str] = {}
     for subject in subjects:
-        yield _row(subject, seen)
+        yield _row(subject, seen, declared)
 
 
-def _row(subject: Subject, seen: dict[Any, str]) -> CheckRow:
+def _row(subject: Subject, seen: dict[Any, str], declared: Mapping[int, str] | None) -> CheckRow:
     """What an image's check says. ``seen`` maps what was read before to its path, and grows."""
     shape = size = intensity = None
     values, reason, path, note = "", "", subject.image.name, subject.note
@@ -118,13 +134,15 @@ def _row(subject: Subject, seen: dict[Any, str]) -> CheckRow:
         volume, intensity = look_at_volume(subject.image)
         refuse_lost_signs(path, subject.modality, intensity[1])
         shape, size = volume.array.shape, tuple(round(side, 4) for side in volume.spacing_mm)
-        sample = _sample(volume.array)
-        content = hashlib.sha256(np.ascontiguousarray(sample)).digest()
+        content = hashlib.sha256(np.ascontiguousarray(sample(volume.array))).digest()
         same = seen.setdefault((shape, intensity, content), path)
         twin = f"has the same voxels as {same}" if same != path else ""
-        note = "; ".join(filter(None, (note, twin, _suspicion(volume.array, sample), doubts(subject.image))))
+        notes = [note, twin, suspicion(volume.array), doubts(subject.image)]
         if subject.labels is not None:
-            values = _summary(label_values(subject.labels, volume, subject.labels_fit))
+            found = label_values(subject.labels, volume, subject.labels_fit)
+            values = _summary(found)
+            notes.append(_undeclared(found, declared))
+        note = "; ".join(filter(None, notes))
     except BadVolume as error:
         reason, path = error.reason, error.path
     return CheckRow(
@@ -142,34 +160,19 @@ def _row(subject: Subject, seen: dict[Any, str]) -> CheckRow:
     )
 
 
-def _sample(array: NDArray[Any]) -> NDArray[Any]:
-    """Some voxels, evenly apart."""
-    step = max(1, round((array.size / SAMPLED_VOXELS) ** (1 / 3)))
-    return _every(step, array)
-
-
-def _every(step: int, array: NDArray[Any]) -> NDArray[Any]:
-    return array[::step, ::step, ::step]
-
-
-def _suspicion(array: NDArray[Any], sample: NDArray[Any]) -> str:
-    """Whether an image has so few values, all whole, that it may be a label map under another name."""
-    # A few voxels tell most images: to sort many takes longer than to read them.
-    for some in (_every(GLANCE_STEP, sample), sample):
-        values = np.unique(some)
-        if len(values) > MOST_VALUES or (values % 1).any():
-            return ""
-    values = distinct(array)
-    few = len(values) <= MOST_VALUES and not (values % 1).any()
-    return f"has {len(values)} whole values: a label map?" if few else ""
-
-
 def _made_row(volume: PreparedVolume) -> CheckRow:
     size = tuple(round(float(side), 4) for side in spacing(volume.affine))
     intensity = (float(volume.array.min()), float(volume.array.max()))
     values = "" if volume.labels is None else _summary(distinct(volume.labels))
     who = volume.subject
     return CheckRow(who, who, volume.modality, volume.array.shape, size, intensity, values, "", image=who)
+
+
+def _undeclared(values: NDArray[Any], declared: Mapping[int, str] | None) -> str:
+    if declared is None:
+        return ""
+    strange = [str(value) for value in values if value and value not in declared]
+    return f"{LISTING} does not declare the label {', '.join(strange[:MOST_VALUES])}" if strange else ""
 
 
 def _summary(values: NDArray[Any]) -> str:

@@ -1,5 +1,6 @@
 """Text of foreign files, and names that may not be text at all."""
 
+import codecs
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -8,8 +9,14 @@ from tempfile import TemporaryDirectory
 
 
 def read_text(path: Path) -> str:
-    """A text file in UTF-8, with or without a mark at its start, or else in Latin-1."""
+    """A text file in UTF-8, with or without a mark at its start, in UTF-16 with one, or else in Latin-1.
+
+    Raises:
+        ValueError: it is marked as UTF-16 and is not.
+    """
     data = path.read_bytes()
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return data.decode("utf-16")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

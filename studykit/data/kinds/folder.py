@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from studykit.data.files.folder import survey
-from studykit.data.files.listing import LISTING, read_classes
+from studykit.data.files.listing import classes_under
 from studykit.data.files.refs import Collection
 from studykit.data.files.traits import Traits, folder_traits
 from studykit.data.kinds.kind import Source, SourceKind
@@ -32,17 +32,18 @@ class Folder(SourceKind):
         )
 
     def open(self, name: str, cache: Path) -> Collection:
+        from studykit.data.volumes.look_alikes import without_maps
+
         found = survey(self.path(name))
-        own = Collection(name, found.subjects, "your own data", "", cache, found.unused, found.others)
-        if found.unused:
-            warnings.warn(
-                f"{len(found.unused)} files are not used; studykit data check says why", stacklevel=4
-            )
+        subjects, maps = without_maps(found.subjects)
+        unused = tuple(sorted((*found.unused, *maps), key=lambda entry: entry.path))
+        own = Collection(name, subjects, "your own data", "", cache, unused, found.others)
+        if unused:
+            warnings.warn(f"{len(unused)} files are not used; studykit data check says why", stacklevel=4)
         return own
 
     def classes(self, name: str, cache: Path) -> Mapping[int, str] | None:
-        listing = self.path(name) / LISTING
-        return read_classes(listing) if listing.is_file() else None
+        return classes_under(self.path(name))
 
     def traits(self, name: str, cache: Path) -> Traits:
         root = self.path(name)

@@ -11,7 +11,7 @@ import shutil
 import warnings
 from collections.abc import Callable
 from collections.abc import Collection as Ids
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from studykit.data.files.digests import text_sha256
 from studykit.data.files.errors import BadVolume
 from studykit.data.files.refs import Collection, Subject
 from studykit.data.volumes.labels import read_labels
+from studykit.data.volumes.look_alikes import suspicion
 from studykit.data.volumes.volumes import (
     LABELS_VERSION,
     PREPARATION_VERSION,
@@ -143,6 +144,8 @@ def _prepare_one(subject: Subject, settings: VolumeSettings, cache: Path) -> Pre
     # What is learnt from images alone does not depend on how labels are resampled: the key stays.
     entry = key if subject.labels is None else text_sha256(f"{key}:labels {LABELS_VERSION}")[:32]
     found = cached_arrays(cache, entry, lambda: _decode(subject, settings))
+    if found.doubt:
+        warnings.warn(f"{subject.id}: {subject.image.name} {found.doubt}", stacklevel=3)
     arrays = (found.image, found.foreground, found.labels, found.affine)
     labels_path = "" if subject.labels is None else subject.labels.name
     return PreparedVolume(subject.id, *arrays, subject.modality, key, labels_path)
@@ -194,10 +197,11 @@ def _entry_key(subject: Subject, settings: VolumeSettings, cache: Path) -> str:
 
 def _decode(subject: Subject, settings: VolumeSettings) -> PreparedArrays:
     volume = read_volume(subject.image)
+    doubt = suspicion(volume.array)
     labels = None
     if subject.labels is not None:
         labels = read_labels(subject.labels, volume, subject.labels_fit)
-    return prepare_arrays(volume, labels, subject.modality, settings)
+    return replace(prepare_arrays(volume, labels, subject.modality, settings), doubt=doubt)
 
 
 def _write_entry(entry: Path, prepared: PreparedArrays) -> None:
@@ -206,6 +210,7 @@ def _write_entry(entry: Path, prepared: PreparedArrays) -> None:
         shutil.rmtree(entry)
     entry.mkdir(parents=True)
     meta: dict[str, Any] = {"affine": prepared.affine.tolist(), "intensity": prepared.intensity, "arrays": {}}
+    meta |= {"doubt": prepared.doubt} if prepared.doubt else {}
     for name in ("image", "foreground", "labels"):
         array = getattr(prepared, name)
         if array is None:
@@ -235,7 +240,12 @@ def _open_entry(entry: Path) -> PreparedArrays | None:
             arrays[name] = array
         affine = np.array(meta["affine"], dtype=np.float64).reshape(4, 4)
         return PreparedArrays(
-            arrays["image"], arrays["foreground"], arrays.get("labels"), affine, meta["intensity"]
+            arrays["image"],
+            arrays["foreground"],
+            arrays.get("labels"),
+            affine,
+            meta["intensity"],
+            meta.get("doubt", ""),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
         return None
