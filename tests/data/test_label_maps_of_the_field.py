@@ -8,6 +8,7 @@ from tiny_volumes import affine, blob, save
 
 from studykit.data.check import check_report, check_source
 from studykit.data.files.folder import read_folder, survey
+from studykit.data.files.pairing import UNSURE
 from studykit.data.labelled import open_labelled
 from studykit.data.sources import prepared_source
 
@@ -71,7 +72,7 @@ def test_a_map_that_does_not_say_whose_it_is_is_neithers(tmp_path, words):
     names = [f"p1_{word}.nii" for word in words.split()]
     touch(tmp_path, (*names, "p1_seg.nii"))
     assert pairs(tmp_path) == dict.fromkeys(names)
-    assert unused(tmp_path) == {"p1_seg.nii": "is a label map, and no image fits it"}
+    assert unused(tmp_path) == {"p1_seg.nii": UNSURE}
 
 
 def test_one_word_in_two_spellings_is_one(tmp_path):
@@ -137,6 +138,12 @@ def test_of_two_masks_beside_images_none_is_taken_at_random(tmp_path):
 def test_words_for_image_and_label_are_paired(tmp_path, image, label):
     touch(tmp_path, (f"{image}.nii", f"{label}.nii"))
     assert pairs(tmp_path) == {f"{image}.nii": f"{label}.nii"} and unused(tmp_path) == {}
+
+
+def test_a_count_behind_a_word_for_label_maps_is_the_cases(tmp_path):
+    names = [f"{word}_{n}.nii" for word in ("image", "mask") for n in "12"]
+    touch(tmp_path, (*names, "ct.nii"))
+    assert pairs(tmp_path) == {"image_1.nii": "mask_1.nii", "image_2.nii": "mask_2.nii", "ct.nii": None}
 
 
 def test_probabilities_are_no_image(tmp_path):

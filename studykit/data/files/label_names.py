@@ -27,7 +27,7 @@ MAP_FOLDERS = tuple(
 )
 """What a folder of label maps may be called, without separators and part; the first one there is taken."""
 SURE_FOLDERS = frozenset("images image imgs img volumes volume vols scans".split())
-"""Folders of images by their names: what lies beside them and their label maps is none."""
+"""Words of folders that hold all the images."""
 IMAGE_FOLDERS = SURE_FOLDERS | frozenset("data ct cts mr mri mris pet t1 t1w t2 t2w flair nifti".split())
 MAY_BE_IMAGES = frozenset(("mask", "seg"))
 """Folders of these names are taken for label maps only beside one of images."""
@@ -93,6 +93,11 @@ def folder_part(name: str) -> tuple[str, str, str]:
     return ("labels" if word in MAP_FOLDERS or _OF_ONE.fullmatch(word) else "", word, part)
 
 
+def is_sure(name: str) -> bool:
+    """Whether a folder is one of images by its name, and what lies beside it is none."""
+    return folder_part(name)[1] in SURE_FOLDERS
+
+
 def bare(name: str) -> str:
     """What an image's and its label map's stem share: no word for image, label or modality, no case.
 
@@ -125,7 +130,7 @@ def before_label(name: str) -> str:
     """
     base, last = split_last(name)
     before, word = split_last(base)
-    if last.isdigit() and word.lower() in LABEL_WORDS:
+    if last.isdigit() and before and word.lower() in LABEL_WORDS:
         base, last = before, word
     if _without_number(last) not in LABEL_WORDS:
         return name

@@ -20,12 +20,12 @@ from studykit.data.files.label_names import (
     PROBABILITIES,
     SIDED,
     STRUCTURES,
-    SURE_FOLDERS,
     bare,
     before_label,
     fits,
     folder_part,
     is_label,
+    is_sure,
     leads_as_label,
     split_last,
     told_apart,
@@ -36,6 +36,7 @@ from studykit.data.files.walk import stem
 
 FREESURFER_IMAGES, FREESURFER_LABELS = ("orig", "T1", "nu", "norm"), ("aparc+aseg", "aseg")
 """Of ``SUBJECT/mri``, the first that is there."""
+UNSURE = "is a label map, and does not say of which of several images"
 NOT_ANATOMY = frozenset("func dwi perf fmap pet meg eeg".split())
 
 _SESSION = re.compile(r"(?:^|[/_])(ses-[A-Za-z0-9]+)", re.IGNORECASE)
@@ -69,6 +70,7 @@ def pair(files: Sequence[Path], root: Path, cases: Mapping[Path, str]) -> Pairin
         cases: stem without its channel, of the files that have one.
     """
     homes, plain = _homes(files), _plain(files)
+    sure = {f.parent: f.name for f, (_, role) in homes.items() if role == "images" and is_sure(f.name)}
     maps: dict[object, list[Path]] = defaultdict(list)
     images, reasons, right = [], {}, {}
     labels, spare, stages = _freesurfer(files)
@@ -81,7 +83,7 @@ def pair(files: Sequence[Path], root: Path, cases: Mapping[Path, str]) -> Pairin
         for key in keys:
             maps[key].append(path)
         if not keys:
-            reason = _no_image(path, root, homes)
+            reason = _no_image(path, root, homes, sure)
             if reason:
                 reasons[path] = reason
             else:
@@ -89,8 +91,8 @@ def pair(files: Sequence[Path], root: Path, cases: Mapping[Path, str]) -> Pairin
         else:
             reasons[path] = "is a label map, and no image fits it"
     fitting = {path: _fitting(path, root, homes, maps, cases.get(path, stem(path))) for path in images}
-    fitting = _without_rivals(fitting)
-    for path, own in fitting.items():
+    reasons |= dict.fromkeys((label for own in fitting.values() for label in own), UNSURE)
+    for path, own in _without_rivals(fitting).items():
         if sides := _two_sides(path, own):
             own, right[path] = [sides[0]], sides[1]
         labels[path], spare[path] = (own[0] if own else None), tuple(own[1:])
@@ -139,30 +141,25 @@ def _two_sides(image: Path, fitting: Sequence[Path]) -> tuple[Path, Path] | None
 
 def _homes(files: Sequence[Path]) -> Homes:
     folders = sorted({parent for path in files for parent in path.parents})
-    beside: dict[Path, list[Path]] = defaultdict(list)
-    for folder in folders:
-        beside[folder.parent].append(folder)
+    parts = {folder: folder_part(folder.name) for folder in folders}
+    labels: dict[tuple[Path, str], dict[str, Path]] = defaultdict(dict)
+    for folder, (role, word, part) in parts.items():
+        if role == "labels":
+            labels[folder.parent, part].setdefault(word, folder)
+    training = {f.parent for f, (role, _, part) in parts.items() if (role, part) == ("images", "tr")}
     partners: dict[Path, list[Path]] = defaultdict(list)
     found: dict[Path, tuple[tuple[Path, ...], str]] = {}
-    for folder in folders:
-        role, _, part = folder_part(folder.name)
-        main = any(folder_part(other.name)[::2] == ("images", "tr") for other in beside[folder.parent])
+    for folder, (role, _, part) in parts.items():
+        own = _usual(labels.get((folder.parent, part), {})) if role == "images" else None
         # What is to be tested on stays apart where there is something to train on.
-        if role == "images" and not (part == "ts" and main):
-            own = _labels_beside(beside[folder.parent], part)
-            if own is not None:
-                found[folder] = ((own,), "images")
-                partners[own].append(folder)
+        if own is not None and not (part == "ts" and folder.parent in training):
+            found[folder] = ((own,), "images")
+            partners[own].append(folder)
     return found | {folder: (tuple(own), "labels") for folder, own in partners.items()}
 
 
-def _labels_beside(folders: Sequence[Path], part: str) -> Path | None:
-    """The folder of label maps for images of a part: by the usual names, or the only one."""
-    words = {}
-    for folder in folders:
-        role, word, of = folder_part(folder.name)
-        if role == "labels" and of == part:
-            words.setdefault(word, folder)
+def _usual(words: Mapping[str, Path]) -> Path | None:
+    """Of folders of label maps beside each other that of the most usual name, or the only one."""
     usual = next((words[word] for word in MAP_FOLDERS if word in words), None)
     return usual or (next(iter(words.values())) if len(words) == 1 else None)
 
@@ -209,8 +206,12 @@ def _label_keys(path: Path, root: Path, homes: Homes, plain: Mapping[Path, froze
     return [key] if key else [(path.parent, one) for one in dict.fromkeys(names)]
 
 
-def _no_image(path: Path, root: Path, homes: Homes) -> str:
-    """Why a file that is no label map is no image either; empty where it is one."""
+def _no_image(path: Path, root: Path, homes: Homes, sure: Mapping[Path, str]) -> str:
+    """Why a file that is no label map is no image either; empty where it is one.
+
+    Args:
+        sure: folder → the one of images in it, by its name.
+    """
     parents = path.relative_to(root).parts[:-1]
     known = {part.lower() for part in parents}
     if OTHER_MASKS.search(stem(path)):
@@ -219,18 +220,13 @@ def _no_image(path: Path, root: Path, homes: Homes) -> str:
         return "holds probabilities of a label, no image"
     if {"derivatives", "sourcedata"} & known:
         return "lies among derivatives or source data"
-    if NOT_ANATOMY & known and _home(path, homes) is None:
+    if _home(path, homes) is not None:
+        return ""
+    if NOT_ANATOMY & known:
         return "is no anatomical image"
-    home = _home(path, homes)
-    sure = [
-        f for f, (_, role) in homes.items() if role == "images" and folder_part(f.name)[1] in SURE_FOLDERS
-    ]
-    beside = [folder for folder in sure if folder.parent in path.parents]
-    if home is None and beside:
-        return f"lies beside {beside[0].name}, where the images are"
-    if home is None and any(
-        folder_part(part)[0] == "labels" and part.lower() not in MAY_BE_IMAGES for part in parents
-    ):
+    if beside := next((sure[folder] for folder in path.parents if folder in sure), ""):
+        return f"lies beside {beside}, where the images are"
+    if any(folder_part(part)[0] == "labels" and part.lower() not in MAY_BE_IMAGES for part in parents):
         return (
             "lies in a folder of label maps without one of images beside it; many maps are not joined to one"
         )
