@@ -9,14 +9,10 @@ from tempfile import TemporaryDirectory
 
 
 def read_text(path: Path) -> str:
-    """A text file in UTF-8, with or without a mark at its start, in UTF-16 with one, or else in Latin-1.
-
-    Raises:
-        ValueError: it is marked as UTF-16 and is not.
-    """
+    """A text file in UTF-8, with or without a mark at its start, in UTF-16 with one, or else in Latin-1."""
     data = path.read_bytes()
-    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        return data.decode("utf-16")
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
