@@ -9,8 +9,9 @@ from tiny_volumes import itk_image
 
 from studykit.data.files.folder import read_folder
 from studykit.data.files.names import channel_cases
-from studykit.data.files.people import name_subjects, read_told
+from studykit.data.files.people import name_subjects
 from studykit.data.files.refs import VolumeRef
+from studykit.data.files.told import read_told
 from studykit.data.files.walk import stem
 from studykit.data.volumes.labels import read_labels
 from studykit.data.volumes.volumes import VolumeSettings, prepare_arrays, read_volume

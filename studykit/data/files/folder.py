@@ -7,26 +7,20 @@ series carry the same one.
 """
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from studykit.data.files.dicom_series import sort_dicom
+from studykit.data.files.label_names import folder_part
 from studykit.data.files.listing import LISTING, read_channels
 from studykit.data.files.names import channel_cases
 from studykit.data.files.pairing import pair
-from studykit.data.files.people import (
-    TABLE,
-    Told,
-    name_subjects,
-    not_here,
-    one_spelling,
-    read_told,
-    subject_in,
-)
+from studykit.data.files.people import IMAGES, name_subjects, one_spelling
 from studykit.data.files.refs import Subject, Unused, VolumeRef
 from studykit.data.files.text import readable
+from studykit.data.files.told import Told, read_told, said_in_vain, subject_in
 from studykit.data.files.walk import VOLUME_SUFFIXES, is_dicom, stem, walk
 
 MODALITIES = {
@@ -81,10 +75,7 @@ def survey(root: str | Path) -> Survey:
     spelling = one_spelling((subject.id for subject in images + series), told)
     subjects = [replace(subject, id=spelling[subject.id]) for subject in images + series]
     subjects.sort(key=lambda subject: (subject.id, subject.image.name))
-    if absent := not_here(told, (path.relative_to(root) for path in (*found.volumes, *found.dicom))):
-        unused.append(
-            Unused(root / TABLE, f"names {len(absent)} files that are not here: {', '.join(absent[:5])}")
-        )
+    unused += said_in_vain(root, (path.relative_to(root) for path in (*found.volumes, *found.dicom)), told)
     unused = sorted([*found.unused, *unused, *others], key=lambda entry: entry.path)
     if not subjects:
         looked = f"looked for {', '.join(VOLUME_SUFFIXES)} and DICOM files"
@@ -120,13 +111,15 @@ def _channels(files: Sequence[Path]) -> dict[Path, str]:
     together = defaultdict(list)
     for path in files:
         together[path.parent].append(path)
-    labelled = Counter((path.parent.parent, stem(path)) for path in files)
+    labelled = {
+        (path.parent.parent, stem(path)) for path in files if folder_part(path.parent.name)[0] == "labels"
+    }
     found = {}
     for folder, members in together.items():
         own = [stem(path) for path in members]
         # A name that a label map beside the folder has too is a whole name.
-        whole = {name for name in own if labelled[folder.parent, name] > 1}
-        certain = folder.name.lower() in ("imagestr", "imagests")
+        whole = {name for name in own if (folder.parent, name) in labelled}
+        certain = folder.name.lower() in IMAGES
         cases = channel_cases(set(own) - whole, certain=certain)
         found |= {path: cases[stem(path)] for path in members if stem(path) in cases}
     return found

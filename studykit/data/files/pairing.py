@@ -30,8 +30,8 @@ from studykit.data.files.label_names import (
     split_last,
     told_apart,
 )
-from studykit.data.files.people import subject_in
 from studykit.data.files.refs import Unused
+from studykit.data.files.told import subject_in
 from studykit.data.files.walk import stem
 
 FREESURFER_IMAGES, FREESURFER_LABELS = ("orig", "T1", "nu", "norm"), ("aparc+aseg", "aseg")

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from studykit.data.files.names import channel_cases
-from studykit.data.files.people import name_subjects, read_told
+from studykit.data.files.people import name_subjects
+from studykit.data.files.told import read_told
 from studykit.data.files.walk import stem
 
 NOBODY = read_told(Path("nowhere"))
