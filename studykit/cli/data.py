@@ -47,7 +47,7 @@ def fetch(options: argparse.Namespace) -> int:
 def check(options: argparse.Namespace) -> int:
     from studykit.cli.words import short
     from studykit.data.check import CheckRow, check_report
-    from studykit.data.files.people import TABLE
+    from studykit.data.files.told import TABLE
     from studykit.data.sources import own_path
 
     with warnings.catch_warnings():

@@ -145,6 +145,28 @@ def test_no_subject_is_split_and_no_two_are_one(layout, person, session, people,
     assert len(set(ids.values())) == people, ids
 
 
+CROSSED = ("{p}_{e}", "{p}/{e}", "{p}_{e}/{m}", "{p}/{p}_{e}", "{p}-{e}_{m}", "{e}/{p}_{m}", "{p}.{e}")
+words = st.from_regex(r"[b-df-hj-np-rtv-z]{4,8}", fullmatch=True)
+
+
+@settings(max_examples=150, deadline=None, database=None, derandomize=True)
+@given(
+    st.sampled_from(CROSSED),
+    st.sampled_from(PEOPLE),
+    st.lists(words, min_size=2, max_size=3, unique=True),
+    st.integers(2, 8),
+    st.booleans(),
+)
+def test_words_that_nobody_knows_split_no_subject(layout, person, ends, people, gaps):
+    owners = {}
+    for number in range(1, people + 1):
+        for end in ends[: 1 + number % 2] if gaps else ends:
+            owners[Path(f"{layout.format(p=person.format(number), e=end, m='t1')}.nii")] = number
+    ids = name_subjects([(path, stem(path)) for path in owners], read_told(Path("nowhere")))
+    found = {(number, ids[path]) for path, number in owners.items()}
+    assert len(found) == len(set(ids.values())) == people, ids
+
+
 @settings(max_examples=25, deadline=None, database=None, derandomize=True)
 @given(
     st.lists(

@@ -1,7 +1,8 @@
 """Names as a crossed design: what stands behind several subjects' names tells their images apart.
 
 ``P01_thin``, ``P01_lung``, ``P02_thin``, ``P02_lung``: heads of one shape (letters and a number), each with
-several ends. No list of words knows all ends; that they repeat, or are mere words behind numbered heads, does.
+several ends. No list of words knows all ends; that they repeat, or are mere words behind numbered heads,
+tells them.
 """
 
 import re
@@ -13,6 +14,7 @@ from studykit.data.files.names import (
     case_of,
     has_number,
     is_session,
+    is_uid,
     is_year,
     may_be_own,
     says_nothing,
@@ -32,9 +34,9 @@ def bare_names(names: Iterable[str]) -> dict[str, str]:
     >>> bare_names(["P01_x1", "P01_x2", "P02_x1", "P02_x2"])
     {'P01_x1': 'P01', 'P01_x2': 'P01', 'P02_x1': 'P02', 'P02_x2': 'P02'}
     """
-    found = {name: case_of(name) for name in names}
+    found = {name: name if is_uid(name) else case_of(name) for name in names}
     for step in (_without_repeats, _without_leads, _without_ends, _without_modalities):
-        shorter = step(sorted(set(found.values())))
+        shorter = step(sorted({case for case in found.values() if not is_uid(case)}))
         found = {name: shorter.get(case, case) for name, case in found.items()}
     return found
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 TAGS = (
-    "SOPClassUID SOPInstanceUID Modality PatientID SpecificCharacterSet SeriesInstanceUID ImageType "
+    "SOPClassUID SOPInstanceUID Modality PatientID SpecificCharacterSet StudyInstanceUID SeriesInstanceUID "
+    "ImageType "
     "AcquisitionNumber EchoTime TemporalPositionIdentifier TriggerTime DiffusionBValue InstanceNumber "
     "Rows Columns NumberOfFrames SamplesPerPixel BitsAllocated ImagePositionPatient ImageOrientationPatient "
     "PixelSpacing RescaleSlope RescaleIntercept ModalityLUTSequence PhotometricInterpretation "

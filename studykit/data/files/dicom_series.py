@@ -1,8 +1,9 @@
 """Which DICOM files of a folder belong together: one volume or several, and what is none."""
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from studykit.data.files.dicom_grid import planes_of_files, stack
 from studykit.data.files.dicom_headers import frames, no_image, read_header, text
 from studykit.data.files.dicom_volume import damage
 from studykit.data.files.errors import NoGrid
+from studykit.data.files.text import readable
 
 APART = (
     "AcquisitionNumber",
@@ -27,15 +29,19 @@ class Series:
     """The files of one volume.
 
     Attributes:
-        names: file names in the folder, from first slice to last where these are one grid.
+        names: file names in the folder, or paths below it, from first slice to last where these are one grid.
         patient: PatientID.
         note: which part of its series it is; empty for a whole series.
+        study: StudyInstanceUID.
+        uid: SeriesInstanceUID.
     """
 
     names: tuple[str, ...]
     patient: str
     modality: str
     note: str = ""
+    study: str = ""
+    uid: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,10 +90,50 @@ def _volumes(members: list[tuple[Path, Any]]) -> list[Series]:
     parts = [("", part) for part in many]
     for note, part in (("", single), ("localizer" if single else "", scouts)):
         parts += [(own or note, volume) for own, volume in _parts(part)] if part else []
-    return [
-        Series(_in_order(part), text(part[0][1], "PatientID"), text(part[0][1], "Modality"), note)
-        for note, part in parts
-    ]
+    tags = "PatientID Modality StudyInstanceUID SeriesInstanceUID".split()
+    found = []
+    for note, part in parts:
+        patient, modality, study, uid = (text(part[0][1], tag) for tag in tags)
+        found.append(Series(_in_order(part), patient, modality, note, study, uid))
+    return found
+
+
+def join_folders(found: Sequence[tuple[Path, Series]]) -> list[tuple[Path, Series]]:
+    """Series with their folders; one that is spread over folders is one volume where its slices are one grid.
+
+    Else its parts stay, and say so.
+    """
+    spread: dict[tuple[str, str, str], list[tuple[Path, Series]]] = defaultdict(list)
+    for folder, series in found:
+        spread[series.uid, series.study, series.patient].append((folder, series))
+    joined = []
+    for (uid, *_), parts in spread.items():
+        if uid and len({folder for folder, _ in parts}) > 1:
+            whole = _one_grid(parts)
+            joined += whole or [(folder, replace(one, note=_spread(one, parts))) for folder, one in parts]
+        else:
+            joined += parts
+    return joined
+
+
+def _spread(series: Series, parts: Sequence[tuple[Path, Series]]) -> str:
+    folders = ", ".join(readable(name) for name in sorted({folder.name for folder, _ in parts}))
+    return "; ".join(filter(None, (series.note, f"its series is spread over the folders {folders}")))
+
+
+def _one_grid(parts: Sequence[tuple[Path, Series]]) -> list[tuple[Path, Series]]:
+    """The one volume of some parts, and its folder; none where they are no one grid."""
+    files = [folder / name for folder, series in parts for name in series.names]
+    members = [(file, header) for file in files if (header := read_header(file)) is not None]
+    if any(frames(header) > 1 or "LOCALIZER" in text(header, "ImageType") for _, header in members):
+        return []
+    order = _grid(members)
+    if order is None:
+        return []
+    base = Path(os.path.commonpath([folder for folder, _ in parts]))
+    names = tuple(str(members[index][0].relative_to(base)) for index in order)
+    series = parts[0][1]
+    return [(base, replace(series, names=names, note=_spread(replace(series, note=""), parts)))]
 
 
 def _parts(members: list[tuple[Path, Any]]) -> list[tuple[str, list[tuple[Path, Any]]]]:

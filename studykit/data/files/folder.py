@@ -2,17 +2,17 @@
 
 What was found and what is used add up: every file that may have been meant as a volume is an image, the
 label map of one, or is named with the reason why it is neither. Who is one subject: see
-:mod:`studykit.data.files.people`. A DICOM series belongs to its PatientID, or to its sub-folder where all
-series carry the same one.
+:mod:`studykit.data.files.people`, and for DICOM :mod:`studykit.data.files.dicom_people`.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from studykit.data.files.dicom_series import sort_dicom
+from studykit.data.files.dicom_people import name_folders, name_series
+from studykit.data.files.dicom_series import join_folders, sort_dicom
 from studykit.data.files.label_names import folder_part
 from studykit.data.files.listing import LISTING, read_channels
 from studykit.data.files.names import channel_cases
@@ -20,7 +20,7 @@ from studykit.data.files.pairing import pair
 from studykit.data.files.people import IMAGES, name_subjects, one_spelling
 from studykit.data.files.refs import Subject, Unused, VolumeRef
 from studykit.data.files.text import readable
-from studykit.data.files.told import Told, read_told, said_in_vain, subject_in
+from studykit.data.files.told import Told, read_told, said_in_vain
 from studykit.data.files.walk import VOLUME_SUFFIXES, is_dicom, stem, walk
 
 MODALITIES = {
@@ -71,9 +71,10 @@ def survey(root: str | Path) -> Survey:
     found = walk(root)
     told = read_told(root)
     images, unused = _files(root, found.volumes, told)
-    series, others = _series(root, found.dicom, told)
+    series, others, same = _series(root, found.dicom, told, {subject.id for subject in images})
     spelling = one_spelling((subject.id for subject in images + series), told)
-    subjects = [replace(subject, id=spelling[subject.id]) for subject in images + series]
+    spelling = {name: same.get(one, one) for name, one in spelling.items()}
+    subjects = [replace(subject, id=readable(spelling[subject.id])) for subject in images + series]
     subjects.sort(key=lambda subject: (subject.id, subject.image.name))
     unused += said_in_vain(root, (path.relative_to(root) for path in (*found.volumes, *found.dicom)), told)
     unused = sorted([*found.unused, *unused, *others], key=lambda entry: entry.path)
@@ -135,33 +136,24 @@ def _modality(name: str) -> str:
 
 
 def _series(
-    root: Path, folders: Mapping[Path, Sequence[Path]], told: Told
-) -> tuple[list[Subject], list[Unused]]:
-    """One entry for every DICOM volume and for every damaged file, and the files that are no image."""
-    found, unused = [], []
+    root: Path, folders: Mapping[Path, Sequence[Path]], told: Told, images: Iterable[str]
+) -> tuple[list[Subject], list[Unused], dict[str, str]]:
+    """One entry for every DICOM volume and for every damaged file, the files that are no image, and which
+    subjects are one: id → the id that stands for it."""
     contents = {folder: sort_dicom(files) for folder, files in folders.items()}
-    places = defaultdict(set)
+    volumes = join_folders([(folder, one) for folder, content in contents.items() for one in content.series])
+    named = name_folders({*contents, *(folder for folder, _ in volumes)}, root, told)
+    ids, same = name_series(volumes, root, told, named, images)
+    found, owners = [], defaultdict(set)
+    for (folder, series), owner in zip(volumes, ids, strict=True):
+        for name in series.names:
+            owners[(folder / name).parent].add(owner)
+        image = VolumeRef(folder, series.names)
+        found.append(Subject(owner, image, modality=series.modality or "unknown", note=series.note))
+    unused = []
     for folder, content in contents.items():
-        for series in content.series:
-            places[series.patient.casefold()].add(_top(folder, root))
-    for folder, content in contents.items():
-        relative, top = folder.relative_to(root), _top(folder, root)
-        named = told.subjects.get(relative.as_posix()) or subject_in(relative)
-        owners = set()
-        for series in content.series:
-            patient = series.patient.casefold()
-            shared = len(places) == 1 and len(places[patient]) > 1
-            owner = readable(named or (top if shared or not patient else series.patient))
-            owners.add(owner)
-            image = VolumeRef(folder, series.names)
-            found.append(Subject(owner, image, modality=series.modality or "unknown", note=series.note))
         # A damaged file is read, and so refused by name, rather than passed over: a slice may be missing.
-        owner = owners.pop() if len(owners) == 1 else readable(named or top)
+        owner = owners[folder].pop() if len(owners[folder]) == 1 else named[folder]
         found += [Subject(owner, VolumeRef(folder, (path.name,))) for path, _ in content.damaged]
         unused += [Unused(path, reason) for path, reason in content.others]
-    return found, unused
-
-
-def _top(folder: Path, root: Path) -> str:
-    relative = folder.relative_to(root)
-    return relative.parts[0] if relative.parts else root.name
+    return found, unused, same

@@ -76,7 +76,6 @@ _GROUP = re.compile(
 """Folders of many subjects."""
 SEPARATOR = re.compile(r"[_\-. ]+")
 _UID = re.compile(r"\d+(?:\.\d+){3,}")
-"""A name that DICOM gives: its numbers count nothing."""
 _CHANNEL = re.compile(r"_(\d{4})$")
 MOST_CHANNELS = 20
 
@@ -120,7 +119,7 @@ def channel_cases(names: Iterable[str], *, certain: bool) -> dict[str, str]:
 
 def without_repeat(case: str) -> str:
     """A case without a last small number that may count images, ``p1`` of ``p1_2``; empty else."""
-    match = None if _UID.fullmatch(case) else _AFTER_NUMBER.search(case)
+    match = _AFTER_NUMBER.search(case)
     before = case_of(case[: match.start()]) if match and match[1].isdigit() else ""
     return before if has_number(before) and not says_nothing(case) else ""
 
@@ -205,7 +204,17 @@ def is_session(name: str) -> bool:
 
 def is_numbered(folder: str) -> bool:
     """Whether a folder's name has a digit and is none of a group's, such as a site's."""
-    return bool(re.search(r"\d", folder)) and not _GROUP.fullmatch(folder)
+    return bool(re.search(r"\d", folder)) and not is_group(folder)
+
+
+def is_group(folder: str) -> bool:
+    """Whether a folder's name is that of many subjects, such as a site's."""
+    return bool(_GROUP.fullmatch(folder))
+
+
+def is_uid(name: str) -> bool:
+    """Whether a name is one that DICOM gives: its numbers count nothing."""
+    return bool(_UID.fullmatch(name))
 
 
 def tells(folder: str) -> bool:

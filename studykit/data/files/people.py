@@ -145,7 +145,7 @@ def _telling(path: Path) -> list[str]:
 
 
 def _folders(own: Sequence[str]) -> tuple[str, ...]:
-    """Of folders that can be a subject's those that are: beside a numbered one, none that may be sessions'."""
+    """Those of some folders that are a subject's: beside a numbered one, none that may be a session's."""
     sure = tuple(part for part in own if not is_session(part))
     return sure if any(map(is_numbered, sure)) else tuple(own)
 

@@ -4,7 +4,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from studykit.data.files.names import without_times
 from studykit.data.files.refs import Unused
@@ -93,7 +93,7 @@ def said_in_vain(root: Path, files: Iterable[Path], told: Told) -> list[Unused]:
     if absent := sorted(set(told.subjects) - {name for path in files for name in _own_names(path)}):
         named = f"names {len(absent)} files that are not here: {', '.join(absent[:5])}"
         unused.append(Unused(root / TABLE, named))
-    if told.participants and not any(_participant(path, told) for path in files):
+    if told.participants and not any(participant(path, told) for path in files):
         unused.append(Unused(root / PARTICIPANTS, "names nobody whose id stands in a file's path"))
     return unused
 
@@ -103,7 +103,7 @@ def _own_names(path: Path) -> tuple[str, str, str]:
     return path.as_posix(), path.name, stem(path)
 
 
-def subject_in(path: PurePosixPath | Path) -> str:
+def subject_in(path: PurePath) -> str:
     """``sub-XX`` of a path, empty where there is none."""
     match = _SUBJECT.search(path.as_posix())
     return f"sub-{match[1]}" if match else ""
@@ -112,15 +112,16 @@ def subject_in(path: PurePosixPath | Path) -> str:
 def told_subject(path: Path, told: Told) -> str:
     """The subject of a file as the tables say it, empty where they do not."""
     named = (told.subjects[name] for name in _own_names(path) if name in told.subjects)
-    return next(named, "") or _participant(path, told)
+    return next(named, "") or participant(path, told)
 
 
-def _participant(path: Path, told: Told) -> str:
+def participant(path: PurePath, told: Told) -> str:
     """The participant of a path: whose ``sub-XX`` it is, else whose id stands first in it."""
     if subject := subject_in(path).casefold():
         ids = (name for name in told.participants if subject in (name.casefold(), f"sub-{name.casefold()}"))
         return next(ids, "")
-    text = without_times(path.with_name(stem(path)).as_posix())
+    whole = path.as_posix()
+    text = without_times(whole[: len(whole) - len(path.name) + len(stem(path))])
     places = []
     for name in told.participants:
         if match := re.search(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", text):

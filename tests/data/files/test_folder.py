@@ -134,6 +134,36 @@ def test_nnunet_layout_with_channels(tmp_path):
     ]
 
 
+def test_the_same_cases_to_train_and_to_test_keep_their_channels_and_labels(tmp_path):
+    names = [f"la_00{case}_000{channel}.nii.gz" for case in (3, 4) for channel in (0, 1)]
+    touch(tmp_path, *(f"{folder}/{name}" for folder in ("imagesTr", "imagesTs") for name in names))
+    touch(tmp_path, "labelsTr/la_003.nii.gz", "labelsTr/la_004.nii.gz")
+    assert [row[:3] for row in table(tmp_path)] == [
+        (name[:6], f"imagesTr/{name}", f"labelsTr/{name[:6]}.nii.gz") for name in names
+    ]
+    assert {entry.path.parent.name for entry in survey(tmp_path).unused} == {"imagesTs"}
+
+
+TASKS = ((1, "hip"), (2, "pro"))
+
+
+def test_a_folder_of_tasks_has_the_subjects_of_each_task(tmp_path):
+    touch(tmp_path, *(f"Dataset00{n}_X/imagesTr/{w}_00{c}_0000.nii.gz" for n, w in TASKS for c in (1, 2, 3)))
+    assert [row[0] for row in table(tmp_path)] == [f"{w}_00{c}" for _, w in TASKS for c in (1, 2, 3)]
+
+
+def test_numbers_in_a_test_folder_without_channels_are_cases(tmp_path):
+    touch(tmp_path, *(f"imagesTs/amos_00{n}.nii.gz" for n in ("08", "09", "12")))
+    assert len({row[0] for row in table(tmp_path)}) == 3
+
+
+def test_a_table_of_participants_that_cannot_be_used_is_said(tmp_path):
+    touch(tmp_path, "K7_x.nii")
+    (tmp_path / "participants.tsv").write_text("id\nK7\n")
+    (entry,) = survey(tmp_path).unused
+    assert entry.path.name == "participants.tsv" and "needs the column participant_id" in entry.reason
+
+
 def test_four_digits_that_belong_to_the_name_stay(tmp_path):
     touch(
         tmp_path,

@@ -14,6 +14,9 @@ def test_channels_count_only_where_several_cases_have_them_or_the_folder_says_so
     }
     assert channel_cases([*names, "c_0000"], certain=False)["b_0002"] == "b"
     assert channel_cases(["a_0000", "b_0000", "b_1999"], certain=False) == {}
+    assert channel_cases(["a_0000", "a_0002", "b_0000", "b_0002"], certain=False)["a_0002"] == "a"
+    assert channel_cases(["amos_0008", "amos_0009", "amos_0012"], certain=True) == {}
+    assert channel_cases(["amos_0000", "amos_0009", "amos_0012"], certain=True) == {}
 
 
 @pytest.mark.parametrize(

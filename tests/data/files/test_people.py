@@ -93,6 +93,22 @@ def groups(*names, told=NOBODY):
         ["baseline/anna.nii", "followup/anna.nii", "baseline/ben.nii"],
         ["train/p1/t1.nii", "train/p1/t2.nii", "test/p2/t1.nii"],
         ["T1/p1.nii", "T2/p1.nii", "T1/p2.nii"],
+        # folders that keep a session, a date or a modality
+        ["P001_baseline/t1.nii", "P001_followup/t1.nii", "P002_baseline/t1.nii"],
+        ["P1_2019-01-02/t1.nii", "P1_2020-01-02/t1.nii", "P2_2019-05-06/t1.nii"],
+        ["K7_MR/x.nii", "K7_CT/x.nii", "K8_MR/x.nii", "K8_CT/x.nii"],
+        ["GBM-00001_11/GBM-00001_11_T1.nii", "GBM-00001_21/GBM-00001_21_T1.nii", "GBM-00002_11/a_T1.nii"],
+        ["G-0004_nifti/G-0004_T1.nii", "G-0004_FU003d_nifti/G-0004_FU003d_T1.nii", "G-0005_nifti/a.nii"],
+        ["wave1/P001.nii", "wave2/P001.nii", "wave1/P002.nii", "wave2/P002.nii"],
+        ["2019/P001.nii", "2020/P001.nii", "2019/P002.nii", "2020/P002.nii"],
+        ["v1_anna.nii", "v2_anna.nii", "v1_ben.nii", "v2_ben.nii"],
+        # numbered folders with the same names in each
+        ["MR/1/T1DUAL.nii", "MR/1/T2SPIR.nii", "MR/2/T1DUAL.nii", "MR/2/T2SPIR.nii"],
+        ["1/T1_1mm.nii", "1/FLAIR_3mm.nii", "2/T1_1mm.nii", "2/FLAIR_3mm.nii"],
+        ["1/K2a.nii", "1/W9q.nii", "2/K2a.nii", "2/W9q.nii"],
+        ["100307/T1w/T1w_acpc_dc_x.nii", "100307/T1w/T2w_acpc_dc_x.nii", "100408/T1w/T1w_acpc_dc_x.nii"],
+        # a modality in the middle
+        ["topcow_ct_001.nii", "topcow_mr_001.nii", "topcow_ct_002.nii", "topcow_mr_002.nii"],
     ],
     ids=lambda layout: layout[0],
 )  # fmt: skip
@@ -123,6 +139,12 @@ def test_the_images_of_a_subject_stay_together_and_others_apart(layout):
         ["site1_101215.nii", "site1_101216.nii", "site2_101217.nii"],
         ["10005Q.nii", "10006T.nii", "10007Q.nii"],
         ["1_11.nii", "11_1.nii", "111.nii"],
+        ["case_12.nii", "case_13.nii", "case_112.nii"],
+        ["LUNG1-001.nii", "LUNG1-002.nii", "LUNG1-003.nii"],
+        ["FLARE22_Tr_0001.nii", "FLARE22_Tr_0002.nii", "FLARE22_Ts_0001.nii"],
+        ["K1_anna.nii", "K1_ben.nii", "K1_carl.nii"],
+        ["1.3.6.1.41.5.1.nii", "1.3.6.1.41.5.2.nii", "1.3.6.1.41.6.1.nii"],
+        ["Task04_A/imagesTr/a_001.nii", "Task04_A/imagesTr/a_002.nii", "Task05_B/imagesTr/b_001.nii"],
     ],
     ids=lambda layout: layout[0],
 )  # fmt: skip
@@ -132,48 +154,3 @@ def test_names_that_only_look_alike_are_several_subjects(layout):
 
 def test_one_id_in_two_spellings_is_one_subject():
     assert groups("Case_A1.nii", "case_a1_T1.nii", "case_b2.nii") == [[0, 1], [2]]
-
-
-def test_a_table_says_it_outright(tmp_path):
-    (tmp_path / "subjects.csv").write_text("file,subject\nx/one.nii,anna\ntwo,anna\nthree.nii,ben\n")
-    told = read_told(tmp_path)
-    assert groups("x/one.nii", "two.nii", "y/three.nii", "four.nii", told=told) == [[0, 1], [2], [3]]
-    (tmp_path / "subjects.csv").write_text("image,subject\n")
-    with pytest.raises(
-        ValueError, match=r"subjects\.csv needs the columns file and subject; it has \['image'"
-    ):
-        read_told(tmp_path)
-
-
-def test_participants_are_known_by_their_ids(tmp_path):
-    (tmp_path / "participants.tsv").write_text(
-        "\ufeffparticipant_id\tage\nK7\t60\nK77\t61\n", encoding="utf-8"
-    )
-    told = read_told(tmp_path)
-    assert groups("K7_left_x1.nii", "K7-x2.nii", "deep/K77/x3.nii", told=told) == [[0, 1], [2]]
-
-
-@pytest.mark.parametrize("mark", [",", ";", "\t"])
-def test_a_table_as_spreadsheets_write_it_is_read(tmp_path, mark):
-    rows = [("file", "subject", "age"), ("x\\one.nii", "anna", "3"), ("./two.nii", "anna", "4")]
-    (tmp_path / "subjects.csv").write_text("\r\n".join(mark.join(row) for row in rows))
-    assert groups("x/one.nii", "two.nii", "x/two2.nii", told=read_told(tmp_path)) == [[0, 1], [2]]
-
-
-@pytest.mark.parametrize(
-    ("rows", "said"),
-    [
-        ("a.nii,anna\na.nii,ben\n", "gives a.nii to two subjects: anna and ben"),
-        ("a.nii,\n", "line 2 needs a file and a subject"),
-        ("a.nii\n", "line 2 needs a file and a subject"),
-    ],
-)
-def test_a_table_that_says_nothing_or_two_things_is_refused(tmp_path, rows, said):
-    (tmp_path / "subjects.csv").write_text(f"file,subject\n{rows}")
-    with pytest.raises(ValueError, match=said):
-        read_told(tmp_path)
-
-
-def test_what_a_table_says_outright_is_not_taken_for_another_spelling(tmp_path):
-    (tmp_path / "subjects.csv").write_text("file,subject\na.nii,P1\nb.nii,P01\n")
-    assert groups("a.nii", "b.nii", told=read_told(tmp_path)) == [[0], [1]]
