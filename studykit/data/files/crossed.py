@@ -24,6 +24,7 @@ from studykit.data.files.names import (
 )
 
 _SURELY_TIME = re.compile(r"v(?:isit)?\d+|\d{4}", re.IGNORECASE)
+_COUNTED_SCAN = re.compile(r"(?:scan|exam|study|day|week|month|year)\d+", re.IGNORECASE)
 MOST_ENDS = 3
 """Ends with a number a head, on average, up to which the head is the subject."""
 
@@ -67,7 +68,8 @@ def _without_leads(cases: Iterable[str]) -> dict[str, str]:
     found = {}
     for name, case in bare.items():
         lead, rest = _split_first(case)
-        found[name] = rest if _is_time(lead) and (more or _SURELY_TIME.fullmatch(lead)) else case
+        sure = _SURELY_TIME.fullmatch(lead) or (_COUNTED_SCAN.fullmatch(lead) and has_number(rest))
+        found[name] = rest if _is_time(lead) and (more or sure) else case
     return found
 
 

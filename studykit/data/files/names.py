@@ -25,10 +25,8 @@ _STATES = frozenset(
 _VIEWS = frozenset("axial coronal sagittal transversal transverse".split())
 _MEASURES = r"\d+(?:[.p]\d+)?(?:mm|t|tesla)|t[12][a-z]\w*"
 """Thickness and field strength, and what names of sequences begin with: ``5mm``, ``1.5T``, ``T1DUAL``."""
-_ENTITY = (
-    r"(?:ses|session|visit|wave|tp|timepoint|run|acq|ce|rec|dir|echo|part|chunk|space|res|desc|mod)"
-    r"(?:-\w+|\d+)"
-)
+_KEY = r"(?:ses|session|visit|wave|tp|timepoint|run|acq|ce|rec|dir|echo|part|chunk|space|res|desc|mod)"
+_ENTITY = rf"{_KEY}(?:-\w+|\d+)"
 _CLOCK = r"(?:[T ][0-2]\d[\-:._]?[0-5]\d(?:[\-:._]?[0-5]\d)?)?"
 _DATE = (
     r"(?:19|20)\d\d[01]\d[0-3]\d(?:\d{6}_\d+[a-z]*|\d{4,9})?|"
@@ -38,7 +36,8 @@ _DATE = (
 )
 """A day, with a time of day and then a number as dcm2niix writes them."""
 _YEAR = r"(?<!\d)(?:19[89]|20[0-4])\d(?!\d)"
-_TIME = rf"{_ENTITY}|(?:ses|session|visit|timepoint|wave)(?:[_ ]\d+|[_\- ]?[a-z])(?![a-z\d])|{_DATE}"
+_COUNTED_TIME = rf"(?:ses|session|visit|timepoint|wave)(?:[_ ]\d+|[_\- ]?[a-z])(?![a-z\d])|{_DATE}"
+_TIME = rf"{_ENTITY}|{_COUNTED_TIME}"
 _STAGE = r"baseline|followup|follow-up|bl|fu\d*[a-z]?|pre|post|preop|postop"
 _ALWAYS = re.compile(
     rf"[_\-. ]+({_TIME}|{'|'.join(sorted(MODALITY_WORDS | _SIDES | _STATES | _VIEWS))}|\(\d+\)|"
@@ -139,7 +138,8 @@ def without_times(path: str) -> str:
     >>> without_times("sub-01/ses-01/sub-01_run-01_T1w")
     'sub-01//sub-01_T1w'
     """
-    return re.sub(rf"(?:^|(?<=/)|[_\-. ])(?:{_TIME})(?=[_\-. /]|$)", "", path, flags=re.IGNORECASE)
+    time = rf"{_KEY}(?:-[^\W_]+|\d+)|{_COUNTED_TIME}"
+    return re.sub(rf"(?:^|(?<=/)|[_\-. ])(?:{time})(?=[_\-. /]|$)", "", path, flags=re.IGNORECASE)
 
 
 def without_modality(case: str) -> str:

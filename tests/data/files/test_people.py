@@ -101,6 +101,7 @@ def groups(*names, told=NOBODY):
         ["G-0004_nifti/G-0004_T1.nii", "G-0004_FU003d_nifti/G-0004_FU003d_T1.nii", "G-0005_nifti/a.nii"],
         ["wave1/P001.nii", "wave2/P001.nii", "wave1/P002.nii", "wave2/P002.nii"],
         ["2019/P001.nii", "2020/P001.nii", "2019/P002.nii", "2020/P002.nii"],
+        ["scan1_P01.nii", "scan2_P01.nii", "scan1_P02.nii", "scan2_P02.nii"],
         ["v1_anna.nii", "v2_anna.nii", "v1_ben.nii", "v2_ben.nii"],
         # numbered folders with the same names in each
         ["MR/1/T1DUAL.nii", "MR/1/T2SPIR.nii", "MR/2/T1DUAL.nii", "MR/2/T2SPIR.nii"],

@@ -64,6 +64,7 @@ def test_a_participants_number_is_no_sessions(tmp_path):
     told = read_told(tmp_path)
     names = [f"sub-{s}/ses-{v}/anat/sub-{s}_ses-{v}_T1w.nii" for s in ("01", "02") for v in ("01", "02")]
     assert said(told, *names) == ["01", "01", "02", "02"]
+    assert said(told, "x/ses-02_01.nii") == ["01"]
     assert said(told, "P/ses-02/run-01.nii", "02/visit_01/t1.nii", "sub-03/ses-01_T1w.nii") == ["", "02", ""]
 
 
