@@ -63,7 +63,7 @@ def survey(root: str | Path) -> Survey:
     if not root.exists():
         raise FileNotFoundError(f"folder:{root}: no such file or folder")
     if root.is_file() and not root.name.lower().endswith(VOLUME_SUFFIXES) and is_dicom(root):
-        series, others = _series(root.parent, {root.parent: [root]}, Told({}, ()))
+        series, others, _ = _series(root.parent, {root.parent: [root]}, Told({}, ()), set())
         return Survey(tuple(series), tuple(others), {})
     if root.is_file():
         image = VolumeRef(root)
