@@ -183,7 +183,6 @@ class GradientConductor:
         for gradient, weight in zip(memory.gathered.flat, ((1 - beta) * weights).float(), strict=True):
             memory.momentum.addcmul_(gradient, weight)
         self._steps += 1
-        self._seen = 0
         if memory.earlier is not None and count is None:
             memory.gathered, memory.earlier = memory.earlier, memory.gathered
         elif memory.earlier is not None:  # a graph reads and writes where it did when it was captured
@@ -196,8 +195,7 @@ class GradientConductor:
         if clip_norm is not None:
             nn.utils.clip_grad_norm_(self._parameters, clip_norm)
         self.optimizer.step()
-        for parameter in self._parameters:
-            parameter.grad = None
+        self.zero_grad()
         return told
 
     def zero_grad(self) -> None:
