@@ -11,7 +11,6 @@ from studykit.claims.paper import claims_of_study, find_claim, load_papers, stud
 from studykit.claims.stats import mean_interval, paired_log_ratio
 from studykit.claims.verdict import STATUSES
 from studykit.data.volumes.tensors import volume_tensor, xyz_array
-from studykit.figures.viewer import show_volume
 from studykit.home import results_dir
 from studykit.report.cards import answer_card, claim_card, verdict_card
 from studykit.runs import provenance
@@ -20,6 +19,7 @@ from studykit.study.gates import OVER_INTERPOLATION, gates_table, lead_over_inte
 from studykit.study.opening import open_study
 from studykit.study.scores import HELD_OUT
 from studykit.study.study import Study
+from studykit.study.viewing import show_volume
 
 __all__ = [
     "HELD_OUT",
