@@ -101,7 +101,7 @@ def test_without_slurm_it_says_so(checkout, results, monkeypatch):
 @pytest.fixture
 def asked(tmp_path, monkeypatch):
     """An sbatch that queues nothing and keeps what it is handed; gives the options of each job, in order."""
-    pytest.importorskip("submitit", reason="not installed here: pip install 'studykit[cluster]'")
+    pytest.importorskip("submitit", reason="not installed here: pip install -e '.[cluster]'")
     place, kept = tmp_path / "bin", tmp_path / "kept"
     for folder in (place, kept):
         folder.mkdir()
