@@ -26,6 +26,8 @@ LEFT_OUT = {
     "pip": "brings no wheels there",
 }
 """What is not carried, and why; nor is what only these need."""
+FOR_TIMINGS = ("ptwt",)
+"""What timings on the machine are held against, besides what the kit needs itself."""
 OLDEST_GLIBC = 5
 LATE_PATCH = 99
 """The machine's Python is taken to be a late one of its minor version: some wheels refuse 3.11.0."""
@@ -54,7 +56,7 @@ def missing_wheels(has: Iterable[str], python: str) -> dict[str, str]:
             that one needs and this environment has not.
     """
     there = closure(has, python)
-    return dict(sorted(closure(dependencies(), python, {*there, *LEFT_OUT}).items()))
+    return dict(sorted(closure([*dependencies(), *FOR_TIMINGS], python, {*there, *LEFT_OUT}).items()))
 
 
 def closure(roots: Iterable[str], python: str, without: Collection[str] = ()) -> dict[str, str]:
