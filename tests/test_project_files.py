@@ -2,7 +2,6 @@
 
 import json
 import re
-import tomllib
 
 import pytest
 import yaml
@@ -48,13 +47,7 @@ def test_the_dev_container_sets_itself_up_by_make():
     assert container["postCreateCommand"].removeprefix("make ") in text_of("Makefile")
 
 
-def test_continuous_integration_brings_every_extra_and_a_browser_before_the_tests():
-    """So that no test is skipped there for want of a package that can be had."""
-    extras = tomllib.loads(text_of("pyproject.toml"))["project"]["optional-dependencies"]
+def test_continuous_integration_brings_a_browser_before_the_tests():
     before, found, _ = text_of(".ci/run").partition(" make test\n")
-    (looped,) = re.findall(r"^ *for extra in (.+); do$", before, re.M)
-    (set_up,) = re.findall(r"--editable '\.\[(\w+(?:,\w+)+)\]'", text_of("Makefile"))
-    made = {"minkowski": "make minkowski", "docs": "make .venv/bin/sphinx-build"}
-    brought = {*looped.split(), *set_up.split(","), *(name for name, call in made.items() if call in before)}
-    assert found and brought == set(extras)
-    assert re.search(r"^  apt-get install .*chromium", before, re.M)
+    assert found and re.search(r"^  apt-get install .*chromium", before, re.M)
+    assert "make minkowski" in before and "make .venv/bin/sphinx-build" in before
