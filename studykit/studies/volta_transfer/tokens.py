@@ -4,6 +4,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from studykit.data.volumes.tensors import xyz_array
@@ -29,17 +30,22 @@ def views_shown(method: Volta, crops: Tensor, seed: int = 1) -> dict[str, dict[s
 
 
 def middle_of(labels: ArrayLike, label: int, crop_size: int) -> NDArray:
-    """Mean place (X, Y, Z) of a structure in a crop around its volume's middle, in voxels of the crop.
+    """The voxel (X, Y, Z) in the middle of a structure, of its larger side where it has two.
+
+    In voxels of a crop around its volume's middle.
 
     Args:
         labels: (X, Y, Z) of the volume, which may be smaller than the crop.
 
     >>> labels = np.zeros((4, 4, 4)); labels[1, 2, 3] = 5
     >>> middle_of(labels, 5, 6).tolist()
-    [2.0, 3.0, 4.0]
+    [2, 3, 4]
     """
     labels = np.asarray(labels)
-    return np.argwhere(labels == label).mean(axis=0) + (crop_size - np.array(labels.shape)) // 2
+    parts, _ = ndimage.label(labels == label)
+    side = np.argwhere(parts == np.bincount(parts[parts > 0]).argmax())
+    nearest = side[np.square(side - side.mean(axis=0)).sum(axis=1).argmin()]
+    return nearest + (crop_size - np.array(labels.shape)) // 2
 
 
 @torch.no_grad()

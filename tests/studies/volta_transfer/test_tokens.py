@@ -60,4 +60,10 @@ def test_the_teacher_sees_clean_views_and_the_student_the_same_with_replaced_pat
 def test_the_middle_of_a_structure_moves_with_the_crop():
     labels = np.zeros((4, 4, 6), int)
     labels[1:3, 2, 3] = 2
-    assert middle_of(labels, 2, 8).tolist() == [3.5, 4.0, 4.0]
+    assert middle_of(labels, 2, 8).tolist() == [3, 4, 4]
+
+
+def test_the_middle_of_what_has_two_sides_lies_in_one_of_them():
+    labels = np.zeros((9, 4, 4), int)
+    labels[:2, 1, 1], labels[6:, 1, 1] = 2, 2
+    assert middle_of(labels, 2, 9).tolist() == [7, 3, 3]
