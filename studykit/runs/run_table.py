@@ -7,8 +7,8 @@ One row a number, long rather than wide::
     3f2a…, BertsWin, 0, done, , , held out, s-0004, thalamus, dice, 0.9084      scores of test subjects
     3f2a…, BertsWin, 0, done, , , , , , lr, 0.0045                 lr, budget (steps), operations (a step)
 
-``repetition`` is the seed, or ``tuning``. Values have seven significant digits. The same runs give the same
-bytes.
+``repetition`` is the seed, or ``tuning``. Values have seven significant digits, scores of test subjects, of
+which there are many, four. The same runs give the same bytes.
 """
 
 import csv
@@ -133,8 +133,8 @@ def _scores(head: Mapping[str, str], test: str, row: Mapping[str, Any]) -> Itera
     whose = {"test": test, "subject": str(row.get("subject", "")), "class": str(row.get("class", ""))}
     for measure, value in row.items():
         if measure not in ("subject", "class") and isinstance(value, int | float):
-            yield {**head, **whose, "measure": measure, "value": _text(value)}
+            yield {**head, **whose, "measure": measure, "value": _text(value, 4)}
 
 
-def _text(value: float) -> str:
-    return f"{float(value):.7g}"
+def _text(value: float, digits: int = 7) -> str:
+    return f"{float(value):.{digits}g}"
