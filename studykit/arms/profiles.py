@@ -126,6 +126,18 @@ MANY_ARMS = {
 }  # fmt: skip
 """Sizes of the studies that compare so many arms that each has to be smaller."""
 
+MANY_ON_WHOLE_HEADS = {
+    "laptop": replace(
+        MANY_ARMS["laptop"], spacing_mm=6.0, steps=1200, warmup_steps=60, eval_every=30, snapshot_every=300,
+        tuning_steps=1200,
+    ),
+    "gpu": replace(MANY_ARMS["gpu"], spacing_mm=3.0, steps=3600, warmup_steps=180, eval_every=120,
+        checkpoint_every=900, snapshot_every=900, tuning_steps=1200,
+    ),
+}  # fmt: skip
+"""Sizes of many arms on crops that are most of a head. On smaller ones the networks painted hidden patches
+worse than their surroundings tell, so that nothing could be said of their losses."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TransferProfile(Profile):
@@ -272,14 +284,17 @@ def check_profile(name: str) -> None:
 
 
 def pretraining_profile(name: str, *, many_arms: bool = False, whole_heads: bool = False) -> Profile:
-    """Sizes of a masked pre-training study at profile ``name``, see :data:`MANY_ARMS`, :data:`WHOLE_HEADS`.
+    """Sizes of a masked pre-training study at profile ``name``.
+
+    See :data:`MANY_ARMS`, :data:`WHOLE_HEADS` and, for both, :data:`MANY_ON_WHOLE_HEADS`.
 
     Raises:
         ValueError: unknown profile; the message lists the known ones.
     """
     check_profile(name)
-    if whole_heads and name in WHOLE_HEADS:
-        return WHOLE_HEADS[name]
+    wide = MANY_ON_WHOLE_HEADS if many_arms else WHOLE_HEADS
+    if whole_heads and name in wide:
+        return wide[name]
     return (MANY_ARMS if many_arms else PRETRAINING)[name]
 
 

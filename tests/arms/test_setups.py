@@ -4,6 +4,7 @@ import pytest
 
 from studykit.arms.profiles import (
     MANY_ARMS,
+    MANY_ON_WHOLE_HEADS,
     PRETRAINING,
     PROFILES,
     TRANSFER,
@@ -64,8 +65,10 @@ def test_sizes_of_labelled_studies_fit_each_other(name, task):
 
 @pytest.mark.parametrize("name", MANY)
 def test_studies_of_many_arms_take_the_smaller_sizes(results, name):
+    wide = MANY_ON_WHOLE_HEADS if setup_of(name).whole_heads else {}
     for profile in ("smoke", "laptop", "gpu"):
-        assert open_study(name, profile).profile == MANY_ARMS[profile] != PRETRAINING[profile]
+        expected = wide.get(profile, MANY_ARMS[profile])
+        assert open_study(name, profile).profile == expected != PRETRAINING[profile]
     assert open_study("bertswin-convergence").profile == PRETRAINING["smoke"]
 
 
@@ -105,6 +108,16 @@ def test_the_convergence_study_looks_at_whole_heads_above_smoke(name):
     assert 2 * sizes.window_size == sizes.grid[0], "as in the paper"
     assert sizes.eval_every <= sizes.tuning_steps <= sizes.steps
     assert set(PROFILES) - set(WHOLE_HEADS) == {"smoke", "paper"}
+
+
+@pytest.mark.parametrize("name", ["laptop", "gpu"])
+def test_the_losses_are_told_apart_on_most_of_a_head(name):
+    """As small as where there are many arms, and three quarters of a head wide or more."""
+    sizes, small = profile_of(setup_of("mvc-components"), name), MANY_ARMS[name]
+    assert sizes == MANY_ON_WHOLE_HEADS[name] and sizes.name == name
+    assert sizes.crop_size * sizes.spacing_mm >= 144
+    assert (sizes.grid, sizes.embed_dim, sizes.depth) == (small.grid, small.embed_dim, small.depth)
+    assert sizes.steps >= 2 * small.steps and sizes.eval_every * 40 >= sizes.steps
 
 
 def test_a_card_sees_more_of_whole_heads_than_a_laptop():

@@ -89,13 +89,18 @@ def region_shares(crops: Tensor, patch_size: int, *, dilate: int, erode: int) ->
     return {name: float(flag.float().mean()) for name, flag in flags.items()}
 
 
-def worst_over_best(errors: Mapping[str, TissueError], tissues: Iterable[str]) -> float:
-    """Structure error of the tissue where it is highest over that of the one where it is lowest.
+def worst_over_best(errors: Mapping[str, TissueError], tissues: Iterable[str], measure: str) -> float:
+    """Error of the tissue where it is highest over that of the one where it is lowest.
+
+    Args:
+        errors: of each tissue.
+        tissues: those to compare.
+        measure: ``squared_error`` or ``structure_error``.
 
     Raises:
         KeyError: a tissue that was not measured.
     """
-    values = [errors[tissue].structure_error for tissue in tissues]
+    values = [getattr(errors[tissue], measure) for tissue in tissues]
     return max(values) / min(values)
 
 

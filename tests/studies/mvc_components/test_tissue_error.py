@@ -177,7 +177,11 @@ def test_the_worst_tissue_over_the_best_of_those_asked_for():
     errors = {
         name: TissueError(1, 0.0, error) for name, error in (("air", 2.0), ("bone", 0.5), ("soft", 1.0))
     }
-    assert worst_over_best(errors, ("air", "bone")) == 4 and worst_over_best(errors, ("soft", "bone")) == 2
+    of = "structure_error"
+    assert worst_over_best(errors, ("air", "bone"), of) == 4
+    assert worst_over_best(errors, ("soft", "bone"), of) == 2
+    squared = {"air": TissueError(1, 3.0, 0.0), "soft": TissueError(1, 0.5, 1.0)}
+    assert worst_over_best(squared, squared, "squared_error") == 6
 
 
 def test_shares_of_regions_add_up():
