@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -77,13 +77,26 @@ def _work(manifest: Manifest, root: Path, end: float) -> int:
         script = str(source / "benchmarks" / "run.py")
         left = min(BENCHMARK_SECONDS, (end - time.monotonic()) / 6)
         _logged([script, BENCHMARK], root, "benchmarks", left, module=False)
-    minutes = f"{(end - time.monotonic()) / 60:.2f}"
-    study = ["studykit", "run", *manifest.studies, "--profile", manifest.profile, "--minutes", minutes]
-    study += ["--on-a-card", str(manifest.on_a_card)]
-    done = _logged(study, root, "run", None)
+    done = _run_studies(manifest, root, end)
     if failed:
         _say(root, "run", f"trained all the same; tests of the card that failed: {', '.join(failed)}")
     return done
+
+
+def _run_studies(manifest: Manifest, root: Path, end: float) -> int:
+    """Run the studies, then those that run once more; each has its share of the time that is left by then."""
+    calls: list[tuple[str, Sequence[str], Mapping[str, Any]]] = [("run", manifest.studies, {})]
+    calls += [(f"run-{study}", [study], given) for study, given in manifest.further.items()]
+    worst, waiting = 0, len(manifest.studies) + len(manifest.further)
+    for name, studies, given in calls:
+        minutes = max(end - time.monotonic(), 1) / 60 * len(studies) / waiting
+        waiting -= len(studies)
+        call = ["studykit", "run", *studies, "--profile", manifest.profile, "--minutes", f"{minutes:.2f}"]
+        for parameter, value in given.items():
+            call += ["-p", parameter, value if isinstance(value, str) else json.dumps(value)]
+        done = _logged([*call, "--on-a-card", str(manifest.on_a_card)], root, name, None)
+        worst = max(worst, done)
+    return worst
 
 
 def _test(root: Path) -> tuple[int, tuple[str, ...]]:

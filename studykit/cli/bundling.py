@@ -1,9 +1,11 @@
 """The verbs bundle, unbundle, gpu-plan: a study on a machine without network, and what it takes there."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from studykit.cli.words import known_profiles, known_studies, print_columns
+from studykit.cli.words import known_profiles, known_studies, print_columns, value_of
 
 PYTHON, PLATFORM, LIMIT_MB, MINUTES = "3.12", "manylinux_2_28_x86_64", 64, 9
 
@@ -13,6 +15,10 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     verb.add_argument("out", type=Path, metavar="FILE", help="the bundle, such as bundle.tar.gz")
     studies = verb.add_argument("study", nargs="+", help="studies to run there, in this order")
     studies.completer = known_studies
+    verb.add_argument(
+        "--also", nargs=3, action="append", default=[], metavar=("STUDY", "NAME", "VALUE"),
+        help="run STUDY once more after those, with a parameter of its notebook, such as other data",
+    )  # fmt: skip
     profile = verb.add_argument("--profile", default="gpu", help="smoke, laptop, gpu (default) or paper")
     profile.completer = known_profiles
     verb.add_argument(
@@ -55,6 +61,7 @@ def bundle(options: argparse.Namespace) -> int:
     done = bundle(
         options.out,
         options.study,
+        further=_further(options.also),
         profile=options.profile,
         minutes=options.minutes,
         on_a_card=options.on_a_card,
@@ -72,6 +79,8 @@ def bundle(options: argparse.Namespace) -> int:
     print(
         f"studies at {manifest.profile}, {manifest.minutes:g} minutes{beside}: {', '.join(manifest.studies)}"
     )
+    for study, given in manifest.further.items():
+        print(f"then {study} once more: {', '.join(f'{name} {value}' for name, value in given.items())}")
     state = " with local changes, so it will not be taken back" if manifest.dirty else ""
     print(f"commit {manifest.commit[:12]}{state}")
     rounded = f", no voxel moved by more than {manifest.rounded_by:.1g} deviations" if done.volumes else ""
@@ -81,6 +90,17 @@ def bundle(options: argparse.Namespace) -> int:
     print("in parts: cat studykit-back.tar.gz.* > studykit-back.tar.gz")
     print("here again: studykit unbundle studykit-back.tar.gz")
     return 0
+
+
+def _further(also: Sequence[Sequence[str]]) -> dict[str, dict[str, Any]]:
+    """Studies with the parameters that were given for each, of the types that its notebook declares."""
+    from studykit.notebooks import texts_of
+
+    further: dict[str, dict[str, Any]] = {}
+    for study, name, text in also:
+        value = text if name in texts_of(study) else value_of(name, text)
+        further.setdefault(study, {})[name] = value
+    return further
 
 
 def unbundle(options: argparse.Namespace) -> int:
