@@ -3,9 +3,12 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studykit.cli.words import known_profiles, known_studies, print_columns, value_of
+
+if TYPE_CHECKING:
+    from studykit.bundle.card_plan import CardPlan
 
 PYTHON, PLATFORM, LIMIT_MB, MINUTES = "3.12", "manylinux_2_28_x86_64", 64, 9
 
@@ -51,6 +54,9 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     studies.completer = known_studies
     profile = verb.add_argument("--profile", default="gpu", help="smoke, laptop, gpu (default) or paper")
     profile.completer = known_profiles
+    verb.add_argument(
+        "--minutes", type=float, default=MINUTES, metavar="M", help=f"of a call (default {MINUTES})"
+    )
     verb.set_defaults(action=plan)
 
 
@@ -120,18 +126,35 @@ def unbundle(options: argparse.Namespace) -> int:
 
 
 def plan(options: argparse.Namespace) -> int:
-    from studykit.bundle.card_plan import SHARE, card_plan, rate_of_card
+    from studykit.bundle.call_minutes import ASSUMED
+    from studykit.bundle.card_plan import SHARE, SUMS, card_plan, rate_of_card
 
     rate = rate_of_card()
-    print(f"{rate.value / 1e12:.0f} TFLOP/s in bf16 products, {rate.source}; {SHARE:.0%} of it expected")
+    print(
+        f"{rate.value / 1e12:.0f} TFLOP/s in bf16 products, {rate.source}; {SHARE:.0%} of it expected, and "
+        f"{ASSUMED.kernel * 1e6:g} µs a kernel; starts, validations, scores and cohorts by assumption too"
+    )
     for study in options.study:
-        table, trouble = card_plan(study, options.profile, rate)
+        found = card_plan(study, options.profile, rate)
+        table = found.arms
         amounts = [name for name in table.columns if name not in ("study", "arm")]
         rows = [[row["arm"], *(f"{row[name]:,.3g}" for name in amounts)] for _, row in table.iterrows()]
-        sums = {name: f"{table[name].sum():,.3g}" for name in amounts if name != "GFLOP a step"}
-        total = ["in all", *(sums.get(name, "") for name in amounts)]
+        total = ["in all", *(f"{table[name].sum():,.3g}" if name in SUMS else "" for name in amounts)]
         print(f"\n{study} at {options.profile}")
         print_columns([["arm", *amounts], *rows, total])
-        if trouble:
-            print(f"more may come on top: {trouble}")
+        print(f"\n{_call(found, options.minutes)}")
+        if found.trouble:
+            print(f"more may come on top: {found.trouble}")
     return 0
+
+
+def _call(found: "CardPlan", minutes: float) -> str:
+    """What one call comes to, and what fits into it."""
+    from studykit.runs.run_table import TUNING
+
+    once = ", ".join(f"{what} {own:.1f}" for what, own in found.once.items() if own)
+    seeds = {seed: own for seed, own in found.seeds.items() if seed != TUNING}
+    tuning = found.seeds.get(TUNING, 0.0)
+    words = f"one call: {once}; tuning {tuning:.1f}, {len(seeds)} seeds {sum(seeds.values()):.1f}; "
+    fit = "it fits" if found.minutes <= minutes else f"{found.fitting(minutes)} seeds fit"
+    return f"{words}{found.minutes:.1f} minutes in all; of {minutes:g} minutes {fit}"
