@@ -77,15 +77,21 @@ def assert_same_gradients(found: dict[str, Tensor], expected: dict[str, Tensor])
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", LOSS_ERROR)
 @pytest.mark.parametrize("case", CASES)
-def test_a_step_on_a_card_is_that_of_the_cpu(case, precision, monkeypatch):
+def test_a_step_on_a_card_is_that_of_the_cpu(case, precision, monkeypatch, there="cuda"):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     method = built(case)
     loss, gradients = step(method, case, "cpu", "fp32")
-    found, slopes = step(method, case, "cuda", precision)
+    found, slopes = step(method, case, there, precision)
     assert found == pytest.approx(loss, rel=LOSS_ERROR[precision], abs=1e-4)
     assert norm(slopes) == pytest.approx(norm(gradients), rel=GRADIENT_ERROR[precision], abs=1e-4)
     if precision == "fp32":
         assert_same_gradients(slopes, gradients)
+
+
+@pytest.mark.parametrize("case", OF_EACH.values())
+def test_a_step_in_half_precision_is_near_that_in_single(case, monkeypatch):
+    """The comparison of the card, one case a method, on the CPU."""
+    test_a_step_on_a_card_is_that_of_the_cpu(case, "bf16", monkeypatch, "cpu")
 
 
 def test_a_gradient_that_is_wrong_in_one_parameter_is_seen():
