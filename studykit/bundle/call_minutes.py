@@ -32,12 +32,13 @@ class Assumed:
         kernel: from one kernel of a replayed graph to the next, however little it computes.
         launch: from one eager kernel to the next, which a host launches: validations, scores.
         optimizer: kernels of the optimizer, the clipping and the sums of a step.
-        run: of a run's start: network, volumes to the card, kernels chosen, three eager steps, the capture.
+        run: of a run's start: network, volumes to the card, kernels chosen, eager steps, the capture.
         save: of a checkpoint or a copy of the weights.
         read: of a validation, that the host waits for its numbers, and writes them down.
         notebook: start of a kernel, imports, looking at data, figures, verdict.
-        voxel_scored: of one voxel of a volume whose classes are all scored, on one core of a CPU: 1.34 s for
+        voxel_scored: of one voxel and class of a segmentation's scores, on one core of a CPU: 1.34 s for
             seven classes of 128³.
+        outlined: most volumes of a test that outlines beside another task are scored on.
         voxel_made: of one voxel of a cohort's volume, on one core: 1.4 s for 96³ on two.
         cores: of the machine.
     """
@@ -45,11 +46,12 @@ class Assumed:
     kernel: float = 3e-6
     launch: float = 1e-5
     optimizer: int = 30
-    run: float = 3.0
+    run: float = 2.0
     save: float = 0.1
     read: float = 0.01
     notebook: float = 40.0
-    voxel_scored: float = 1.34 / 128**3
+    voxel_scored: float = 1.34 / 128**3 / 7
+    outlined: int = 96
     voxel_made: float = 1.4 / 96**3
     cores: int = 16
 
@@ -123,11 +125,14 @@ def score_seconds(
     for source in (setup.source_at(sizes), *setup.tests_at(sizes).values()):
         sides = sides_of(source, sizes.spacing_mm)
         volumes = sizes.test if _is_made(source) else 2
+        if task != setup.labels:
+            volumes = min(volumes, ASSUMED.outlined)
         crops = volumes * (windows(sides, config["data"]["crop_size"]) if task == "segmentation" else 1)
         batches = crops / config["training"]["batch_size"]
         seconds += batches * max(own.forward_operations / reached, own.forward_kernels * ASSUMED.launch)
         if task == "segmentation":
-            seconds += volumes * math.prod(sides) * ASSUMED.voxel_scored / ASSUMED.cores
+            classes = config["method"]["options"]["num_classes"] - 1
+            seconds += classes * volumes * math.prod(sides) * ASSUMED.voxel_scored / ASSUMED.cores
     return seconds
 
 

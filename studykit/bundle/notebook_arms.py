@@ -36,7 +36,7 @@ CLASSES = 8
 """Of a segmentation, the background among them: what designs of heads have, or nearly."""
 
 
-MEASURED = {"frozen_scores": None, "probe_loss": 1.0}
+MEASURED: Mapping[str, float | None] = {"frozen_scores": None, "probe_loss": 1.0}
 """What stands for measures of a run by which a notebook chooses what comes next: of all alike, so that the
 first is chosen."""
 

@@ -68,11 +68,12 @@ def test_seeds_fit_in_order_after_the_tuning():
 def test_scores_of_outlines_and_cohorts_grow_with_volumes():
     setup = setup_of("nnformer-data-efficiency")
     sizes = profile_of(setup, "smoke")
-    config = {"method": {"name": "supervised"}, "data": {"crop_size": 16}, "training": {"batch_size": 2}}
+    named = {"name": "supervised", "options": {"num_classes": 4}}
+    config = {"method": named, "data": {"crop_size": 16}, "training": {"batch_size": 2}}
     own = Counted(10**9, 100, 10**9, 100)
     once = score_seconds(config, own, 1e12, setup, sizes)
     assert once == pytest.approx(
-        6 * windows((24, 24, 24), 16) / 2 * 1e-3 + 6 * 24**3 * ASSUMED.voxel_scored / ASSUMED.cores
+        6 * windows((24, 24, 24), 16) / 2 * 1e-3 + 3 * 6 * 24**3 * ASSUMED.voxel_scored / ASSUMED.cores
     )
     assert score_seconds(config | {"method": {"name": "mae"}}, own, 1e12, setup, sizes) == 0
     made = cohort_seconds([(setup, sizes), (setup, sizes)])
