@@ -83,7 +83,7 @@ PRETRAINING = {
     "gpu": Profile(
         name="gpu", spacing_mm=1.5, crop_size=64, patch_size=8, embed_dim=192, depth=6, num_heads=6,
         window_size=4, batch_size=32, steps=2000, warmup_steps=100, eval_every=40, checkpoint_every=500,
-        snapshot_every=400, crops_per_subject=8, repetitions=10, learning_rates=(5e-4, 1.5e-3, 4.5e-3),
+        snapshot_every=400, crops_per_subject=8, repetitions=5, learning_rates=(5e-4, 1.5e-3, 4.5e-3),
         tuning_steps=500, precision="bf16",
     ),
     "paper": Profile(
@@ -103,7 +103,7 @@ WHOLE_HEADS = {
     ),
     "gpu": replace(
         PRETRAINING["gpu"], spacing_mm=3.0, steps=3200, warmup_steps=160, eval_every=80,
-        checkpoint_every=1600, snapshot_every=1600, tuning_steps=800,
+        checkpoint_every=1600, snapshot_every=1600, tuning_steps=800, repetitions=10,
     ),
 }  # fmt: skip
 """Sizes at which a crop is a whole head: what is where in it can be learnt, and hidden patches are painted
@@ -120,7 +120,7 @@ MANY_ARMS = {
     ),
     "gpu": replace(
         PRETRAINING["gpu"], depth=4, steps=1800, warmup_steps=90, eval_every=60, checkpoint_every=900,
-        snapshot_every=450, repetitions=5, learning_rates=(1.5e-3, 4.5e-3), tuning_steps=600,
+        snapshot_every=450, learning_rates=(1.5e-3, 4.5e-3), tuning_steps=600,
     ),
     "paper": PRETRAINING["paper"],
 }  # fmt: skip

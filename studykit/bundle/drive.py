@@ -84,7 +84,10 @@ def _work(manifest: Manifest, root: Path, end: float) -> int:
 
 
 def _run_studies(manifest: Manifest, root: Path, end: float) -> int:
-    """Run the studies, then those that run once more; each has its share of the time that is left by then."""
+    """Run the studies, then those that run once more; each has its share of the time that is left by then.
+
+    One that is still at work when all has to be over is ended, so that what there is can be packed.
+    """
     calls: list[tuple[str, Sequence[str], Mapping[str, Any]]] = [("run", manifest.studies, {})]
     calls += [(f"run-{study}", [study], given) for study, given in manifest.further.items()]
     worst, waiting = 0, len(manifest.studies) + len(manifest.further)
@@ -94,7 +97,8 @@ def _run_studies(manifest: Manifest, root: Path, end: float) -> int:
         call = ["studykit", "run", *studies, "--profile", manifest.profile, "--minutes", f"{minutes:.2f}"]
         for parameter, value in given.items():
             call += ["-p", parameter, value if isinstance(value, str) else json.dumps(value)]
-        done = _logged([*call, "--on-a-card", str(manifest.on_a_card)], root, name, None)
+        left = max(end - time.monotonic(), 1)
+        done = _logged([*call, "--on-a-card", str(manifest.on_a_card)], root, name, left)
         worst = max(worst, done)
     return worst
 
@@ -147,9 +151,7 @@ def _say(root: Path, name: str, words: str) -> None:
         log.write(f"{words}\n")
 
 
-def _logged(
-    arguments: Sequence[str], root: Path, name: str, seconds: float | None, *, module: bool = True
-) -> int:
+def _logged(arguments: Sequence[str], root: Path, name: str, seconds: float, *, module: bool = True) -> int:
     """Run a module or a script of Python; what it says is shown, and kept as a log. Gives its exit status."""
     command = [sys.executable, *(["-P", "-m"] if module else []), *arguments]
     start = time.monotonic()
@@ -159,14 +161,14 @@ def _logged(
         )
         print(f"{name}:", flush=True)
         try:
-            status = _follow(child, log.name, None if seconds is None else start + seconds)
+            status = _follow(child, log.name, start + seconds)
         finally:
             _end(child)
     print(f"  {name}: exit status {status} after {time.monotonic() - start:.0f} s", flush=True)
     return status
 
 
-def _follow(child: "subprocess.Popen[Any]", log: str, end: float | None) -> int:
+def _follow(child: "subprocess.Popen[Any]", log: str, end: float) -> int:
     """Show a log as it grows, until its process ends or its time is over (:data:`CUT_OFF`)."""
     with open(log, encoding="utf-8", errors="replace") as lines:
         while True:
@@ -175,7 +177,7 @@ def _follow(child: "subprocess.Popen[Any]", log: str, end: float | None) -> int:
                 print(f"  {line}", end="", flush=True)
             if status is not None:
                 return status
-            if end is not None and time.monotonic() > end:
+            if time.monotonic() > end:
                 return CUT_OFF
             time.sleep(0.2)
 
