@@ -1,69 +1,84 @@
-"""A training on a card: stopped and gone on with, and as one process under NCCL."""
+"""A training on a card: stopped and gone on with, and as one process under NCCL.
+
+The last tests do the same on the CPU, with a tape in place of a graph and Gloo in place of NCCL.
+"""
 
 import signal
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
-from tape import Never
+from tape import Never, TapeGraphs
 from torch.nn.parallel import DistributedDataParallel
 from toy_training import ToyBatches, ToyMethod, conducted, config, send_self, train_toy
 
 from studykit.training.distributed import World
 from studykit.training.graphs import CAPTURED
 
-pytestmark = pytest.mark.gpu
+on_a_card = pytest.mark.gpu
 
 
 class CardBatches(ToyBatches):
+    device = "cuda"
+
     def draw(self, generator, rows=None):
-        return super().draw(generator, rows).cuda()
+        return super().draw(generator, rows).to(self.device)
 
 
-def on_card(folder: Path, before=lambda draw: None, settings=None, graphs=None, **changes):
+class CpuBatches(CardBatches):
+    device = "cpu"
+
+
+def on_card(folder: Path, before=lambda draw: None, settings=None, graphs=None, kind=CardBatches, **changes):
+    graphs = graphs or (None if kind.device == "cuda" else TapeGraphs())
     notes: list[str] = []
     outcome, method = train_toy(
         folder,
         settings or config(steps=24, **changes),
-        device="cuda",
+        device=kind.device,
         graphs=graphs,
-        batches=CardBatches(before=before),
+        batches=kind(before=before),
         evaluate=lambda method: {"weight": method.head.weight.norm().item()},
         note=notes.append,
     )
     return outcome, method, notes
 
 
+@on_a_card
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("draw", [2, 13], ids=["before the capture", "after it"])
-def test_a_stopped_training_ends_as_one_that_was_not(tmp_path, draw, precision):
+def test_a_stopped_training_ends_as_one_that_was_not(tmp_path, draw, precision, kind=CardBatches):
     """Dropout goes on where it was: a replay moves the card's generator as an eager step does."""
-    _, whole, notes = on_card(tmp_path / "whole", precision=precision)
+    _, whole, notes = on_card(tmp_path / "whole", precision=precision, kind=kind)
     stop = send_self(signal.SIGTERM, draw)
-    assert on_card(tmp_path / "parts", stop, precision=precision)[0].state == "interrupted"
-    outcome, resumed, _ = on_card(tmp_path / "parts", precision=precision)
+    stopped, _, _ = on_card(tmp_path / "parts", stop, precision=precision, kind=kind)
+    assert stopped.state == "interrupted"
+    outcome, resumed, _ = on_card(tmp_path / "parts", precision=precision, kind=kind)
     assert outcome.state == "done" and notes == [CAPTURED]
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], value, rtol=1e-3, atol=1e-4)
 
 
+@on_a_card
 @pytest.mark.parametrize("optimizer", ["sign-momentum", "gcond", "gcond-single"])
-def test_what_counts_its_steps_counts_those_of_a_graph(tmp_path, optimizer):
+def test_what_counts_its_steps_counts_those_of_a_graph(tmp_path, optimizer, kind=CardBatches):
     """By the way that the weights went: where a momentum is about 0, rounding turns its sign."""
     settings = conducted(optimizer, steps=24, accumulate=2)
     torch.manual_seed(0)
     start = ToyMethod(0.2).state_dict()
-    _, eager, _ = on_card(tmp_path / "eager", settings=settings, graphs=Never())
-    stopped, _, notes = on_card(tmp_path / "graph", send_self(signal.SIGTERM, 13), settings)
-    _, method, _ = on_card(tmp_path / "graph", settings=settings)
+    _, eager, _ = on_card(tmp_path / "eager", settings=settings, graphs=Never(), kind=kind)
+    stopped, _, notes = on_card(tmp_path / "graph", send_self(signal.SIGTERM, 13), settings, kind=kind)
+    _, method, _ = on_card(tmp_path / "graph", settings=settings, kind=kind)
     assert stopped.state == "interrupted" and notes == [CAPTURED]
     for name, value in eager.state_dict().items():
         way = (value.cpu() - start[name]).norm()
         assert (method.state_dict()[name] - value).norm().cpu() <= 0.1 * way, name
 
 
+@on_a_card
 def test_a_graph_gives_its_memory_back(tmp_path):
     on_card(tmp_path / "first")
     torch.cuda.empty_cache()
@@ -74,23 +89,33 @@ def test_a_graph_gives_its_memory_back(tmp_path):
     assert torch.cuda.memory_reserved() <= before + 2**22
 
 
-@pytest.fixture
-def group(tmp_path):
-    """NCCL with one process; torch.distributed.nn keeps the group of its first import: that comes first."""
+@contextmanager
+def group_of_one(backend, folder):
+    """One process; torch.distributed.nn keeps the group of its first import: that comes first."""
     import torch.distributed.nn
 
+    dist.init_process_group(backend, init_method=f"file://{folder}/group", rank=0, world_size=1)
+    try:
+        yield torch.distributed
+    finally:
+        dist.destroy_process_group()
+
+
+@on_a_card
+def test_one_process_under_nccl(tmp_path):
     torch.cuda.set_device(0)
-    dist.init_process_group("nccl", init_method=f"file://{tmp_path}/group", rank=0, world_size=1)
-    yield torch.distributed
-    dist.destroy_process_group()
+    with group_of_one("nccl", tmp_path):
+        check_one_process(torch.device("cuda", 0), CardBatches())
+        gathered: list[object] = [None]
+        dist.all_gather_object(gathered, {"state": torch.cuda.get_rng_state(0)})
+        assert torch.equal(gathered[0]["state"], torch.cuda.get_rng_state(0))
 
 
-def test_one_process_under_nccl(group):
+def check_one_process(device, batches):
     """A gradient through DistributedDataParallel is that without it; sums and objects come through."""
-    device, world = torch.device("cuda", 0), World(0, 2, 0, torch.device("cuda", 0))
+    world = World(0, 2, 0, device)
     torch.manual_seed(0)
     method = ToyMethod().to(device)
-    batches = CardBatches()
     volumes = batches.draw(torch.Generator().manual_seed(0))
     masks = method.draw_masks(8, torch.Generator().manual_seed(1), volumes)
     sum(method(volumes, masks).values()).backward()
@@ -108,7 +133,22 @@ def test_one_process_under_nccl(group):
     # It believes in two processes, so that it asks NCCL at all; a sum of one over two is half.
     assert world.mean(values).tolist() == [0.5, 1.5]
     assert world.maximum(values).tolist() == [1.0, 3.0]
-    gathered: list[object] = [None]
-    dist.all_gather_object(gathered, {"state": torch.cuda.get_rng_state(device)})
-    assert torch.equal(gathered[0]["state"], torch.cuda.get_rng_state(device))
     assert replace(world, size=1).wrap(method, device) is method
+
+
+# ---- the same without a card
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_stopped_training_on_the_cpu(tmp_path, precision):
+    test_a_stopped_training_ends_as_one_that_was_not(tmp_path, 13, precision, CpuBatches)
+
+
+@pytest.mark.parametrize("optimizer", ["sign-momentum", "gcond", "gcond-single"])
+def test_counted_steps_on_the_cpu(tmp_path, optimizer):
+    test_what_counts_its_steps_counts_those_of_a_graph(tmp_path, optimizer, CpuBatches)
+
+
+def test_one_process_under_gloo(tmp_path):
+    with group_of_one("gloo", tmp_path):
+        check_one_process(torch.device("cpu"), CpuBatches())
