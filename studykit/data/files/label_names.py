@@ -57,6 +57,11 @@ _OF_ONE = re.compile(r"(?!deface|brain|head|body).+masks?")
 _GLUED = re.compile(r"(?!prob).+(?:masks?|segs?|segmentations?|labelmaps?|\+aseg)")
 """Last words that end in one for label maps: ``lungmask``, ``ManualSegmentation``, ``aparc+aseg``."""
 _LEADS = re.compile(r"(?:[Ll]abels?|[Mm]asks?|[Ss]egmentations?)(?=[A-Z])")
+_SERIES_OF_MAPS = re.compile(
+    r"(?:masks?|labels?|segs?|segmentations?|annotations?|gt|ground_?truth)(?:[_\-. ]?(?:dicom|dcm))?|"
+    r"labell?ed[_\-. ]?(?:dicom|dcm)",
+    re.IGNORECASE,
+)
 _RATER = re.compile(r"[_\-. ]+(?:reader|rater|observer|annotator|expert)[_\-]?\d+$", re.IGNORECASE)
 
 SIDED = re.compile(
@@ -125,6 +130,11 @@ def _whole_part(name: str) -> tuple[str, str, str]:
     if word in IMAGE_FOLDERS:
         return "images", word, part
     return ("labels" if word in MAP_FOLDERS or _OF_ONE.fullmatch(word) else "", word, part)
+
+
+def holds_series_of_maps(folder: str) -> bool:
+    """Whether a folder of DICOM files is one of label maps by its name, as ``MASKS_DICOM`` of 3D-IRCADb."""
+    return bool(_SERIES_OF_MAPS.fullmatch(folder))
 
 
 def is_sure(name: str) -> bool:

@@ -59,8 +59,12 @@ def _glued(cases: Collection[str]) -> dict[str, str]:
     for head, word in parts.values():
         words[word].add(head)
         heads[head].add(word)
+    people = {
+        head for head, own in heads.items() if len(own) > 1 and any(len(words[word]) > 1 for word in own)
+    }
+    common = {word for head in people for word in heads[head]}
     return {
         name: head
         for name, (head, word) in parts.items()
-        if head in cases or (len(words[word]) > 1 and len(heads[head]) > 1)
+        if head in cases or head in people or (word in common and len(words[word]) > 1)
     }
