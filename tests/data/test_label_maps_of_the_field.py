@@ -100,6 +100,52 @@ def test_a_map_under_a_less_usual_name_is_no_image(tmp_path, end):
     assert pairs(tmp_path) == {f"p{n}.nii": f"p{n}_{end}.nii" for n in "12"}
 
 
+@pytest.mark.parametrize(
+    "end",
+    "aparc+aseg aparc.a2009s+aseg wmparc ribbon fseg firstseg lungmask ManualSegmentation_1 LesionMask TumorSeg "
+    "Consensus staple LabelsForTraining anatomy_reader1 tumor_annotator_2 lesion wmh brainmask_fs pve_0 "
+    "mixeltype BrainExtractionMask BrainSegmentationPosteriors1 label-GM_probseg pred prediction".split(),
+)
+@pytest.mark.parametrize("folder", ["{}/", "{}/T1w/", "{0}_"])
+def test_what_programs_and_raters_leave_is_no_image(tmp_path, end, folder):
+    touch(tmp_path, (f"{folder.format(p)}{e}.nii" for p in ("P001", "P002") for e in ("t1", "flair", end)))
+    images = [path for path in pairs(tmp_path) if not path.endswith(("t1.nii", "flair.nii"))]
+    assert images == [] and len({s.id for s in read_folder(tmp_path)}) == 2
+
+
+@pytest.mark.parametrize("front", ["c1", "wc2", "mwc1", "mwp1", "rp2", "p0", "y_", "iy_"])
+def test_what_spm_makes_of_an_image_is_said(tmp_path, front):
+    touch(tmp_path, (f"anat/{name}.nii" for name in ("sMR7", f"{front}sMR7", "sMR8")))
+    assert set(pairs(tmp_path)) == {"anat/sMR7.nii", "anat/sMR8.nii"}
+    assert unused(tmp_path) == {f"anat/{front}sMR7.nii": "is what SPM made of sMR7, no image"}
+
+
+def test_a_raters_map_is_the_one_of_the_image_that_it_names(tmp_path):
+    touch(tmp_path, (f"p1/{name}.nii" for name in ("t2", "adc", "t2_anatomy_reader1", "adc_tumor_reader1")))
+    assert pairs(tmp_path) == {
+        "p1/t2.nii": "p1/t2_anatomy_reader1.nii",
+        "p1/adc.nii": "p1/adc_tumor_reader1.nii",
+    }
+
+
+@pytest.mark.parametrize("folder", ["pred", "predictionsTs", "model_predictions", "seg-lungs-LUNA16", "inference"])
+def test_maps_in_a_folder_of_their_own_are_no_images(tmp_path, folder):
+    touch(tmp_path, (f"{place}/p{n}.nii" for n in "12" for place in ("subset0", folder)))
+    assert pairs(tmp_path) == dict.fromkeys(("subset0/p1.nii", "subset0/p2.nii"))
+    assert unused(tmp_path).keys() == {f"{folder}/p1.nii", f"{folder}/p2.nii"}
+
+
+@pytest.mark.parametrize("folder", ["mask_study", "seg-2019", "Labeled", "unmasked", "predict-hd"])
+def test_a_folder_that_is_only_called_alike_holds_images(tmp_path, folder):
+    touch(tmp_path, (f"{folder}/p{n}.nii" for n in "12"))
+    assert set(pairs(tmp_path)) == {f"{folder}/p1.nii", f"{folder}/p2.nii"} and unused(tmp_path) == {}
+
+
+def test_of_two_versions_of_label_maps_none_is_taken_at_random(tmp_path):
+    touch(tmp_path, ("images/a.nii", "labels_v1/a.nii", "labels_v2/a.nii"))
+    assert pairs(tmp_path) == {"images/a.nii": None} and len(unused(tmp_path)) == 2
+
+
 def test_a_tumour_alone_is_an_image(tmp_path):
     touch(tmp_path, ("mouse_tumor.nii", "rat.nii"))
     assert set(pairs(tmp_path)) == {"mouse_tumor.nii", "rat.nii"}
@@ -111,6 +157,7 @@ def test_a_tumour_alone_is_an_image(tmp_path):
         ("images", "msk"), ("images", "rois"), ("images", "contours"), ("TrainImages", "TrainLabels"),
         ("images_tr", "labels_tr"), ("images", "gt_segmentations"), ("images", "lung_mask"),
         ("imagesTs", "labelsTs"), ("data", "labels"), ("CT", "labels"),
+        ("imagesTr_ct", "labelsTr_ct"), ("images", "labels-v2"), ("Original", "STAPLE"),
     ],
 )  # fmt: skip
 def test_folders_beside_each_other_are_paired(tmp_path, images, labels):
@@ -150,7 +197,7 @@ def test_probabilities_are_no_image(tmp_path):
     at = "sub-01/anat/sub-01"
     touch(tmp_path, (f"{at}_T1w.nii", f"{at}_dseg.nii", f"{at}_label-GM_probseg.nii"))
     assert pairs(tmp_path) == {f"{at}_T1w.nii": f"{at}_dseg.nii"}
-    assert unused(tmp_path) == {f"{at}_label-GM_probseg.nii": "holds probabilities of a label, no image"}
+    assert unused(tmp_path) == {f"{at}_label-GM_probseg.nii": "holds shares of a label or a tissue, no image"}
 
 
 def test_many_labels_beside_their_image_are_told_by_their_voxels(tmp_path):

@@ -72,7 +72,11 @@ _GROUP = re.compile(
     r"(?:site|cent(?:er|re)|hospital|scanner|group|cohort|fold|batch|part|split|set|task|dataset)[-_ ]?\w*",
     re.IGNORECASE,
 )
-"""Folders of many subjects."""
+GROUPS = frozenset(
+    "ad cn mci emci lmci smc hc nc pd ms hgg lgg gbm scz asd adhd td control controls patient patients healthy "
+    "normal normals case cases diseased dementia demented nondemented benign malignant young old".split()
+)
+"""Folders of many subjects: places, and diagnoses."""
 SEPARATOR = re.compile(r"[_\-. ]+")
 _UID = re.compile(r"\d+(?:\.\d+){3,}")
 _CHANNEL = re.compile(r"_(\d{4})$")
@@ -210,6 +214,11 @@ def is_numbered(folder: str) -> bool:
 def is_group(folder: str) -> bool:
     """Whether a folder's name is that of many subjects, such as a site's."""
     return bool(_GROUP.fullmatch(folder))
+
+
+def is_long_number(name: str) -> bool:
+    """Whether a name is rather a study's or a series' number than a subject's count: ``77001``, ``E12345``."""
+    return is_uid(name) or bool(re.fullmatch(r"[A-Za-z]{0,4}[_\-]?\d{4,}", name))
 
 
 def is_uid(name: str) -> bool:

@@ -8,7 +8,7 @@ image's.
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from studykit.data.files.label_names import (
     MAP_FOLDERS,
     MAY_BE_IMAGES,
     OTHER_MASKS,
+    PREDICTED,
     PROBABILITIES,
     SIDED,
     STRUCTURES,
@@ -27,9 +28,11 @@ from studykit.data.files.label_names import (
     is_label,
     is_sure,
     leads_as_label,
+    split_first,
     split_last,
     told_apart,
 )
+from studykit.data.files.made import tissue_map_of
 from studykit.data.files.refs import Unused
 from studykit.data.files.told import subject_in
 from studykit.data.files.walk import stem
@@ -71,6 +74,7 @@ def pair(files: Sequence[Path], root: Path, cases: Mapping[Path, str]) -> Pairin
     """
     homes, plain = _homes(files), _plain(files)
     sure = {f.parent: f.name for f, (_, role) in homes.items() if role == "images" and is_sure(f.name)}
+    times = Counter(map(stem, files))
     maps: dict[object, list[Path]] = defaultdict(list)
     images, reasons, right = [], {}, {}
     labels, spare, stages = _freesurfer(files)
@@ -83,7 +87,7 @@ def pair(files: Sequence[Path], root: Path, cases: Mapping[Path, str]) -> Pairin
         for key in keys:
             maps[key].append(path)
         if not keys:
-            reason = _no_image(path, root, homes, sure)
+            reason = _no_image(path, root, homes, sure, times)
             if reason:
                 reasons[path] = reason
             else:
@@ -143,14 +147,18 @@ def _homes(files: Sequence[Path]) -> Homes:
     folders = sorted({parent for path in files for parent in path.parents})
     parts = {folder: folder_part(folder.name) for folder in folders}
     labels: dict[tuple[Path, str], dict[str, Path]] = defaultdict(dict)
+    others: dict[Path, dict[str, Path]] = defaultdict(dict)
     for folder, (role, word, part) in parts.items():
         if role == "labels":
             labels[folder.parent, part].setdefault(word, folder)
+            if part.startswith(" "):
+                others[folder.parent][word] = folder
     training = {f.parent for f, (role, _, part) in parts.items() if (role, part) == ("images", "tr")}
     partners: dict[Path, list[Path]] = defaultdict(list)
     found: dict[Path, tuple[tuple[Path, ...], str]] = {}
     for folder, (role, _, part) in parts.items():
-        own = _usual(labels.get((folder.parent, part), {})) if role == "images" else None
+        beside = labels.get((folder.parent, part)) or ({} if part else others.get(folder.parent, {}))
+        own = _usual(beside) if role == "images" else None
         # What is to be tested on stays apart where there is something to train on.
         if own is not None and not (part == "ts" and folder.parent in training):
             found[folder] = ((own,), "images")
@@ -170,12 +178,16 @@ def _home(path: Path, homes: Homes) -> tuple[Path, tuple[Path, ...], str] | None
 
 
 def _plain(files: Sequence[Path]) -> Mapping[Path, frozenset[str]]:
-    """Folder → what the stems of its images are without words for images, as far as names tell."""
+    """Folder → what the stems of its images are without words for images, as far as names tell.
+
+    Also the folder above it, which has none of its own then.
+    """
     found: dict[Path, set[str]] = defaultdict(set)
     for path in files:
         name = stem(path)
         if not is_label(name) and split_last(name)[1].lower() not in STRUCTURES:
             found[path.parent] |= {bare(name), name.casefold()}
+            found[path.parent.parent] |= set()
     return {folder: frozenset(names) for folder, names in found.items()}
 
 
@@ -200,24 +212,31 @@ def _label_keys(path: Path, root: Path, homes: Homes, plain: Mapping[Path, froze
         base, last = split_last(name)
         names = [base.casefold(), bare(base)]
         beside = plain.get(path.parent, frozenset()).intersection(names)
-        if not base or last.lower() not in STRUCTURES or not beside:
+        if last.lower() not in STRUCTURES or not (beside if base else path.parent in plain):
             return []
     key = _bids_key(path, root)
     return [key] if key else [(path.parent, one) for one in dict.fromkeys(names)]
 
 
-def _no_image(path: Path, root: Path, homes: Homes, sure: Mapping[Path, str]) -> str:
+def _no_image(
+    path: Path, root: Path, homes: Homes, sure: Mapping[Path, str], times: Mapping[str, int]
+) -> str:
     """Why a file that is no label map is no image either; empty where it is one.
 
     Args:
         sure: folder → the one of images in it, by its name.
+        times: stem → how many files have it.
     """
     parents = path.relative_to(root).parts[:-1]
     known = {part.lower() for part in parents}
     if OTHER_MASKS.search(stem(path)):
         return "is a mask of something else than structures"
-    if split_last(stem(path))[1].lower() in PROBABILITIES:
-        return "holds probabilities of a label, no image"
+    if PROBABILITIES.search(stem(path)):
+        return "holds shares of a label or a tissue, no image"
+    if image := tissue_map_of(stem(path), times):
+        return f"is what SPM made of {image}, no image"
+    if any(map(PREDICTED.fullmatch, (*parents, stem(path)))):
+        return "is what a model predicted, no image"
     if {"derivatives", "sourcedata"} & known:
         return "lies among derivatives or source data"
     if _home(path, homes) is not None:
@@ -226,7 +245,11 @@ def _no_image(path: Path, root: Path, homes: Homes, sure: Mapping[Path, str]) ->
         return "is no anatomical image"
     if beside := next((sure[folder] for folder in path.parents if folder in sure), ""):
         return f"lies beside {beside}, where the images are"
-    if any(folder_part(part)[0] == "labels" and part.lower() not in MAY_BE_IMAGES for part in parents):
+    if any(
+        folder_part(part)[0] == "labels"
+        and (split_first(part)[0].lower() not in MAY_BE_IMAGES or times[stem(path)] > 1)
+        for part in parents
+    ):
         return (
             "lies in a folder of label maps without one of images beside it; many maps are not joined to one"
         )
