@@ -19,8 +19,8 @@ from studykit.cli import main
 from studykit.data.files.archives import Archive, ArchiveUnavailable
 from studykit.data.sources import DEFAULT_SOURCE
 from studykit.notebooks import dry_run
-from studykit.runs.now import telling
 from studykit.runs.store import RunStore
+from studykit.runs.telling import telling
 
 CLAIM = "bertswin/convergence-speedup"
 HEAVY = ("torch", "numpy", "pandas", "scipy", "matplotlib", "monai", "nibabel", "papermill")

@@ -20,10 +20,15 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 def now(options: argparse.Namespace) -> int:
     from studykit.home import runs_dir
     from studykit.runs.now import notes
+    from studykit.runs.outlook import outlooks
 
     found = notes(runs_dir())
     for note in found:
         print(f"{note.line(words=True)} (process {note.pid} on {note.host})")
+    at_work = {note.key for note in found}
+    for ahead in outlooks(runs_dir()):
+        if at_work & ahead.ahead.keys():
+            print(ahead.line(runs_dir()))
     if not found:
         print("no training is at work; studykit run goes on with those that were interrupted")
     return 0

@@ -27,7 +27,7 @@ def progress_line(label: str, step: int, steps: int, seconds: float, first: int 
 def in_words(label: str, step: int, steps: int, seconds: float, first: int = 0) -> str:
     """The same for a log, as a sentence."""
     done = step - first
-    left = f", about {_span(seconds / done * (steps - step))} to go" if done > 0 else ""
+    left = f", about {span(seconds / done * (steps - step))} to go" if done > 0 else ""
     return f"{label}: step {step} of {steps}{left}"
 
 
@@ -111,5 +111,8 @@ class Board:
         print("; ".join(lines), file=self._stream, flush=True)
 
 
-def _span(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+def span(seconds: float) -> str:
+    """A time in words: in seconds, minutes or hours, whichever needs two digits or so."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
