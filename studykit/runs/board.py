@@ -15,13 +15,22 @@ from tqdm import tqdm
 
 LOG_SECONDS = 60.0
 DRAW_SECONDS = 0.5
+MOST_COLUMNS = 110
+COUNT_COLUMNS = 54
+"""Of a bar, that its counts and times may take."""
 LOOKED_AT = ("JPY_SESSION_NAME", "VSCODE_PID", "COLAB_RELEASE_TAG")
 """Variables that a kernel has when it was started from a notebook that somebody has open."""
 
 
 def progress_line(label: str, step: int, steps: int, seconds: float, first: int = 0) -> str:
-    """One bar: ``seconds`` have brought the work from step ``first`` to ``step``."""
-    return tqdm.format_meter(step, steps, seconds, ncols=110, prefix=label, unit="step", initial=first)
+    """One bar: ``seconds`` have brought the work from step ``first`` to ``step``.
+
+    As wide as the terminal, in which a long label loses its beginning and never the time left.
+    """
+    columns = min(MOST_COLUMNS, shutil.get_terminal_size().columns - 1)
+    if len(label) > (room := max(columns - COUNT_COLUMNS, 1)):
+        label = "…" + label[len(label) - room + 1 :]
+    return tqdm.format_meter(step, steps, seconds, ncols=columns, prefix=label, unit="step", initial=first)
 
 
 def in_words(label: str, step: int, steps: int, seconds: float, first: int = 0) -> str:

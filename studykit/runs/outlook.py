@@ -93,9 +93,8 @@ class Outlook:
 
 
 def _done(root: Path, key: str, own: Ahead) -> int:
-    if (status := Run(root, key, {}, key).status) is None:
-        return own.first
-    if status.state in FINAL:
+    status = Run(root, key, {}, key).status
+    if status is not None and status.state in FINAL:
         return own.steps
     note = note_of(root, key)
     return own.first if note is None else min(max(note.step, own.first), own.steps)

@@ -56,6 +56,13 @@ def test_a_line_says_how_far_and_how_long():
     assert "an arm:  25%" in progress_line("an arm", 30, 120, 60.0)
 
 
+@pytest.mark.parametrize("columns", [80, 100, 200])
+def test_a_bar_tells_the_time_left_in_a_terminal_of_any_usual_width(monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    line = progress_line("bertswin-convergence: BertsWin, tuning at 0.0015", 1200, 20000, 3600.0)
+    assert len(line) < columns and "tuning at 0.0015:" in line and "1200/20000 [1:00:00<15:40:00" in line
+
+
 def test_a_terminal_is_drawn_over(clock):
     out = Terminal()
     board = Board(out)
