@@ -19,8 +19,9 @@ from studykit.cli import main
 from studykit.data.files.archives import Archive, ArchiveUnavailable
 from studykit.data.sources import DEFAULT_SOURCE
 from studykit.notebooks import dry_run
-from studykit.runs.now import telling
+from studykit.runs.outlook import looking_ahead
 from studykit.runs.store import RunStore
+from studykit.runs.telling import telling
 
 CLAIM = "bertswin/convergence-speedup"
 HEAVY = ("torch", "numpy", "pandas", "scipy", "matplotlib", "monai", "nibabel", "papermill")
@@ -289,7 +290,7 @@ def test_a_dry_run_tells_what_it_would_take(call, pretended, monkeypatch):
     said = call("run", "--dry-run", "-p", "data", "sample-heads")
     assert said.status == 0 and "stems" not in pretended
     assert "00_tour: nothing to train" in said.out
-    assert "about 23 minutes of training, 37 TFLOP, 198 MB" in said.out
+    assert "about 23.4 minutes of training, 37 TFLOP, 198 MB" in said.out
     lines = [line.split() for line in said.out.splitlines()]
     assert ["MAE-ViT", "10,800", "1.71", "18.5", "11.7", "–", "99.1"] in lines
     assert ["BertsWin", "10,800", "1.71", "18.5", "11.7", "512", "99.1"] in lines
@@ -474,6 +475,11 @@ def test_runs_alone_says_what_goes_on_now(call, results):
     assert said.status == 0
     who = f"process {os.getpid()} on {socket.gethostname()}"
     assert said.out == f"an arm, seed 0: step 10 of 40 ({who})\n"
+    with looking_ahead("a-study", [run], {run.key: 1.0}, pace=0.5):
+        assert call("runs").out.startswith("no training is at work"), "it is between two trainings"
+        with telling(run, show=False) as tell, run.held(wait=False):
+            tell(10)
+            assert "a-study: 1 training ahead, about " in call("runs").out
     assert call("runs").out.startswith("no training is at work")
 
 
