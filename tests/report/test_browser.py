@@ -113,6 +113,7 @@ def test_it_prints_without_what_only_a_screen_can_use(browser, site):
     assert any(link.endswith(b"curves.svg") for link in links), "the figure leads to its file"
     assert not [link for link in links if b"index.html" in link], "the ways to other pages are not printed"
     browser.open(f"{site}/index.html", media="print")
+    assert browser.ask("document.querySelector('details p').checkVisibility()"), "what is folded is printed"
     shown = "(name => getComputedStyle(document.querySelector(name)).display)"
     assert [browser.ask(f"{shown}('{name}')") for name in ("form", "nav", "table")] == [
         "none",
