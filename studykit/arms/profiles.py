@@ -218,8 +218,8 @@ SPINES = {
         tuning_extensions=1, label_fractions=(1.0,),
     ),
     "gpu": replace(
-        SEGMENTATION["gpu"], embed_dim=36, window_size=7, steps=900, warmup_steps=90, tuning_steps=450,
-        snapshot_every=900, repetitions=5, label_fractions=(1.0,),
+        SEGMENTATION["gpu"], embed_dim=36, window_size=7, batch_size=4, steps=900, warmup_steps=90,
+        tuning_steps=450, snapshot_every=900, label_fractions=(1.0,),
     ),
     "paper": replace(
         SEGMENTATION["paper"], crop_size=96, embed_dim=48, window_size=7, label_fractions=(1.0,),

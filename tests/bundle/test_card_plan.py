@@ -59,6 +59,16 @@ def test_what_lies_around_the_steps_is_counted():
     assert found.minutes == pytest.approx(whole + sum(found.once.values()))
 
 
+@pytest.mark.notebook
+def test_ten_seeds_of_whole_heads_of_mr_and_ct_are_planned_for_one_call():
+    """By the assumed rate: tests, benchmarks and packing once, the study twice."""
+    found = card_plan(STUDY, "gpu", Rate(ASSUMED_RATE, "assumed"))
+    assert len(found.seeds) == 1 + 10 and found.trouble == ""
+    study = sum(found.seeds.values()) + found.once["notebook"]
+    assert found.minutes + study <= 9.5
+    assert found.arms["floor (min)"].sum() < found.arms["steps (min)"].sum() < study
+
+
 def test_seeds_fit_in_order_after_the_tuning():
     found = CardPlan(pd.DataFrame(), {"tests": 1.0}, {"tuning": 1.0, 100: 2.0, 101: 1.0}, "")
     assert [found.fitting(minutes) for minutes in (1, 3.9, 4, 4.9, 5)] == [0, 0, 1, 1, 2]
