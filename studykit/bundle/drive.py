@@ -26,6 +26,8 @@ TEST_PROCESSES = 4
 """That share the card while it is tested, where pytest-xdist is at hand."""
 BENCHMARK_SECONDS = 60
 PACK_SECONDS = 15
+LATE_SECONDS = 20
+"""That a study which is concluding may take beyond its time."""
 SAVE_SECONDS = 60
 """That a study which is stopped may take to save."""
 BENCHMARK = "card"
@@ -97,7 +99,7 @@ def _run_studies(manifest: Manifest, root: Path, end: float) -> int:
         call = ["studykit", "run", *studies, "--profile", manifest.profile, "--minutes", f"{minutes:.2f}"]
         for parameter, value in given.items():
             call += ["-p", parameter, value if isinstance(value, str) else json.dumps(value)]
-        left = max(end - time.monotonic(), 1)
+        left = max(end - time.monotonic(), 1) + LATE_SECONDS
         done = _logged([*call, "--on-a-card", str(manifest.on_a_card)], root, name, left)
         worst = max(worst, done)
     return worst
