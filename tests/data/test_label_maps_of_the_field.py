@@ -135,6 +135,18 @@ def test_maps_in_a_folder_of_their_own_are_no_images(tmp_path, folder):
     assert unused(tmp_path).keys() == {f"{folder}/p1.nii", f"{folder}/p2.nii"}
 
 
+def test_a_folder_named_after_the_image_beside_it_holds_its_label_maps(tmp_path):
+    touch(tmp_path, ("p1.nii", "p1_seg/liver.nii", "p1_seg/spleen.nii", "p2.nii", "p2_seg/liver.nii"))
+    assert pairs(tmp_path) == {"p1.nii": None, "p2.nii": None}
+    assert unused(tmp_path)["p1_seg/liver.nii"].startswith("lies in p1_seg, a folder of label maps")
+
+
+def test_what_nnunet_gave_is_no_image(tmp_path):
+    given = "nnUNet_results/Dataset1_A/nnUNetTrainer__3d/fold_0/validation/a.nii"
+    touch(tmp_path, ("nnUNet_raw/Dataset1_A/imagesTr/a.nii", given))
+    assert unused(tmp_path) == {given: "is what a model predicted, no image"}
+
+
 @pytest.mark.parametrize("folder", ["mask_study", "seg-2019", "Labeled", "unmasked", "predict-hd"])
 def test_a_folder_that_is_only_called_alike_holds_images(tmp_path, folder):
     touch(tmp_path, (f"{folder}/p{n}.nii" for n in "12"))
