@@ -216,7 +216,9 @@ def _no_image(
         return "holds shares of a label or a tissue, no image"
     if image := tissue_map_of(stem(path), times):
         return f"is what SPM made of {image}, no image"
-    if any(map(PREDICTED.fullmatch, (*parents, stem(path)))):
+    if PREDICTED.fullmatch(stem(path)) or (
+        _home(path, homes) is None and any(map(PREDICTED.fullmatch, parents))
+    ):
         return "is what a model predicted, no image"
     if {"derivatives", "sourcedata"} & known:
         return "lies among derivatives or source data"
