@@ -240,7 +240,7 @@ def _no_image(
 
 
 def _beside_image(path: Path, plain: Mapping[Path, frozenset[str]]) -> str:
-    """Whose label maps a folder holds that is named after an image beside it, as ``p1_seg`` is; or nothing."""
+    """Whose label maps a folder holds that is named after an image beside it, as ``p1_seg``; or nothing."""
     folder = path.parent.name
     image = before_label(folder).casefold()
     if image == folder.casefold() or image not in plain.get(path.parent.parent, ()):
