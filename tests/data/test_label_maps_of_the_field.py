@@ -104,7 +104,8 @@ def test_a_map_under_a_less_usual_name_is_no_image(tmp_path, end):
     "end",
     "aparc+aseg aparc.a2009s+aseg wmparc ribbon fseg firstseg lungmask ManualSegmentation_1 LesionMask "
     "TumorSeg Consensus staple LabelsForTraining anatomy_reader1 tumor_annotator_2 lesion wmh brainmask_fs "
-    "pve_0 mixeltype BrainExtractionMask BrainSegmentationPosteriors1 label-GM_probseg pred prediction".split(),
+    "pve_0 mixeltype BrainExtractionMask BrainSegmentationPosteriors1 label-GM_probseg pred "
+    "prediction".split(),
 )
 @pytest.mark.parametrize("folder", ["{}/", "{}/T1w/", "{0}_"])
 def test_what_programs_and_raters_leave_is_no_image(tmp_path, end, folder):
