@@ -442,9 +442,11 @@ def test_data_check_reads_like_a_note(call, tmp_path):
     (folder / "notes.txt").write_text("read me")
     said = call("data", "check", f"folder:{folder}")
     assert said.status == 0
-    assert "6 subjects with 7 images; 7 images of 6 subjects can be used, 0 of these have" in said.out
+    assert (
+        "6 subjects with 7 images; usable: 7 images of 6 subjects, 0 with a label map; refused: 0" in said.out
+    )
     assert "one subject: twice is twice_run-1.nii, twice_run-2.nii" in said.out
-    assert "1 files are not used:\n  x_brainmask.nii  is a mask of something else" in said.out
+    assert "1 file not used:\n  x_brainmask.nii  is a mask of something else" in said.out
     assert "other files: 1 .txt" in said.out
 
 

@@ -167,6 +167,24 @@ def test_words_that_nobody_knows_split_no_subject(layout, person, ends, people, 
     assert len(found) == len(set(ids.values())) == people, ids
 
 
+anything = st.from_regex(r"[A-Za-z]{3,9}([ _-]?[0-9]{1,3})?([ _][A-Za-z]{3,9})?", fullmatch=True)
+
+
+@settings(max_examples=200, deadline=None, database=None, derandomize=True)
+@given(
+    st.sampled_from(("P{:02d}", "patient_{:03d}", "1{:05d}", "OAS1_{:04d}", "X{:02d}Y")),
+    st.lists(st.lists(anything, max_size=4, unique_by=str.casefold), min_size=2, max_size=6),
+    st.sampled_from(("{p}/{m}", "{p}/anat/{m}", "data/{p}/{m}")),
+)
+def test_a_file_of_any_name_in_a_subjects_folder_is_the_subjects(person, further, layout):
+    owners = {}
+    for number, names in enumerate(further, 1):
+        for name in ("t1", "flair", *names):
+            owners[Path(f"{layout.format(p=person.format(number), m=name)}.nii")] = number
+    ids = name_subjects([(path, stem(path)) for path in owners], read_told(Path("nowhere")))
+    assert len({(number, ids[path]) for path, number in owners.items()}) == len(further), ids
+
+
 @settings(max_examples=25, deadline=None, database=None, derandomize=True)
 @given(
     st.lists(

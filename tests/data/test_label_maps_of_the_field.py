@@ -102,9 +102,10 @@ def test_a_map_under_a_less_usual_name_is_no_image(tmp_path, end):
 
 @pytest.mark.parametrize(
     "end",
-    "aparc+aseg aparc.a2009s+aseg wmparc ribbon fseg firstseg lungmask ManualSegmentation_1 LesionMask TumorSeg "
-    "Consensus staple LabelsForTraining anatomy_reader1 tumor_annotator_2 lesion wmh brainmask_fs pve_0 "
-    "mixeltype BrainExtractionMask BrainSegmentationPosteriors1 label-GM_probseg pred prediction".split(),
+    "aparc+aseg aparc.a2009s+aseg wmparc ribbon fseg firstseg lungmask ManualSegmentation_1 LesionMask "
+    "TumorSeg Consensus staple LabelsForTraining anatomy_reader1 tumor_annotator_2 lesion wmh brainmask_fs "
+    "pve_0 mixeltype BrainExtractionMask BrainSegmentationPosteriors1 label-GM_probseg pred "
+    "prediction".split(),
 )
 @pytest.mark.parametrize("folder", ["{}/", "{}/T1w/", "{0}_"])
 def test_what_programs_and_raters_leave_is_no_image(tmp_path, end, folder):
@@ -128,11 +129,25 @@ def test_a_raters_map_is_the_one_of_the_image_that_it_names(tmp_path):
     }
 
 
-@pytest.mark.parametrize("folder", ["pred", "predictionsTs", "model_predictions", "seg-lungs-LUNA16", "inference"])
+@pytest.mark.parametrize(
+    "folder", ["pred", "predictionsTs", "model_predictions", "seg-lungs-LUNA16", "inference"]
+)
 def test_maps_in_a_folder_of_their_own_are_no_images(tmp_path, folder):
     touch(tmp_path, (f"{place}/p{n}.nii" for n in "12" for place in ("subset0", folder)))
     assert pairs(tmp_path) == dict.fromkeys(("subset0/p1.nii", "subset0/p2.nii"))
     assert unused(tmp_path).keys() == {f"{folder}/p1.nii", f"{folder}/p2.nii"}
+
+
+def test_a_folder_named_after_the_image_beside_it_holds_its_label_maps(tmp_path):
+    touch(tmp_path, ("p1.nii", "p1_seg/liver.nii", "p1_seg/spleen.nii", "p2.nii", "p2_seg/liver.nii"))
+    assert pairs(tmp_path) == {"p1.nii": None, "p2.nii": None}
+    assert unused(tmp_path)["p1_seg/liver.nii"].startswith("lies in p1_seg, a folder of label maps")
+
+
+def test_what_nnunet_gave_is_no_image(tmp_path):
+    given = "nnUNet_results/Dataset1_A/nnUNetTrainer__3d/fold_0/validation/a.nii"
+    touch(tmp_path, ("nnUNet_raw/Dataset1_A/imagesTr/a.nii", given))
+    assert unused(tmp_path) == {given: "is what a model predicted, no image"}
 
 
 @pytest.mark.parametrize("folder", ["mask_study", "seg-2019", "Labeled", "unmasked", "predict-hd"])

@@ -39,7 +39,7 @@ UNUSED = {
     f"P07_T1w.nii.gz.part, {', '.join(f'a{n}.dcm.gz' for n in range(7))} and 3 more": (
         "has more behind a volume's suffix"
     ),
-    "subjects.csv": "names 1 files that are not here: P99.nii",
+    "subjects.csv": "names what is not here: P99.nii",
 }
 
 
@@ -98,12 +98,11 @@ def test_a_folder_with_one_of_each_kind_is_told_like_a_note(messy, capsys):
     ]
     summary, *lines = rest.splitlines()
     assert summary == (
-        "12 subjects with 14 images; 7 images of 5 subjects can be used, 1 of these have a label map; "
-        "7 images are refused"
+        "12 subjects with 14 images; usable: 7 images of 5 subjects, 1 with a label map; refused: 7"
     )
     assert lines[0].endswith("one subject: P01 is P01_visit1_T1w.nii.gz, P01_visit2_T1w.nii.gz")
     assert lines[1].endswith("one subject: P02 is P02_T1w (1).nii.gz, P02_T1w.nii.gz")
-    assert "a table subjects.csv" in lines[2] and lines[3] == "17 files are not used:"
+    assert "a table subjects.csv" in lines[2] and lines[3] == "17 files not used:"
     unused = dict(re.split(r"  +", line.strip(), maxsplit=1) for line in lines[4:-1])
     assert unused.keys() == UNUSED.keys()
     assert all(unused[name].startswith(reason) for name, reason in UNUSED.items())

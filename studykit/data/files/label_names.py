@@ -25,7 +25,8 @@ PROBABILITIES = re.compile(
 )
 """Ends of names of what holds shares of labels or of tissue, those of FSL and ANTs among them."""
 PREDICTED = re.compile(
-    r"(?:^|.*[_\-. ])(?:preds?|predicted|predictions?|inferred|inference)(?:T[rs])?(?:$|[_\-. ].*)",
+    r"(?:^|.*[_\-. ])(?:preds?|predicted|predictions?|inferred|inference)(?:T[rs])?(?:$|[_\-. ].*)|"
+    r"nnunet_(?:results|trained_models)|nnunettrainer\w*",
     re.IGNORECASE,
 )
 """Names of what a model gave."""

@@ -1,6 +1,7 @@
 """What programs write into the names of what they make of an image: SPM in front, ANTs and others behind.
 
-``wp001`` is ``p001`` on SPM's grid, ``c1p001`` its grey matter, ``p001BrainExtractionBrain`` its brain by ANTs.
+``wp001`` is ``p001`` on SPM's grid, ``c1p001`` its grey matter, ``p001BrainExtractionBrain`` its brain by
+ANTs.
 """
 
 import re
@@ -35,9 +36,7 @@ def originals(cases: Iterable[str]) -> dict[str, str]:
     found = {name: rest for name in known if (rest := _behind(name, known, _MOVED))}
     fronts = Counter(name[: -len(rest)] for name, rest in found.items())
     found = {
-        name: rest
-        for name, rest in found.items()
-        if re.search(r"\d", rest) or fronts[name[: -len(rest)]] > 1
+        name: rest for name, rest in found.items() if re.search(r"\d", rest) or fronts[name[: -len(rest)]] > 1
     }
     return found | _glued(known - found.keys())
 

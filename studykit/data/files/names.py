@@ -69,12 +69,14 @@ _LEAD = re.compile(
 _MIDDLE = re.compile(rf"[_\-. ]+({_ENTITY}|{'|'.join(sorted(MODALITY_WORDS))})[_\-. ][^\d]*$", re.IGNORECASE)
 """A modality or a session after a number, and only words after it: ``100307_T1w_acpc_restore``."""
 _GROUP = re.compile(
+    r"(?:(?:train|training|val|validation|test|testing)[-_ ])?"
     r"(?:site|cent(?:er|re)|hospital|scanner|group|cohort|fold|batch|part|split|set|task|dataset)[-_ ]?\w*",
     re.IGNORECASE,
 )
 GROUPS = frozenset(
-    "ad cn mci emci lmci smc hc nc pd ms hgg lgg gbm scz asd adhd td control controls patient patients healthy "
-    "normal normals case cases diseased dementia demented nondemented benign malignant young old".split()
+    "ad cn mci emci lmci smc hc nc pd ms hgg lgg gbm scz asd adhd td control controls patient patients "
+    "healthy normal normals case cases diseased dementia demented nondemented benign malignant young "
+    "old".split()
 )
 """Folders of many subjects: places, and diagnoses."""
 SEPARATOR = re.compile(r"[_\-. ]+")
@@ -217,8 +219,8 @@ def is_group(folder: str) -> bool:
 
 
 def is_long_number(name: str) -> bool:
-    """Whether a name is rather a study's or a series' number than a subject's count: ``77001``, ``E12345``."""
-    return is_uid(name) or bool(re.fullmatch(r"[A-Za-z]{0,4}[_\-]?\d{4,}", name))
+    """Whether a name is rather a study's number than a subject's count: ``77001``, ``E12345``."""
+    return is_uid(name) or bool(re.fullmatch(r"[A-Za-z]?\d{4,}", name))
 
 
 def is_uid(name: str) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from studykit.data.files.freesurfer import freesurfer
 from studykit.data.files.label_names import (
     MAP_FOLDERS,
     MAY_BE_IMAGES,
@@ -37,8 +38,6 @@ from studykit.data.files.refs import Unused
 from studykit.data.files.told import subject_in
 from studykit.data.files.walk import stem
 
-FREESURFER_IMAGES, FREESURFER_LABELS = ("orig", "T1", "nu", "norm"), ("aparc+aseg", "aseg")
-"""Of ``SUBJECT/mri``, the first that is there."""
 UNSURE = "is a label map, and does not say of which of several images"
 NOT_ANATOMY = frozenset("func dwi perf fmap pet meg eeg".split())
 
@@ -77,7 +76,7 @@ def pair(files: Sequence[Path], root: Path, cases: Mapping[Path, str]) -> Pairin
     times = Counter(map(stem, files))
     maps: dict[object, list[Path]] = defaultdict(list)
     images, reasons, right = [], {}, {}
-    labels, spare, stages = _freesurfer(files)
+    labels, spare, stages = freesurfer(files)
     reasons |= dict.fromkeys(stages, "is another stage of FreeSurfer's")
     taken = {*labels, *labels.values(), *(path for more in spare.values() for path in more), *stages}
     for path in files:
@@ -87,7 +86,7 @@ def pair(files: Sequence[Path], root: Path, cases: Mapping[Path, str]) -> Pairin
         for key in keys:
             maps[key].append(path)
         if not keys:
-            reason = _no_image(path, root, homes, sure, times)
+            reason = _no_image(path, root, homes, sure, times) or _beside_image(path, plain)
             if reason:
                 reasons[path] = reason
             else:
@@ -108,24 +107,6 @@ def pair(files: Sequence[Path], root: Path, cases: Mapping[Path, str]) -> Pairin
     return Pairing(
         labels, right, spare, tuple(Unused(path, reason) for path, reason in sorted(reasons.items()))
     )
-
-
-def _freesurfer(
-    files: Sequence[Path],
-) -> tuple[dict[Path, Path | None], dict[Path, tuple[Path, ...]], list[Path]]:
-    """Of ``SUBJECT/mri`` as FreeSurfer leaves it: image → label map, image → further ones, and the rest."""
-    folders: dict[Path, dict[str, Path]] = defaultdict(dict)
-    for path in files:
-        if path.parent.name == "mri" and path.suffix == ".mgz":
-            folders[path.parent][stem(path)] = path
-    labels, spare, stages = {}, {}, []
-    for own in folders.values():
-        images = [own[name] for name in FREESURFER_IMAGES if name in own]
-        maps = [own[name] for name in FREESURFER_LABELS if name in own]
-        if images and maps:
-            labels[images[0]], spare[images[0]] = maps[0], tuple(maps[1:])
-            stages += [path for path in own.values() if path != images[0] and path not in maps]
-    return labels, spare, stages
 
 
 def _two_sides(image: Path, fitting: Sequence[Path]) -> tuple[Path, Path] | None:
@@ -235,7 +216,9 @@ def _no_image(
         return "holds shares of a label or a tissue, no image"
     if image := tissue_map_of(stem(path), times):
         return f"is what SPM made of {image}, no image"
-    if any(map(PREDICTED.fullmatch, (*parents, stem(path)))):
+    if PREDICTED.fullmatch(stem(path)) or (
+        _home(path, homes) is None and any(map(PREDICTED.fullmatch, parents))
+    ):
         return "is what a model predicted, no image"
     if {"derivatives", "sourcedata"} & known:
         return "lies among derivatives or source data"
@@ -254,6 +237,15 @@ def _no_image(
             "lies in a folder of label maps without one of images beside it; many maps are not joined to one"
         )
     return ""
+
+
+def _beside_image(path: Path, plain: Mapping[Path, frozenset[str]]) -> str:
+    """Whose label maps a folder holds that is named after an image beside it, as ``p1_seg``; or nothing."""
+    folder = path.parent.name
+    image = before_label(folder).casefold()
+    if image == folder.casefold() or image not in plain.get(path.parent.parent, ()):
+        return ""
+    return f"lies in {folder}, a folder of label maps of one image; many maps are not joined to one"
 
 
 def _fitting(

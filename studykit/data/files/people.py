@@ -40,6 +40,8 @@ IMAGES = ("imagestr", "imagests")
 """Folders of images in nnU-Net's layout, in lower case."""
 MOST_IN_A_FOLDER = 3
 """Files of different names a folder, on average, up to which the folder is the subject."""
+MOST_STUDIES = 12
+"""Numbered folders in a numbered one, on average, above which the upper one is a site."""
 
 
 def name_subjects(files: Sequence[tuple[Path, str]], told: Told) -> dict[Path, str]:
@@ -179,7 +181,8 @@ class _Levels:
             for name in own[1:2]:
                 below[name].add(own[0])
                 inside[own[0]].add(name)
-        few = sum(map(len, inside.values())) <= MOST_IN_A_FOLDER * len(inside)
+        mean = sum(map(len, inside.values())) / max(1, len(inside))
+        few, self._many = len(inside) > 1 and mean <= MOST_IN_A_FOLDER, mean > MOST_STUDIES
         self._studies = {name for name, own in inside.items() if few and all(map(is_long_number, own))}
         self.upper, self.lower = {own[0] for own in folders if own}, set(below)
         self._crossed = any(len(above) > 1 for above in below.values())
@@ -192,7 +195,8 @@ class _Levels:
         if self._crossed or self._sessions:
             return own[1]
         person = is_numbered(own[0]) or (own[0] in self._studies and not is_group(own[0]))
-        return own[0] if person else "/".join(own[:2])
+        site = self._many and is_numbered(own[1]) and not is_session(own[1])
+        return own[0] if person and not site else "/".join(own[:2])
 
 
 def _begins_with(case: str, folder: str) -> bool:

@@ -165,6 +165,8 @@ def test_the_images_of_a_subject_stay_together_and_others_apart(layout):
         ["HC/sub1/t1.nii", "AD/sub2/t1.nii", "AD/sub3/t1.nii"],
         ["Utrecht/0/pre/FLAIR.nii", "Utrecht/2/pre/FLAIR.nii", "Singapore/50/pre/FLAIR.nii"],
         ["data2/t1.nii", "data2/p1.nii", "data2/p2.nii"],
+        ["Outputs/Pitt_0050003/t1.nii", "Outputs/Pitt_0050004/t1.nii", "Outputs/NYU_0050005/t1.nii"],
+        ["Training Batch 1/volume-0.nii", "Training Batch 1/volume-1.nii", "Training Batch 2/volume-28.nii"],
         ["ann.nii", "hann.nii", "bo.nii"],
         ["1.3.6.1.41.5.1.nii", "1.3.6.1.41.5.2.nii", "1.3.6.1.41.6.1.nii"],
         ["Task04_A/imagesTr/a_001.nii", "Task04_A/imagesTr/a_002.nii", "Task05_B/imagesTr/b_001.nii"],
@@ -173,6 +175,11 @@ def test_the_images_of_a_subject_stay_together_and_others_apart(layout):
 )  # fmt: skip
 def test_names_that_only_look_alike_are_several_subjects(layout):
     assert groups(*layout) == [[0], [1], [2]]
+
+
+def test_the_people_of_a_numbered_site_are_several_subjects():
+    people = [f"BNI_1/{29000 + n}/session_1/anat.nii" for n in range(30)]
+    assert len(groups(*people, "EMC_2/29864/session_1/anat.nii", "EMC_2/29864/session_2/anat.nii")) == 31
 
 
 def test_one_id_in_two_spellings_is_one_subject():
