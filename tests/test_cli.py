@@ -19,7 +19,7 @@ from studykit.cli import main
 from studykit.data.files.archives import Archive, ArchiveUnavailable
 from studykit.data.sources import DEFAULT_SOURCE
 from studykit.notebooks import dry_run
-from studykit.runs.outlook import looking_ahead
+from studykit.runs.outlook import LookingAhead
 from studykit.runs.store import RunStore
 from studykit.runs.telling import telling
 
@@ -477,7 +477,7 @@ def test_runs_alone_says_what_goes_on_now(call, results):
     assert said.status == 0
     who = f"process {os.getpid()} on {socket.gethostname()}"
     assert said.out == f"an arm, seed 0: step 10 of 40 ({who})\n"
-    with looking_ahead("a-study", [run], {run.key: 1.0}, pace=0.5):
+    with LookingAhead("a-study", [run], {run.key: 1.0}, pace=0.5):
         assert call("runs").out.startswith("no training is at work"), "it is between two trainings"
         with telling(run, show=False) as tell, run.held(wait=False):
             tell(10)

@@ -11,8 +11,8 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -100,11 +100,11 @@ def _done(root: Path, key: str, own: Ahead) -> int:
     return own.first if note is None else min(max(note.step, own.first), own.steps)
 
 
-@contextmanager
-def looking_ahead(
-    study: str, runs: Sequence[Run], weights: Mapping[str, float], pace: float = 0.0
-) -> Iterator[Outlook]:
+class LookingAhead:
     """While open, whoever watches can read what is ahead of this process.
+
+    A class and no generator: what is raised inside would hold on to a generator's frames, and with them to
+    the study, for as long as nobody collects circles.
 
     Args:
         study: whose.
@@ -112,21 +112,29 @@ def looking_ahead(
         weights: of a step of each, by key.
         pace: as :meth:`Outlook.pace_now` of the one before, 0 without one.
     """
-    root = runs[0].folder.parent
-    ahead = {run.key: Ahead(weights[run.key], _first(run), run.config["training"]["steps"]) for run in runs}
-    outlook = Outlook(study, ahead, pace, time.time(), os.getpid(), socket.gethostname())
-    path = _path(root, outlook.pid, outlook.host)
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _forget_the_dead(root)
-        draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps(asdict(outlook)), encoding="utf-8")
-        os.replace(draft, path)
-    try:
-        yield outlook
-    finally:
+
+    def __init__(
+        self, study: str, runs: Sequence[Run], weights: Mapping[str, float], pace: float = 0.0
+    ) -> None:
+        ahead = {
+            run.key: Ahead(weights[run.key], _first(run), run.config["training"]["steps"]) for run in runs
+        }
+        self._outlook = Outlook(study, ahead, pace, time.time(), os.getpid(), socket.gethostname())
+        self._root = runs[0].folder.parent
+        self._path = _path(self._root, self._outlook.pid, self._outlook.host)
+
+    def __enter__(self) -> Outlook:
         with suppress(OSError):
-            path.unlink(missing_ok=True)
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            _forget_the_dead(self._root)
+            draft = self._path.with_suffix(".draft")
+            draft.write_text(json.dumps(asdict(self._outlook)), encoding="utf-8")
+            os.replace(draft, self._path)
+        return self._outlook
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
 
 def outlooks(root: str | Path) -> list[Outlook]:

@@ -16,16 +16,16 @@ from studykit import home
 from studykit.notebooks import batch
 from studykit.notebooks.forecast import Forecast
 from studykit.runs import board as boards
-from studykit.runs.outlook import looking_ahead
+from studykit.runs.outlook import LookingAhead
 from studykit.runs.store import RunStore
 
 AT_WORK = """import os, time
-from studykit.runs.outlook import looking_ahead
+from studykit.runs.outlook import LookingAhead
 from studykit.runs.store import RunStore
 from studykit.runs.telling import telling
 from studykit.training.signals import stop_on_signal
 run = RunStore(home.runs_dir()).open({"training": {"steps": 1000}}, "an arm, seed 0")
-with looking_ahead("good", [run], {run.key: 1.0}), run.held(wait=False), telling(run, show=False) as tell:
+with LookingAhead("good", [run], {run.key: 1.0}), run.held(wait=False), telling(run, show=False) as tell:
     with stop_on_signal(insist=False) as stop:
         step = 0
         while not stop.received and step < LIMIT:
@@ -91,7 +91,7 @@ def test_a_log_gets_one_line_a_minute_with_the_time_left(results, monkeypatch, c
     watch = batch._Watch(SimpleNamespace(received=""), forecast)
     run = RunStore(home.runs_dir()).open({"training": {"steps": 100}}, "an arm, seed 0")
     forecast.begin("01_good")
-    with looking_ahead("good", [run], {run.key: 1.0}, pace=0.5):  # 200 s, and the next one as long as all
+    with LookingAhead("good", [run], {run.key: 1.0}, pace=0.5):  # 200 s, and the next one as long as all
         for clock.seconds in range(0, 151, 10):
             watch.look()
     lines = capsys.readouterr().err.splitlines()

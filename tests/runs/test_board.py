@@ -98,12 +98,12 @@ def test_a_kernel_alone_stays_silent_and_an_open_notebook_is_updated_in_place(cl
 
 CELL = """import json
 from studykit import home
-from studykit.runs.outlook import looking_ahead
+from studykit.runs.outlook import LookingAhead
 from studykit.runs.store import RunStore
 from studykit.runs.training_run import work
 own, store = json.loads({config!r}), RunStore(home.runs_dir())
 planned = store.open(own, "an arm")
-with looking_ahead("a-study", [planned], {{planned.key: 1.0}}):
+with LookingAhead("a-study", [planned], {{planned.key: 1.0}}):
     print(store.execute(own, "an arm", lambda run: work(run, show=True)).state)
 """
 

@@ -11,7 +11,7 @@ import pytest
 from studykit.atomic import write_json
 from studykit.runs import outlook as outlooks_of
 from studykit.runs.now import NOW
-from studykit.runs.outlook import looking_ahead, outlooks, own_outlook
+from studykit.runs.outlook import LookingAhead, outlooks, own_outlook
 from studykit.runs.store import STATUS, RunStore, Status
 from studykit.runs.telling import telling
 from studykit.training.records import METRICS
@@ -41,7 +41,7 @@ def write_status(run, state):
 
 def test_what_is_left_goes_by_operations_at_the_pace_of_what_is_done(tmp_path, clock):
     small, large = planned(tmp_path, "small", state="running"), planned(tmp_path, "large")
-    with looking_ahead("a-study", [small, large], {small.key: 1.0, large.key: 3.0}) as ahead:
+    with LookingAhead("a-study", [small, large], {small.key: 1.0, large.key: 3.0}) as ahead:
         assert own_outlook(tmp_path) == ahead and outlooks(tmp_path) == [ahead]
         assert ahead.left(tmp_path) == (2, None), "nothing is known before the first step"
         assert ahead.line(tmp_path) == "a-study: 2 trainings ahead"
@@ -62,7 +62,7 @@ def test_what_is_left_goes_by_operations_at_the_pace_of_what_is_done(tmp_path, c
 def test_steps_of_before_are_not_ahead_and_a_pace_of_before_counts_at_first(tmp_path, clock):
     run = planned(tmp_path, "one", state="interrupted")
     run.folder.joinpath(METRICS).write_text(json.dumps({"step": 4}) + "\n")
-    with looking_ahead("a-study", [run], {run.key: 1.0}, pace=2.0) as ahead:
+    with LookingAhead("a-study", [run], {run.key: 1.0}, pace=2.0) as ahead:
         assert ahead.left(tmp_path) == (1, 3.0)
         clock.seconds += 20
         with telling(run, show=False) as tell:
@@ -77,21 +77,21 @@ def test_what_a_killed_process_left_is_not_ahead_of_anybody(tmp_path):
     run = planned(tmp_path, "one")
     code = f"""import os
 from pathlib import Path
-from studykit.runs.outlook import looking_ahead
+from studykit.runs.outlook import LookingAhead
 from studykit.runs.store import RunStore
 run = RunStore({str(tmp_path)!r}).open({run.config!r}, "one")
-with looking_ahead("a-study", [run], {{run.key: 1.0}}):
+with LookingAhead("a-study", [run], {{run.key: 1.0}}):
     os._exit(1)"""
     subprocess.run([sys.executable, "-P", "-c", code], check=False)
     assert len(list((tmp_path / NOW).glob("*.ahead"))) == 1 and outlooks(tmp_path) == []
-    with looking_ahead("a-study", [run], {run.key: 1.0}):
+    with LookingAhead("a-study", [run], {run.key: 1.0}):
         assert len(list((tmp_path / NOW).glob("*.ahead"))) == 1, "it was swept away"
 
 
 def test_an_outlook_that_is_damaged_or_cannot_be_written_stops_nothing(tmp_path):
     run = planned(tmp_path, "one")
     (tmp_path / NOW).write_text("a file where the folder should be")
-    with looking_ahead("a-study", [run], {run.key: 1.0}):
+    with LookingAhead("a-study", [run], {run.key: 1.0}):
         assert own_outlook(tmp_path) is None
     (tmp_path / NOW).unlink()
     (tmp_path / NOW).mkdir()
