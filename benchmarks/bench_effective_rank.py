@@ -20,6 +20,12 @@ NOTES = (
 )
 
 
+WHY = (
+    "ours refuses values that are not finite, tells rounding from a spectrum, and scales against overflow: "
+    "passes over the features that the peer does not make"
+)
+
+
 def features(n: int, dim: int) -> np.ndarray:
     """float32 (n, dim) with a mean that is not zero and no two axes of one strength."""
     rng = np.random.default_rng(0)
@@ -67,7 +73,7 @@ def main(quick: bool) -> None:
             "peer": lambda definition=definition: PEERS[definition](x),
         }
         times = race(turns, rounds=3 if quick else 25)
-        columns = compared(times["ours"], times["peer"])
+        columns = compared(times["ours"], times["peer"], why=WHY)
         del columns["target"]
         met = "yes" if np.median(times["ours"]) < LIMIT_S else "no"
         rows.append({"definition": definition} | columns | {"limit (ms)": LIMIT_S * 1e3, "met": met})

@@ -105,7 +105,7 @@ def main(quick: bool) -> None:
     for size, share in SETTINGS:
         names = sorted({name for pair in found for name in pair})
         times = race(
-            {name: turns(name, size, share) for name in names}, 3 if quick else 40 if size == 48 else 20
+            {name: turns(name, size, share) for name in names}, 3 if quick else 20 if size == 48 else 9
         )
         peaks = {n: np.nan if "Minkowski" in n else peak_bytes(partial(turns, n, size, share)) for n in names}
         for ours, peer in found:

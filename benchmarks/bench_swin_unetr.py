@@ -144,7 +144,7 @@ def main(quick: bool) -> None:
         contestants = {name: step(name, case) for name in (OURS, PEER)}
         if not on_gpu:
             contestants[FLOOR] = floor(case)
-        times = race(contestants, rounds=1 if quick else 9, warm_up=1)
+        times = race(contestants, rounds=1 if quick else 7, warm_up=1)
         row = {"crop": f"{case.side}³", "width": case.width, "batch": case.batch}
         row |= compared(times[OURS], times[PEER], target=1.5)
         if FLOOR in times:

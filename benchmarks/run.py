@@ -15,6 +15,10 @@ PEERS = {"cohort": "torchio", "gradient_conductor": "quadprog"}
 """Packages that a benchmark needs, of the extra ``peers``, which ``make benchmarks`` installs."""
 
 
+PASSIVE = {"OMP_WAIT_POLICY": "passive"}
+"""As in trainings: threads that wait sleep, so that a busy machine costs its share and not many times it."""
+
+
 def main(names: list[str], quick: bool) -> int:
     """Exit status: the number of runs that failed. How fast something is fails nothing."""
     failed = 0
@@ -28,7 +32,7 @@ def main(names: list[str], quick: bool) -> int:
         for label, environment in ({kind(): {}} if quick else kinds()).items():
             print(f"{name}, {label}", flush=True)
             command = [sys.executable, FOLDER / f"bench_{name}.py", *(["--quick"] if quick else [])]
-            failed += subprocess.run(command, env={**os.environ, **environment}).returncode != 0
+            failed += subprocess.run(command, env={**PASSIVE, **os.environ, **environment}).returncode != 0
     return failed
 
 

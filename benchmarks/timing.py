@@ -20,6 +20,8 @@ from studykit.report.tables import markdown, write_table
 from studykit.runs.provenance import in_words, provenance
 
 RESAMPLES = 2000
+WHY = "slower because"
+"""Column with the reason of a row below 1; the last one, and left out where no row is."""
 STARTED = datetime.now(UTC)
 
 
@@ -57,8 +59,14 @@ def ratio(ours: np.ndarray, peer: np.ndarray, seed: int = 0) -> Ratio:
     return Ratio(float(np.median(peer) / np.median(ours)), float(low), float(high))
 
 
-def compared(ours: np.ndarray, peer: np.ndarray, target: float = np.nan) -> dict[str, float | str]:
-    """Columns of a row: medians and interquartile ranges in ms, the ratio, and whether it is enough."""
+def compared(
+    ours: np.ndarray, peer: np.ndarray, target: float = np.nan, *, why: str = ""
+) -> dict[str, float | str]:
+    """Columns of a row: medians and interquartile ranges in ms, the ratio, and whether it is enough.
+
+    Args:
+        why: what makes ours the slower one; told where it is.
+    """
     found = ratio(ours, peer)
     row: dict[str, float | str] = {}
     for name, seconds in (("ours", ours), ("peer", peer)):
@@ -66,7 +74,7 @@ def compared(ours: np.ndarray, peer: np.ndarray, target: float = np.nan) -> dict
         row |= {f"{name} (ms)": middle, f"{name} IQR (ms)": high - low}
     row |= {"peer / ours": found.value, "low": found.low, "high": found.high, "rounds": len(ours)}
     met = "" if np.isnan(target) else "yes" if found.value >= target else "no"
-    return {**row, "target": target, "met": met}
+    return {**row, "target": target, "met": met, WHY: why if found.value < 1 else ""}
 
 
 def device() -> torch.device:
@@ -88,6 +96,9 @@ def write_result(name: str, rows: list[dict[str, float | str]], notes: str, *, q
         notes: what the contestants are; the hardware and the number of threads are added.
     """
     frame, facts = pd.DataFrame(rows), provenance(STARTED)
+    if WHY in frame:
+        reasons = frame.pop(WHY)
+        frame = frame.assign(**{WHY: reasons}) if reasons.any() else frame
     notes = f"{notes} Medians over rounds in turn. {in_words(facts)}, {facts['threads']} CPU threads."
     print(markdown(frame, notes), flush=True)
     if quick:
