@@ -24,8 +24,8 @@ from studykit.methods import build_method
 from studykit.runs.threads import MOST_TOKEN_VOXELS, MOST_VOXELS, on_one_thread
 from studykit.training.graphs import replayed
 
-SECONDS, QUICK_SECONDS = 3.0, 0.5
-ROUNDS = 5
+SECONDS, QUICK_SECONDS = 2.0, 0.5
+ROUNDS = 3
 NOTES = (
     "Steps (forward and backward of a batch on a mask at hand) a second, all processes together, and how "
     "many times as many as one process makes alone on {alone}; medians of {rounds} rounds in turn. On one "
@@ -72,9 +72,7 @@ ON_CPU = (
     Size("bertswin", 4, 32),
     Size("masked-volume", 4, 32),
     Size("bertswin", 8, 32),
-    Size("masked-volume", 8, 32),
-    Size("bertswin", 4, 48),
-    Size("volta", 8, 40, patch_size=8),
+    Size("masked-volume", 4, 48),
     Size("volta", 16, 40, patch_size=8),
 )
 QUICK = ON_CPU[:2]

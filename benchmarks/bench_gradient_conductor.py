@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from memory import peak_bytes
-from timing import compared, device, is_quick, race, write_result
+from timing import compared, device, is_quick, processor, race, write_result
 from torch import Tensor, nn
 
 from studykit.arms.profiles import Profile, pretraining_profile
@@ -133,7 +133,9 @@ def build(name: str, sizes: Profile) -> Callable[[], object]:
 
 def main(quick: bool) -> None:
     sizes = pretraining_profile("gpu" if device().type == "cuda" else "laptop")
-    times = race({name: build(name, sizes) for name in CONTESTANTS}, rounds=3 if quick else 40)
+    times = race(
+        {name: build(name, sizes) for name in CONTESTANTS}, rounds=3 if quick else 25, clock=processor
+    )
     peaks = {name: peak_bytes(partial(build, name, sizes)) for name in CONTESTANTS}
     rows = []
     for ours, peer, target in PAIRS:

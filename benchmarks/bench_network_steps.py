@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from memory import peak_bytes
 from released import as_released
-from timing import compared, device, is_quick, race, write_result
+from timing import compared, device, is_quick, processor, race, write_result
 from torch import nn
 
 from studykit.losses.dice_cross_entropy import dice_and_cross_entropy
@@ -55,7 +55,7 @@ class Case:
 
 CASES = (
     Case("nnFormer", SEGMENTED, "nnformer", 64, 1),
-    Case("WaveFormer", SEGMENTED, "waveformer", 64, 1),
+    Case("WaveFormer", SEGMENTED, "waveformer", 32, 1),
     Case("SparK", PAINTED, "spark", 48, 2, peer=MASKED_DENSE, peer_options={"backend": "masked_dense"}),
     Case("MiM", PAINTED, "mim", 48, 2),
 )
@@ -110,9 +110,8 @@ def operations(case: Case) -> int:
 def main(quick: bool) -> None:
     rows = []
     for case in QUICK if quick else CASES:
-        times = race(
-            {who: step(case, who == "peer") for who in ("ours", "peer")}, 2 if quick else 11, warm_up=1
-        )
+        turns = {who: step(case, who == "peer") for who in ("ours", "peer")}
+        times = race(turns, rounds=2 if quick else 7, warm_up=1, clock=processor)
         row = {"ours": case.name, "peer": case.peer, "crops": f"{case.batch} × {case.side}³"}
         row |= compared(times["ours"], times["peer"], target=1.0) | {"GFLOPs": operations(case) / 1e9}
         if not quick:

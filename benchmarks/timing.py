@@ -23,6 +23,7 @@ RESAMPLES = 2000
 WHY = "slower because"
 """Column with the reason of a row below 1; the last one, and left out where no row is."""
 STARTED = datetime.now(UTC)
+_clocks: set[Callable[[], float]] = set()
 
 
 @dataclass(frozen=True)
@@ -34,20 +35,37 @@ class Ratio:
     high: float
 
 
+def processor() -> float:
+    """Seconds of processor that this process has had, of all its threads; on a GPU seconds of the clock.
+
+    What else runs on a machine takes the processor's time from a turn, and is not counted here.
+    """
+    return time.perf_counter() if torch.cuda.is_available() else time.process_time()
+
+
 def race(
-    contestants: Mapping[str, Callable[[], object]], rounds: int, *, warm_up: int = 2
+    contestants: Mapping[str, Callable[[], object]],
+    rounds: int,
+    *,
+    warm_up: int = 2,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, np.ndarray]:
-    """Seconds of each contestant and round, (rounds,) each; where there is a GPU, each turn ends on it."""
+    """Seconds of each contestant and round, (rounds,) each; where there is a GPU, each turn ends on it.
+
+    Args:
+        clock: :func:`processor` where all work of a turn is this process's own.
+    """
+    _clocks.add(clock)
     synchronise = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
     seconds = {name: np.empty(rounds) for name in contestants}
     for index in range(-warm_up, rounds):
         for name, turn in contestants.items():
             synchronise()
-            start = time.perf_counter()
+            start = clock()
             turn()
             synchronise()
             if index >= 0:
-                seconds[name][index] = time.perf_counter() - start
+                seconds[name][index] = clock() - start
     return seconds
 
 
@@ -99,7 +117,9 @@ def write_result(name: str, rows: list[dict[str, float | str]], notes: str, *, q
     if WHY in frame:
         reasons = frame.pop(WHY)
         frame = frame.assign(**{WHY: reasons}) if reasons.any() else frame
-    notes = f"{notes} Medians over rounds in turn. {in_words(facts)}, {facts['threads']} CPU threads."
+    on_cpu = processor in _clocks and not torch.cuda.is_available()
+    what = "Seconds of processor, of all threads together: medians" if on_cpu else "Medians"
+    notes = f"{notes} {what} over rounds in turn. {in_words(facts)}, {facts['threads']} CPU threads."
     print(markdown(frame, notes), flush=True)
     if quick:
         return
