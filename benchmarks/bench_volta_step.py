@@ -15,7 +15,7 @@ from memory import peak_bytes
 from timing import compared, device, is_quick, processor, race, write_result
 from torch import nn
 
-from studykit.layers.patches import take_tokens, unpatchify
+from studykit.layers.patches import take_tokens
 from studykit.methods import build_method
 from studykit.methods.views import corrupt, cut_patches
 from studykit.methods.volta import GLOBALS
@@ -84,21 +84,21 @@ def parts(case: Case) -> Callable[[], object]:
     method = build_method("volta", **case.sizes).to(device())
     volumes = crops(case)
     masks = method.draw_masks(case.batch, torch.Generator().manual_seed(0), volumes)
-    seen = []
+    clean, seen = [], []
     for views, view in method._views(masks):
-        patches = cut_patches(volumes, views, view, method.patch_size)
-        kinds = views.corruption.transpose(0, 1).flatten(0, 1)
-        changed, hidden = corrupt(patches, kinds, method.replaced[view], fixed=True)
-        seen.append((unpatchify(changed.unflatten(2, (1, *(method.patch_size,) * 3)), view), hidden))
+        clean.append((cut_patches(volumes, views, view, method.patch_size), view))
+        changed, hidden = corrupt(clean[-1][0], views.kinds, method.replaced[view], fixed=True)
+        seen.append((changed, hidden, view))
+    teacher = [method.teacher[name] for name in ("model", "class_head", "patch_head")]
 
     def turn() -> None:
         method.zero_grad()
         with precision():
             with torch.no_grad():
-                _networks(*method.teacher.values(), seen[0][0])
+                _networks(*teacher, *clean[0])
             said = []
-            for volume, hidden in seen:
-                tokens, logits = _networks(method.model, method.class_head, method.patch_head, volume)
+            for patches, hidden, view in seen:
+                tokens, logits = _networks(method.model, method.class_head, method.patch_head, patches, view)
                 said += [*logits, method.paint_head(take_tokens(tokens, hidden))]
         sum(each.float().mean() for each in said).backward()
 
@@ -106,10 +106,14 @@ def parts(case: Case) -> Callable[[], object]:
 
 
 def _networks(
-    model: nn.Module, class_head: nn.Module, patch_head: nn.Module, volume: torch.Tensor
+    model: nn.Module,
+    class_head: nn.Module,
+    patch_head: nn.Module,
+    patches: torch.Tensor,
+    view: tuple[int, int, int],
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Patch tokens, and what the heads say."""
-    cls, tokens = model(volume)
+    cls, tokens = model.read(patches, view)
     return tokens, [class_head(cls), patch_head(tokens)]
 
 
