@@ -134,7 +134,7 @@ def build(name: str, sizes: Profile) -> Callable[[], object]:
 def main(quick: bool) -> None:
     sizes = pretraining_profile("gpu" if device().type == "cuda" else "laptop")
     times = race(
-        {name: build(name, sizes) for name in CONTESTANTS}, rounds=3 if quick else 25, clock=processor
+        {name: build(name, sizes) for name in CONTESTANTS}, rounds=3 if quick else 15, clock=processor
     )
     peaks = {name: peak_bytes(partial(build, name, sizes)) for name in CONTESTANTS}
     rows = []

@@ -17,7 +17,7 @@ PEERS = {"cohort": "torchio", "gradient_conductor": "quadprog"}
 
 PASSIVE = {"OMP_WAIT_POLICY": "passive"}
 """As in trainings: threads that wait sleep, so that a busy machine costs its share and not many times it."""
-SEVERAL_THREADS = ("beside", "card", "check", "cohort", "coverage", "mae_step", "reopen", "swin_block")
+SEVERAL_THREADS = ("beside", "card", "check", "coverage", "mae_step", "reopen", "swin_block")
 """Timed by the clock. The others are seconds of processor on one thread, as small networks train."""
 
 
