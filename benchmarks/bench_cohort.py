@@ -23,15 +23,16 @@ from studykit.home import data_dir
 
 NOTES = (
     "Making {subjects} labelled heads of the design {design}, T1-weighted, at {spacings} mm. Ours: "
-    "make_cohort into an empty cache, all counted: templates read and measured, invertible deformations that "
-    "resize structures, images with partial volumes, preparation, volumes written. Peer: TorchIO's "
-    "RandomAffine, RandomElasticDeformation, RandomLabelsToImage, RandomBiasField, RandomBlur, RandomNoise "
-    "and ZNormalization on a label map of {regions} regions that lies in memory on the grid of the result, "
-    "nothing written. One process each; make_cohort takes as many as there are cores. Subjects a second are from the medians."
+    "make_cohort into an empty cache, all counted: templates read and measured, invertible deformations "
+    "that resize structures, images with partial volumes, preparation, volumes written. Peer: TorchIO's "
+    "RandomAffine, RandomElasticDeformation, RandomLabelsToImage, RandomBiasField, RandomBlur, "
+    "RandomNoise and ZNormalization on a label map of {regions} regions that lies in memory on the grid "
+    "of the result, nothing written. One process each; make_cohort takes as many as there are cores. "
+    "Subjects a second are from the medians."
 )
 WHY = (
-    "ours makes an invertible deformation on the template's own grid, the flows of two velocities composed, "
-    "which costs the same however coarse the result; TorchIO moves the result's grid once"
+    "ours makes an invertible deformation on the template's own grid, the flows of two velocities "
+    "composed, which costs the same however coarse the result; TorchIO moves the result's grid once"
 )
 DESIGN = DESIGNS["heads"]
 SOURCE = "cohort:heads/t1:{}"
