@@ -61,7 +61,7 @@ def main(quick: bool) -> None:
         state = TrainingState(method, step.optimizer, seed=0, device=device(), world=SINGLE)
         times = race(
             {"crops": lambda: crops.draw(generator), "step": lambda step=step, state=state: step(state)},
-            rounds=5 if quick else 40,
+            rounds=5 if quick else 20,
             clock=processor,
         )
         row = compared(times["crops"], times["step"], TARGET)

@@ -42,7 +42,7 @@ def main(quick: bool) -> None:
         layers = {"ours": Linear(wide, out), "peer": nn.Linear(wide, out)}
         times = race(
             {who: step(layer, rows) for who, layer in layers.items()},
-            rounds=3 if quick else 15,
+            rounds=3 if quick else 9,
             clock=processor,
         )
         row = {"layer": name, "rows": rows, "in": wide, "out": out}

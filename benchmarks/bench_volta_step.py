@@ -142,7 +142,7 @@ def main(quick: bool) -> None:
     rows = []
     for case in (LARGE,) if on_gpu else (SMALL,) if quick else (SMALL, MEDIUM):
         contestants = {"ours": step("volta", case), "peer": parts(case)}
-        times = race(contestants, rounds=1 if quick else 9, warm_up=1, clock=processor)
+        times = race(contestants, rounds=1 if quick else 7, warm_up=1, clock=processor)
         row = {"sizes": case.name, "batch": case.batch, "ours": "step", "peer": "its parts"}
         row |= compared(times["ours"], times["peer"], target=1 / AT_MOST, why=WHY)
         rows.append(row if quick else row | memory(case))
