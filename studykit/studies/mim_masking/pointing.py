@@ -6,8 +6,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from studykit.methods.detection import Detector
-from studykit.metrics.detection_scores import surest_cells
 from studykit.runs.weights import networks_device
+from studykit.studies.mim_masking.detection_scores import surest_cells
 
 AT_ONCE = 8
 """Volumes that go through the network together."""

@@ -8,7 +8,7 @@ import pytest
 
 from studykit.data.angiography.sites import LABELS, PRESENT
 from studykit.metrics.detection import auc
-from studykit.metrics.detection_scores import (
+from studykit.studies.mim_masking.detection_scores import (
     auc_bootstrap,
     auc_by_size,
     challenge_score,
@@ -59,7 +59,7 @@ def test_the_bootstrap_is_about_the_mean_auc_and_the_mean_gain():
 
 
 def test_the_interval_over_subjects_narrows_with_more_of_them(monkeypatch):
-    monkeypatch.setattr("studykit.metrics.detection_scores.RESAMPLES", 499)
+    monkeypatch.setattr("studykit.studies.mim_masking.detection_scores.RESAMPLES", 499)
     rng = np.random.default_rng(1)
 
     def width(subjects):

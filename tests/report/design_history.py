@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from studykit.report.rule_history import ROOT
+from studykit.runs.provenance import ROOT, git
 
 _ASK = """
 import json, sys
@@ -36,6 +36,14 @@ except ImportError:
 setup = setup_of(study) if setup_of else None
 print(json.dumps({**(asdict(setup) if setup else {}), **asdict(profile_of(setup, profile))}))
 """
+
+
+def precedes(earlier: str, later: str, root: Path = ROOT) -> bool | None:
+    """Whether one commit is the other or an ancestor of it; None where git does not know one of them."""
+    known = [git(root, "cat-file", "-e", f"{commit}^{{commit}}") is not None for commit in (earlier, later)]
+    if not all(known):
+        return None
+    return git(root, "merge-base", "--is-ancestor", earlier, later) is not None
 
 
 def design_at(commit: str, study: str, profile: str, root: Path = ROOT) -> dict[str, Any] | None:

@@ -7,9 +7,9 @@ likelihood ratio is a weighted sum of them and
     AUROC = Φ(d′ / √2),    d′² = Σ (ln factor / deviation)²
 
 over the volumes that the trait acts on (Green and Swets 1966). Two things make the deviation: what is drawn
-(:data:`.subjects.VARIATIONS`) and what the smooth random deformation adds (:data:`WARP_DEVIATION`). That
-draws end at :data:`~studykit.data.cohorts.subjects.MOST_DEVIATIONS` is left out, and so are the small
-correlations of what the deformation adds.
+(:data:`~studykit.data.cohorts.subjects.VARIATIONS`) and what the smooth random deformation adds
+(:data:`WARP_DEVIATION`). That draws end at :data:`~studykit.data.cohorts.subjects.MOST_DEVIATIONS` is left
+out, and so are the small correlations of what the deformation adds.
 """
 
 from collections.abc import Mapping

@@ -1,12 +1,12 @@
 """No size of a study was changed after its first run without its claims saying so."""
 
 import pytest
+from design_history import changed_since, design_at, precedes
 
 from studykit import home
 from studykit.claims.paper import claims_of_study
-from studykit.report.design_history import changed_since, design_at
 from studykit.report.record import read_verdicts
-from studykit.report.rule_history import ROOT, precedes
+from studykit.runs.provenance import ROOT
 
 EVIDENCE = sorted(path.parent for path in (home.home() / "results").glob("*/laptop/verdict.json"))
 

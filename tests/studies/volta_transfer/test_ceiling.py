@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from studykit.data.cohorts.ceiling import BRAIN, WARP_DEVIATION, ideal_score, trait_ceiling
 from studykit.data.cohorts.designs import DESIGNS, DesignTrait, cohort_settings, traits_of_group
 from studykit.data.cohorts.making import FIELD_STEP, Mould, pose_of
 from studykit.data.cohorts.regions import REGIONS
 from studykit.data.cohorts.subjects import draw_subjects
 from studykit.data.cohorts.synthesis import largest_share, template_points
 from studykit.data.cohorts.templates import load_template
+from studykit.studies.volta_transfer.ceiling import BRAIN, WARP_DEVIATION, ideal_score, trait_ceiling
 
 PEOPLE = DESIGNS["people"]
 SHARES = ("hippocampus", "lateral ventricle")
