@@ -38,7 +38,7 @@ DATA_FLOORS = (
 )
 """Rooms of ``studykit.data`` from the top floor down."""
 
-STARTED = {"__main__", "bundle.drive", "bundle.node", "notebooks.kernel", "runs.worker"}
+STARTED = {"__main__", "bundle.node", "notebooks.kernel", "runs.worker"}
 """Modules that are run as a process, so that nobody imports them."""
 
 OFFERED = {"batch", "models.monai_weights"}

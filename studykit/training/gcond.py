@@ -293,8 +293,7 @@ class GradientConductor:
 
 def _refuse_momentum(optimizer: torch.optim.Optimizer) -> None:
     for group in optimizer.param_groups:
-        beta = group.get("momentum") or group.get("betas", (0,))[0]
-        if beta:
+        if beta := group.get("momentum") or group.get("betas", (0,))[0]:
             raise ValueError(
                 f"{type(optimizer).__name__} has a momentum of its own, {beta}, which would come on top: "
                 "give the optimizer none, or the conductor momentum=0"
