@@ -1,7 +1,7 @@
 """Crops drawn from cached real volumes against the training step that consumes them, arm by arm."""
 
 import torch
-from timing import compared, device, is_quick, race, write_result
+from timing import compared, device, is_quick, processor, race, write_result
 
 from studykit.arms.arm import Arm
 from studykit.arms.profiles import Profile, pretraining_profile
@@ -61,7 +61,8 @@ def main(quick: bool) -> None:
         state = TrainingState(method, step.optimizer, seed=0, device=device(), world=SINGLE)
         times = race(
             {"crops": lambda: crops.draw(generator), "step": lambda step=step, state=state: step(state)},
-            rounds=5 if quick else 60,
+            rounds=5 if quick else 20,
+            clock=processor,
         )
         row = compared(times["crops"], times["step"], TARGET)
         rates = {

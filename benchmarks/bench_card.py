@@ -27,6 +27,10 @@ SECONDS = 55
 """For all of it; a part that was begun is ended."""
 ROUNDS = 20
 Row = dict[str, float | str]
+CONVOLUTIONS = {
+    "U-Net": {"model": "unet", "channels": [32, 64, 128]},
+    "residual U-Net": {"model": "residual-unet", "widths": [32, 64, 128]},
+}
 FULL_RATE = 0.35
 """Of the measured rate of bf16 products, that a step at the paper's widths should reach."""
 SWIN_RATE = 0.4
@@ -173,6 +177,42 @@ def steps(small: bool) -> Iterator[Callable[[], Row]]:
     yield from (ours, bertswin)
 
 
+def layouts(small: bool) -> Iterator[Callable[[], Row]]:
+    """A training step of networks of convolutions, by where their channels lie in memory."""
+    batch, crop = (2, 16) if small else (8, 64)
+    for name, options in CONVOLUTIONS.items():
+
+        def row(name=name, options=options) -> Row:
+            volume = torch.randn(batch, 1, crop, crop, crop, device=device())
+            first, last = (
+                conv_step(options | {"img_size": crop}, volume, memory)
+                for memory in (torch.contiguous_format, torch.channels_last_3d)
+            )
+            what = f"{name} step, {crop}³, batch {batch}, channels last"
+            return against(what, last, replayed(first, device()), 1.0, "channels first")
+
+        yield row
+
+
+def conv_step(
+    options: dict[str, object], volume: torch.Tensor, memory: torch.memory_format
+) -> Callable[[], object]:
+    """Forward and backward of a segmentation, its weights and its input laid out in a memory format."""
+    method = build_method("supervised", num_classes=8, **options).to(device(), memory_format=memory)
+    classes = (volume > 0).float()
+    crops = torch.cat([volume, classes], dim=1).contiguous(memory_format=memory)
+    mask = method.draw_masks(len(crops), torch.Generator().manual_seed(0), crops)
+
+    def turn() -> None:
+        method.zero_grad()
+        on = device().type == "cuda"
+        with torch.autocast(device().type, torch.bfloat16, enabled=on, cache_enabled=False):
+            loss = sum(method(crops, mask).values())
+        loss.backward()
+
+    return turn
+
+
 def masked_step(name: str, sizes: Sizes, volume: torch.Tensor) -> Callable[[], object]:
     """Forward and backward of a method on a mask at hand."""
     options = {
@@ -214,7 +254,7 @@ def monai_step(sizes: Sizes, volume: torch.Tensor) -> Callable[[], object]:
 
 
 def parts_of(small: bool) -> list[Callable[[], Row]]:
-    return [part for family in (steps, sparse_conv, wavelets, swin_block) for part in family(small)]
+    return [part for family in (steps, sparse_conv, wavelets, swin_block, layouts) for part in family(small)]
 
 
 def main(quick: bool) -> None:

@@ -18,9 +18,9 @@ from studykit.claims.crossed import crossed_interval
 from studykit.claims.estimate import Estimate
 from studykit.claims.stats import mean_interval, rank_correlation_interval
 from studykit.metrics.convergence import Curve, speedup_over_range
-from studykit.metrics.detection_scores import auc_bootstrap
 from studykit.report.tables import markdown, write_table
 from studykit.runs.provenance import provenance
+from studykit.studies.mim_masking.detection_scores import auc_bootstrap
 
 STARTED = datetime.now(UTC)
 NOTES = (

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from memory import peak_bytes
-from timing import compared, device, is_quick, race, write_result
+from timing import compared, device, is_quick, processor, race, write_result
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -144,7 +144,7 @@ def main(quick: bool) -> None:
         contestants = {name: step(name, case) for name in (OURS, PEER)}
         if not on_gpu:
             contestants[FLOOR] = floor(case)
-        times = race(contestants, rounds=1 if quick else 9, warm_up=1)
+        times = race(contestants, rounds=1 if quick else 5, warm_up=1, clock=processor)
         row = {"crop": f"{case.side}³", "width": case.width, "batch": case.batch}
         row |= compared(times[OURS], times[PEER], target=1.5)
         if FLOOR in times:

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 import torch
 from memory import peak_bytes
-from timing import compared, device, is_quick, race, write_result
+from timing import compared, device, is_quick, processor, race, write_result
 from torch import Tensor
 
 from studykit.layers.wavelets import dwt3d, idwt3d
@@ -70,7 +70,7 @@ def main(quick: bool) -> None:
     rows = []
     for name, (ours, peer) in PASSES.items():
         contestants = {"eager": turns(ours), "compiled": turns(torch.compile(ours)), "peer": turns(peer)}
-        times = race(contestants, rounds=3 if quick else 40)
+        times = race(contestants, rounds=3 if quick else 15, clock=processor)
         peaks = [peak_bytes(partial(turns, passes)) for passes in (ours, peer)]
         memory = {"ours peak (MB)": peaks[0] / 1e6, "peer peak (MB)": peaks[1] / 1e6}
         memory["peak, peer / ours"] = peaks[1] / peaks[0]

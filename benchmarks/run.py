@@ -15,6 +15,12 @@ PEERS = {"cohort": "torchio", "gradient_conductor": "quadprog"}
 """Packages that a benchmark needs, of the extra ``peers``, which ``make benchmarks`` installs."""
 
 
+PASSIVE = {"OMP_WAIT_POLICY": "passive"}
+"""As in trainings: threads that wait sleep, so that a busy machine costs its share and not many times it."""
+SEVERAL_THREADS = ("beside", "card", "check", "coverage", "mae_step", "reopen", "swin_block")
+"""Timed by the clock. The others are seconds of processor on one thread, as small networks train."""
+
+
 def main(names: list[str], quick: bool) -> int:
     """Exit status: the number of runs that failed. How fast something is fails nothing."""
     failed = 0
@@ -28,7 +34,9 @@ def main(names: list[str], quick: bool) -> int:
         for label, environment in ({kind(): {}} if quick else kinds()).items():
             print(f"{name}, {label}", flush=True)
             command = [sys.executable, FOLDER / f"bench_{name}.py", *(["--quick"] if quick else [])]
-            failed += subprocess.run(command, env={**os.environ, **environment}).returncode != 0
+            single = {} if name in SEVERAL_THREADS or label == "cuda" else {"OMP_NUM_THREADS": "1"}
+            environment = {**PASSIVE, **os.environ, **environment, **single}
+            failed += subprocess.run(command, env=environment).returncode != 0
     return failed
 
 

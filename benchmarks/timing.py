@@ -20,7 +20,10 @@ from studykit.report.tables import markdown, write_table
 from studykit.runs.provenance import in_words, provenance
 
 RESAMPLES = 2000
+WHY = "slower because"
+"""Column with the reason of a row below 1; the last one, and left out where no row is."""
 STARTED = datetime.now(UTC)
+_clocks: set[Callable[[], float]] = set()
 
 
 @dataclass(frozen=True)
@@ -32,20 +35,37 @@ class Ratio:
     high: float
 
 
+def processor() -> float:
+    """Seconds of processor that this process has had, of all its threads; on a GPU seconds of the clock.
+
+    What else runs on a machine takes the processor's time from a turn, and is not counted here.
+    """
+    return time.perf_counter() if torch.cuda.is_available() else time.process_time()
+
+
 def race(
-    contestants: Mapping[str, Callable[[], object]], rounds: int, *, warm_up: int = 2
+    contestants: Mapping[str, Callable[[], object]],
+    rounds: int,
+    *,
+    warm_up: int = 2,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, np.ndarray]:
-    """Seconds of each contestant and round, (rounds,) each; where there is a GPU, each turn ends on it."""
+    """Seconds of each contestant and round, (rounds,) each; where there is a GPU, each turn ends on it.
+
+    Args:
+        clock: :func:`processor` where all work of a turn is this process's own.
+    """
+    _clocks.add(clock)
     synchronise = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
     seconds = {name: np.empty(rounds) for name in contestants}
     for index in range(-warm_up, rounds):
         for name, turn in contestants.items():
             synchronise()
-            start = time.perf_counter()
+            start = clock()
             turn()
             synchronise()
             if index >= 0:
-                seconds[name][index] = time.perf_counter() - start
+                seconds[name][index] = clock() - start
     return seconds
 
 
@@ -57,8 +77,14 @@ def ratio(ours: np.ndarray, peer: np.ndarray, seed: int = 0) -> Ratio:
     return Ratio(float(np.median(peer) / np.median(ours)), float(low), float(high))
 
 
-def compared(ours: np.ndarray, peer: np.ndarray, target: float = np.nan) -> dict[str, float | str]:
-    """Columns of a row: medians and interquartile ranges in ms, the ratio, and whether it is enough."""
+def compared(
+    ours: np.ndarray, peer: np.ndarray, target: float = np.nan, *, why: str = ""
+) -> dict[str, float | str]:
+    """Columns of a row: medians and interquartile ranges in ms, the ratio, and whether it is enough.
+
+    Args:
+        why: what makes ours the slower one; told where it is.
+    """
     found = ratio(ours, peer)
     row: dict[str, float | str] = {}
     for name, seconds in (("ours", ours), ("peer", peer)):
@@ -66,7 +92,7 @@ def compared(ours: np.ndarray, peer: np.ndarray, target: float = np.nan) -> dict
         row |= {f"{name} (ms)": middle, f"{name} IQR (ms)": high - low}
     row |= {"peer / ours": found.value, "low": found.low, "high": found.high, "rounds": len(ours)}
     met = "" if np.isnan(target) else "yes" if found.value >= target else "no"
-    return {**row, "target": target, "met": met}
+    return {**row, "target": target, "met": met, WHY: why if found.value < 1 else ""}
 
 
 def device() -> torch.device:
@@ -88,7 +114,12 @@ def write_result(name: str, rows: list[dict[str, float | str]], notes: str, *, q
         notes: what the contestants are; the hardware and the number of threads are added.
     """
     frame, facts = pd.DataFrame(rows), provenance(STARTED)
-    notes = f"{notes} Medians over rounds in turn. {in_words(facts)}, {facts['threads']} CPU threads."
+    if WHY in frame:
+        reasons = frame.pop(WHY)
+        frame = frame.assign(**{WHY: reasons}) if reasons.any() else frame
+    on_cpu = processor in _clocks and not torch.cuda.is_available()
+    what = "Seconds of processor, of all threads together: medians" if on_cpu else "Medians"
+    notes = f"{notes} {what} over rounds in turn. {in_words(facts)}, {facts['threads']} CPU threads."
     print(markdown(frame, notes), flush=True)
     if quick:
         return

@@ -8,6 +8,8 @@ import platformdirs
 DRY_RUN = "STUDYKIT_DRY_RUN"
 UNTIL = "STUDYKIT_UNTIL"
 ON_A_CARD = "STUDYKIT_ON_A_CARD"
+OWN = "-own"
+"""After a profile: the folder of what was run on data or seeds of one's own."""
 MARKER = ".studykit"
 """File that marks a workspace; it says which version made it."""
 PACKAGE = Path(__file__).resolve().parent
@@ -60,7 +62,7 @@ def evidence_dir(study: str, profile: str, *, own: bool) -> Path:
 
     A run on data or seeds of one's own (``own``) has a folder beside the evidence, which it never touches.
     """
-    return (dry_run() or results_dir()) / study / (f"{profile}-own" if own else profile)
+    return (dry_run() or results_dir()) / study / (f"{profile}{OWN}" if own else profile)
 
 
 def dry_run() -> Path | None:

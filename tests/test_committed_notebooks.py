@@ -203,7 +203,7 @@ def test_the_search_for_trainings_finds_those_of_a_study():
     assert {"01", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12"} <= training
 
 
-@pytest.mark.parametrize("stem", [stem for stem in notebooks() if re.match(r"0[1-9]|1[0-2]", stem)])
+@studies
 def test_a_study_ends_in_what_came_out_and_the_words_are_those_of_the_evidence(stem):
     *_, cell = (cell for cell in cells(stem, "code") if "answer_card(" in source(cell))
     assert source(cell) == f'answer_card("{study_of(stem)}")'

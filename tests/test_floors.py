@@ -1,6 +1,7 @@
 """The house keeps its floors: imports run downwards and never in a circle, as the imports themselves say."""
 
 import ast
+import json
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -37,6 +38,12 @@ DATA_FLOORS = (
 )
 """Rooms of ``studykit.data`` from the top floor down."""
 
+STARTED = {"__main__", "bundle.node", "notebooks.kernel", "runs.worker"}
+"""Modules that are run as a process, so that nobody imports them."""
+
+OFFERED = {"batch", "models.monai_weights"}
+"""Modules for people's own scripts: one by its earlier name, one by docs/data.md."""
+
 MOST_LINES = 300
 PACKAGE = Path(home.__file__).parent
 
@@ -56,8 +63,12 @@ MODULES = _modules()
 
 def imported(path: Path) -> set[str]:
     """Modules of the package that a file imports, wherever in it the import stands."""
+    return imported_in(path.read_text(encoding="utf-8"))
+
+
+def imported_in(code: str) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("studykit"):
             names = [f"{node.module}.{alias.name}" for alias in node.names]
             names = [name.removeprefix("studykit.") for name in names]
@@ -69,6 +80,15 @@ def imported(path: Path) -> set[str]:
 
 
 IMPORTS = {name: imported(path) - {name} for name, path in MODULES.items()}
+
+
+def notebook_imports(path: Path) -> set[str]:
+    """As :func:`imported`, of a notebook's cells."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    lines = [
+        line for cell in cells if cell["cell_type"] == "code" for line in "".join(cell["source"]).split("\n")
+    ]
+    return imported_in("\n".join(line for line in lines if not line.lstrip().startswith(("%", "!"))))
 
 
 def upward(imports: Mapping[str, set[str]], floors: tuple[str, ...], inside: str = "") -> list[str]:
@@ -114,6 +134,33 @@ def test_what_one_study_uses_stays_its_own():
                 f"{name} -> {o}" for o in others if o.startswith("studies.") and o.split(".")[:2] != own
             ]
     assert wrong == []
+
+
+def test_what_one_notebook_alone_uses_stands_in_its_own_room():
+    """Only probes stand with the others of their kind even where a single study asks them."""
+    users = {name: {other for other, own in IMPORTS.items() if name in own} for name in MODULES}
+    for path in sorted(home.notebooks_dir().glob("*.ipynb")):
+        for name in notebook_imports(path) & MODULES.keys():
+            users[name].add(path.stem)
+    alone = {}
+    for name, own in users.items():
+        studies = {user.split(".")[1] for user in own if user.startswith("studies.")}
+        if len(studies) == 1 and all(user.startswith("studies.") for user in own):
+            alone[name] = studies.pop()
+    wrong = {
+        name: study
+        for name, study in alone.items()
+        if name.partition(".")[0] not in ("studies", "probes") and not MODULES[name].name == "__init__.py"
+    }
+    assert wrong == {}, "they belong below studies/"
+
+
+def test_what_only_tests_use_stands_with_them():
+    imported_by_all = set().union(*IMPORTS.values())
+    for path in (*home.notebooks_dir().glob("*.ipynb"), *(home.home() / "benchmarks").glob("*.py")):
+        imported_by_all |= notebook_imports(path) if path.suffix == ".ipynb" else imported(path)
+    left = {name for name in MODULES if MODULES[name].name != "__init__.py"} - imported_by_all
+    assert {name for name in left if not name.startswith("data.kinds.")} == STARTED | OFFERED
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,5 +1,6 @@
-"""A notebook of three cells, the second of them its parameters."""
+"""A notebook of three cells, the second of them its parameters, and what an executed one printed."""
 
+import json
 from pathlib import Path
 
 import nbformat
@@ -24,3 +25,11 @@ def write_notebook(path: Path, cell: str) -> Path:
     notebook.cells[1].metadata["tags"] = ["parameters"]
     nbformat.write(notebook, path)
     return path
+
+
+def printed(path: Path) -> str:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    texts = [
+        output["text"] for cell in content["cells"] for output in cell.get("outputs", []) if "text" in output
+    ]
+    return "".join("".join(text) for text in texts)

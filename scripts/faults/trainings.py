@@ -16,8 +16,8 @@ from tiny_run import RECIPE, TRAINING, config
 
 from studykit.data.sources import prepared_source
 from studykit.data.splits import split_subjects
-from studykit.runs.now import Teller
 from studykit.runs.store import Run, RunStore
+from studykit.runs.telling import Teller
 from studykit.runs.training_run import work
 from studykit.training.checkpoint import CHECKPOINT
 from studykit.training.records import METRICS, read_records

@@ -83,7 +83,7 @@ PRETRAINING = {
     "gpu": Profile(
         name="gpu", spacing_mm=1.5, crop_size=64, patch_size=8, embed_dim=192, depth=6, num_heads=6,
         window_size=4, batch_size=32, steps=2000, warmup_steps=100, eval_every=40, checkpoint_every=500,
-        snapshot_every=400, crops_per_subject=8, repetitions=10, learning_rates=(5e-4, 1.5e-3, 4.5e-3),
+        snapshot_every=400, crops_per_subject=8, repetitions=5, learning_rates=(5e-4, 1.5e-3, 4.5e-3),
         tuning_steps=500, precision="bf16",
     ),
     "paper": Profile(
@@ -102,8 +102,8 @@ WHOLE_HEADS = {
         learning_rates=(1.5e-3, 4.5e-3, 1.35e-2), tuning_steps=1600,
     ),
     "gpu": replace(
-        PRETRAINING["gpu"], spacing_mm=3.0, steps=4800, warmup_steps=240, eval_every=120,
-        checkpoint_every=1200, snapshot_every=960, tuning_steps=1200,
+        PRETRAINING["gpu"], spacing_mm=3.0, steps=3200, warmup_steps=160, eval_every=80,
+        checkpoint_every=1600, snapshot_every=1600, tuning_steps=800, repetitions=10,
     ),
 }  # fmt: skip
 """Sizes at which a crop is a whole head: what is where in it can be learnt, and hidden patches are painted
@@ -119,7 +119,7 @@ MANY_ARMS = {
         snapshot_every=150, learning_rates=(1.5e-3, 4.5e-3, 1.35e-2), tuning_steps=600,
     ),
     "gpu": replace(
-        PRETRAINING["gpu"], depth=4, steps=1800, warmup_steps=90, eval_every=60, checkpoint_every=450,
+        PRETRAINING["gpu"], depth=4, steps=1800, warmup_steps=90, eval_every=60, checkpoint_every=900,
         snapshot_every=450, learning_rates=(1.5e-3, 4.5e-3), tuning_steps=600,
     ),
     "paper": PRETRAINING["paper"],
@@ -185,9 +185,9 @@ SEGMENTATION = {
     ),
     "gpu": TransferProfile(
         name="gpu", spacing_mm=1.5, crop_size=64, patch_size=16, embed_dim=96, depth=2, num_heads=3,
-        window_size=4, batch_size=8, steps=1200, warmup_steps=120, eval_every=75, checkpoint_every=600,
-        snapshot_every=1800, crops_per_subject=4, repetitions=10, learning_rates=(3e-4, 1e-3),
-        tuning_steps=600, tuning_extensions=1, train=120, val=12, test=48, pretraining_steps=1800,
+        window_size=4, batch_size=8, steps=1000, warmup_steps=100, eval_every=200, checkpoint_every=1000,
+        snapshot_every=1200, crops_per_subject=4, repetitions=5, learning_rates=(3e-4, 1e-3),
+        tuning_steps=400, tuning_extensions=1, train=120, val=8, test=16, pretraining_steps=1200,
         label_fractions=(0.05, 0.1, 0.2, 0.4, 1.0), precision="bf16", evidence="mechanism",
     ),
 }  # fmt: skip
@@ -208,7 +208,7 @@ DETECTION = {
         val=40, test=160, label_fractions=(1.0,),
     ),
     "gpu": replace(
-        SEGMENTATION["gpu"], spacing_mm=0.75, crop_size=96, repetitions=5, train=160, val=60, test=240,
+        SEGMENTATION["gpu"], spacing_mm=0.75, crop_size=96, steps=1200, train=160, val=60, test=240,
         label_fractions=(1.0,),
     ),
 }  # fmt: skip
@@ -230,8 +230,8 @@ SPINES = {
         tuning_extensions=1, label_fractions=(1.0,),
     ),
     "gpu": replace(
-        SEGMENTATION["gpu"], embed_dim=36, window_size=7, steps=900, warmup_steps=90, tuning_steps=450,
-        snapshot_every=900, repetitions=5, label_fractions=(1.0,),
+        SEGMENTATION["gpu"], embed_dim=36, window_size=7, batch_size=4, steps=900, warmup_steps=90,
+        tuning_steps=450, snapshot_every=900, label_fractions=(1.0,),
     ),
     "paper": replace(
         SEGMENTATION["paper"], crop_size=96, embed_dim=48, window_size=7, label_fractions=(1.0,),
@@ -255,9 +255,9 @@ TRAITS = {
     ),
     "gpu": replace(
         SEGMENTATION["gpu"], spacing_mm=1.5, crop_size=80, patch_size=16, embed_dim=384, depth=6,
-        num_heads=6, window_size=3, batch_size=32, steps=600, warmup_steps=60, eval_every=100,
-        checkpoint_every=300, snapshot_every=1200, repetitions=5, learning_rates=(1e-4, 3e-4),
-        tuning_steps=300, train=960, val=120, test=400, pretraining_steps=1200,
+        num_heads=6, window_size=3, batch_size=32, steps=600, warmup_steps=60, eval_every=200,
+        checkpoint_every=600, snapshot_every=1200, learning_rates=(1e-4, 3e-4), tuning_steps=300,
+        train=960, val=120, test=400, pretraining_steps=1200,
         label_fractions=(1 / 240, 1 / 48, 0.2, 1.0),
     ),
 }  # fmt: skip

@@ -73,12 +73,11 @@ def _wanted(root: Path, manifest: Manifest) -> list[tuple[str, Path]]:
     """Names in the archive, and files."""
     results = root / "results"
     files = [(FILE, root / FILE)]
-    for study in manifest.studies:
-        folder = results / study / manifest.profile
-        kept = [path for path in folder.glob("*.*") if path.suffix != NOT_KEPT]
-        files += [(f"results/{study}/{manifest.profile}/{path.name}", path) for path in kept]
-    for name in RUN_FILES:
-        files += [(f"runs/{path.parent.name}/{name}", path) for path in results.glob(f"runs/*/{name}")]
+    for study, name in manifest.evidence:
+        kept = [path for path in (results / study / name).glob("*.*") if path.suffix != NOT_KEPT]
+        files += [(f"results/{study}/{name}/{path.name}", path) for path in kept]
+    for part in RUN_FILES:
+        files += [(f"runs/{path.parent.name}/{part}", path) for path in results.glob(f"runs/*/{part}")]
     for kind in TIMINGS:
         found = (results / BENCHMARKS).glob(f"*-cuda.{kind}")
         files += [(f"{BENCHMARKS}/{path.name}", path) for path in found]

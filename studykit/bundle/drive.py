@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ TEST_PROCESSES = 4
 """That share the card while it is tested, where pytest-xdist is at hand."""
 BENCHMARK_SECONDS = 60
 PACK_SECONDS = 15
+LATE_SECONDS = 20
+"""That a study which is concluding may take beyond its time."""
 SAVE_SECONDS = 60
 """That a study which is stopped may take to save."""
 BENCHMARK = "card"
@@ -77,13 +79,30 @@ def _work(manifest: Manifest, root: Path, end: float) -> int:
         script = str(source / "benchmarks" / "run.py")
         left = min(BENCHMARK_SECONDS, (end - time.monotonic()) / 6)
         _logged([script, BENCHMARK], root, "benchmarks", left, module=False)
-    minutes = f"{(end - time.monotonic()) / 60:.2f}"
-    study = ["studykit", "run", *manifest.studies, "--profile", manifest.profile, "--minutes", minutes]
-    study += ["--on-a-card", str(manifest.on_a_card)]
-    done = _logged(study, root, "run", None)
+    done = _run_studies(manifest, root, end)
     if failed:
         _say(root, "run", f"trained all the same; tests of the card that failed: {', '.join(failed)}")
     return done
+
+
+def _run_studies(manifest: Manifest, root: Path, end: float) -> int:
+    """Run the studies, then those that run once more; each has its share of the time that is left by then.
+
+    One that is still at work when all has to be over is ended, so that what there is can be packed.
+    """
+    calls: list[tuple[str, Sequence[str], Mapping[str, Any]]] = [("run", manifest.studies, {})]
+    calls += [(f"run-{study}", [study], given) for study, given in manifest.further.items()]
+    worst, waiting = 0, len(manifest.studies) + len(manifest.further)
+    for name, studies, given in calls:
+        minutes = max(end - time.monotonic(), 1) / 60 * len(studies) / waiting
+        waiting -= len(studies)
+        call = ["studykit", "run", *studies, "--profile", manifest.profile, "--minutes", f"{minutes:.2f}"]
+        for parameter, value in given.items():
+            call += ["-p", parameter, value if isinstance(value, str) else json.dumps(value)]
+        left = max(end - time.monotonic(), 1) + LATE_SECONDS
+        done = _logged([*call, "--on-a-card", str(manifest.on_a_card)], root, name, left)
+        worst = max(worst, done)
+    return worst
 
 
 def _test(root: Path) -> tuple[int, tuple[str, ...]]:
@@ -134,9 +153,7 @@ def _say(root: Path, name: str, words: str) -> None:
         log.write(f"{words}\n")
 
 
-def _logged(
-    arguments: Sequence[str], root: Path, name: str, seconds: float | None, *, module: bool = True
-) -> int:
+def _logged(arguments: Sequence[str], root: Path, name: str, seconds: float, *, module: bool = True) -> int:
     """Run a module or a script of Python; what it says is shown, and kept as a log. Gives its exit status."""
     command = [sys.executable, *(["-P", "-m"] if module else []), *arguments]
     start = time.monotonic()
@@ -146,14 +163,14 @@ def _logged(
         )
         print(f"{name}:", flush=True)
         try:
-            status = _follow(child, log.name, None if seconds is None else start + seconds)
+            status = _follow(child, log.name, start + seconds)
         finally:
             _end(child)
     print(f"  {name}: exit status {status} after {time.monotonic() - start:.0f} s", flush=True)
     return status
 
 
-def _follow(child: "subprocess.Popen[Any]", log: str, end: float | None) -> int:
+def _follow(child: "subprocess.Popen[Any]", log: str, end: float) -> int:
     """Show a log as it grows, until its process ends or its time is over (:data:`CUT_OFF`)."""
     with open(log, encoding="utf-8", errors="replace") as lines:
         while True:
@@ -162,7 +179,7 @@ def _follow(child: "subprocess.Popen[Any]", log: str, end: float | None) -> int:
                 print(f"  {line}", end="", flush=True)
             if status is not None:
                 return status
-            if end is not None and time.monotonic() > end:
+            if time.monotonic() > end:
                 return CUT_OFF
             time.sleep(0.2)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from studykit.claims.paper import claims_of_study
+from studykit.home import OWN
 
 FILE = "bundle.json"
 COMMIT = "commit.json"
@@ -33,6 +34,7 @@ class Manifest:
     Attributes:
         commit, dirty: of the checkout that it was made from, as provenance has them.
         studies: to run, in this order.
+        further: studies that run once more after those, with parameters of their notebooks, by name.
         minutes: for all of it: tests, benchmarks, trainings, packing.
         on_a_card: runs that train side by side on one card.
         rules: digest of each claim's rule.
@@ -44,12 +46,19 @@ class Manifest:
     commit: str
     dirty: bool
     studies: tuple[str, ...]
+    further: dict[str, dict[str, Any]]
     profile: str
     minutes: float
     on_a_card: int
     rules: dict[str, str]
     rounded_by: float
     needs: Needs
+
+    @property
+    def evidence(self) -> tuple[tuple[str, str], ...]:
+        """Study and folder below it of all that is concluded: a further run is one's own, beside evidence."""
+        judged = [(study, self.profile) for study in self.studies]
+        return (*judged, *((study, f"{self.profile}{OWN}") for study in self.further))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -70,6 +79,7 @@ class Manifest:
             "commit": str,
             "dirty": bool,
             "studies": list,
+            "further": dict,
             "profile": str,
             "on_a_card": int,
             "rules": dict,

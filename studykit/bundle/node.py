@@ -11,7 +11,8 @@ import shutil
 import sys
 
 GIB = 2.0**30
-CGROUP = "/sys/fs/cgroup/memory.max"
+CGROUP = "/sys/fs/cgroup"
+GROUPS = "/proc/self/cgroup"
 
 
 def facts():
@@ -38,18 +39,57 @@ def facts():
 
 
 def free_memory():
-    """Bytes that may still be taken: of the machine, or of the container where that is less."""
+    """Bytes that may still be taken: of the machine, or of a job or container where that is less."""
     free = float("inf")
     with open("/proc/meminfo") as lines:
         for line in lines:
             if line.startswith("MemAvailable:"):
                 free = float(line.split()[1]) * 1024
-    if os.path.exists(CGROUP):
-        with open(CGROUP) as file:
-            most = file.read().strip()
-        if most.isdigit():
-            free = min(free, float(most))
+    for folder, most, used in control_groups():
+        limit, taken = number(os.path.join(folder, most)), number(os.path.join(folder, used))
+        if limit is not None and taken is not None:
+            free = min(free, limit - taken + cached(os.path.join(folder, "memory.stat")))
     return free
+
+
+def control_groups():
+    """Folders of the groups that this process is in, inner ones first, with their files of limit and use."""
+    found = []
+    if not os.path.exists(GROUPS):
+        return found
+    with open(GROUPS) as lines:
+        for line in lines:
+            _, kinds, path = line.strip().split(":", 2)
+            if kinds == "":
+                root, files = CGROUP, ("memory.max", "memory.current")
+            elif "memory" in kinds.split(","):
+                root = os.path.join(CGROUP, "memory")
+                files = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+            else:
+                continue
+            parts = [part for part in path.split("/") if part]
+            for depth in range(len(parts), -1, -1):
+                found.append((os.path.join(root, *parts[:depth]), *files))
+    return found
+
+
+def number(path):
+    """The number in a file; None where there is no file, or none in it."""
+    if not os.path.exists(path):
+        return None
+    with open(path) as file:
+        text = file.read().strip()
+    return float(text) if text.isdigit() else None
+
+
+def cached(path):
+    """Bytes of files that a group has in memory and would give back."""
+    if os.path.exists(path):
+        with open(path) as lines:
+            for line in lines:
+                if line.startswith(("inactive_file ", "total_inactive_file ")):
+                    return float(line.split()[1])
+    return 0.0
 
 
 def problems(needs, have):

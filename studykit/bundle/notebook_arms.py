@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from importlib import import_module
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import pandas as pd
@@ -36,17 +36,31 @@ CLASSES = 8
 """Of a segmentation, the background among them: what designs of heads have, or nearly."""
 
 
+MEASURED: Mapping[str, float | None] = {"frozen_scores": None, "probe_loss": 1.0}
+"""What stands for measures of a run by which a notebook chooses what comes next: of all alike, so that the
+first is chosen."""
+
+
+class Asked(NamedTuple):
+    """A run that was asked for; its repetition is a seed, or ``tuning``."""
+
+    study: str
+    arm: str
+    run: Run
+    repetition: int | str
+
+
 class NamedTrials(Trials):
     """Trials that are written down: every run that was asked for, by key."""
 
-    def __init__(self, *settings: Any, asked: dict[str, tuple[str, str, Run]]) -> None:
+    def __init__(self, *settings: Any, asked: dict[str, Asked]) -> None:
         super().__init__(*settings)
         self.asked = asked
 
     def _make(self, runs: list[Run]) -> list[Run]:
         for run in runs:
-            arm, _ = self.whose[run.key]
-            self.asked.setdefault(run.key, (self.study, arm, run))
+            arm, repetition = self.whose[run.key]
+            self.asked.setdefault(run.key, Asked(self.study, arm, run, repetition))
         return runs
 
     def tune_all(self, arms: Iterable[Arm | str]) -> list[tuple[Arm, pd.DataFrame]]:
@@ -70,15 +84,15 @@ class NamedTrials(Trials):
         return pd.DataFrame([{"arm": arm.name, "minutes": 0.0} for arm in self.chosen(arms)])
 
 
-def runs_named(study: str, profile: str) -> tuple[dict[str, tuple[str, str, Run]], str]:
-    """Runs that the notebook of a study asks for at a profile: study, arm and run, by key.
+def runs_named(study: str, profile: str) -> tuple[dict[str, Asked], str]:
+    """Runs that the notebook of a study asks for at a profile, by key.
 
     Also which statement that names arms could not be run, and why; empty where all could.
 
     Raises:
         ValueError: unknown study or profile; the message lists the known ones.
     """
-    asked: dict[str, tuple[str, str, Run]] = {}
+    asked: dict[str, Asked] = {}
 
     def opened(*given: Any, **named: Any) -> Study:
         study = open_study(*given, **named)
@@ -203,6 +217,8 @@ def _without_volumes(namespace: dict[str, Any]) -> Iterator[None]:
         "studykit.data.traits": "open_traits",
     }
     known = [getattr(import_module(module), name) for module, name in readers.items()]
+    for name in MEASURED.keys() & namespace.keys():
+        namespace[name] = lambda *given, constant=MEASURED[name]: constant
     namespace |= {name: refused for name, value in namespace.items() if any(value is own for own in known)}
     patches = [patch(f"{module}.{name}", refused) for module, name in readers.items()]
     for one in patches:

@@ -6,17 +6,20 @@ studykit-bundle/   bundle.json  run.sh  source/  carried/  wheels/
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from studykit import atomic, home
+from studykit.arms.ownership import own_parameters
 from studykit.arms.profiles import check_profile
 from studykit.bundle.manifest import COMMIT, FILE, Manifest, Needs, rules_of
 from studykit.bundle.sources import volumes_of
 from studykit.bundle.volumes import carry
 from studykit.bundle.wheels import fetch_wheels, least_version, missing_wheels
-from studykit.notebooks.catalogue import notebook_of, study_of
+from studykit.notebooks.catalogue import check_parameters, notebook_of, study_of
 from studykit.runs.provenance import git, git_state
 from studykit.runs.shares import CARD_BYTES
 
@@ -47,6 +50,7 @@ def bundle(
     out: Path,
     studies: Sequence[str],
     *,
+    further: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     profile: str,
     minutes: float,
     on_a_card: int = 1,
@@ -61,6 +65,8 @@ def bundle(
     Args:
         out: the file, a compressed tar.
         studies: to run there, in this order.
+        further: studies to run once more after those, with parameters of their notebooks, such as volumes of
+            another kind: what comes of it is one's own, and stands beside the evidence.
         minutes: for everything that is to be done there.
         on_a_card: runs that train side by side on one card; the card has to have the memory for all.
         python, platform: of the machine, as pip names them.
@@ -69,8 +75,9 @@ def bundle(
         beside_mb: what travels with it, such as a working tree.
 
     Raises:
-        ValueError: an unknown study or profile, no checkout or one without a commit, volumes that are not
-            carried, or a file beyond the limit; nothing is left then.
+        ValueError: an unknown study, profile or parameter, a further run that would be the same, no checkout
+            or one without a commit, volumes that are not carried, or a file beyond the limit; nothing is left
+            then.
         RuntimeError: pip cannot bring a wheel.
     """
     if not (home.home() / "pyproject.toml").is_file():
@@ -78,11 +85,16 @@ def bundle(
     check_profile(profile)
     stems = list(dict.fromkeys(notebook_of(name) for name in studies))
     own = tuple(study_of(stem) for stem in stems)
+    again = {study_of(notebook_of(name)): dict(given) for name, given in further.items()}
+    for study, given in again.items():
+        check_parameters(notebook_of(study), given)
+        if not own_parameters(study, profile, given):
+            raise ValueError(f"{study} once more has to differ in its volumes or seeds; got {given}")
     if not minutes > 0:
         raise ValueError(f"minutes must be above 0, got {minutes:g}")
     if on_a_card < 1:
         raise ValueError(f"on_a_card is a number of runs, at least 1; got {on_a_card}")
-    rules, state = rules_of(own), git_state(home.home())
+    rules, state = rules_of({**dict.fromkeys(own), **again}), git_state(home.home())
     if state["commit"] is None:
         raise ValueError(
             f"{home.home()} is no git checkout: what comes back could not be told whose code it is"
@@ -93,13 +105,15 @@ def bundle(
     with tempfile.TemporaryDirectory(prefix="studykit-", dir=_folder_of(out)) as name:
         root = Path(name) / ROOT
         wheels = fetch_wheels(missing_wheels(has, python), root / "wheels", python, platform)
-        wanted = dict.fromkeys(volumes for stem in stems for volumes in volumes_of(stem, profile))
+        asked = [*((stem, {}) for stem in stems), *again.items()]
+        wanted = dict.fromkeys(one for name, given in asked for one in volumes_of(name, profile, given))
         rounded = carry(wanted, root / "carried")
         manifest = Manifest(
-            state["commit"], state["dirty"], own, profile, minutes, on_a_card, rules, rounded, needs
+            state["commit"], state["dirty"], own, again, profile, minutes, on_a_card, rules, rounded, needs
         )
         volumes = len(list((root / "carried").glob("volumes/*")))
-        _copy_source(root / "source", [f"notebooks/{stem}.ipynb" for stem in stems])
+        books = dict.fromkeys(notebook_of(name) for name, _ in asked)
+        _copy_source(root / "source", [f"notebooks/{stem}.ipynb" for stem in books])
         atomic.write_json(root / "source" / COMMIT, state)
         atomic.write_json(root / FILE, manifest.to_dict())
         shutil.copy(root / "source" / "studykit" / "bundle" / "run.sh", root / "run.sh")

@@ -2,8 +2,9 @@
 
 import ast
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from studykit.arms.profiles import Profile
@@ -23,18 +24,25 @@ class Volumes:
     labelled: bool = False
 
 
-def volumes_of(study: str, profile: str) -> tuple[Volumes, ...]:
+def volumes_of(
+    study: str, profile: str, given: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[Volumes, ...]:
     """What the notebook of a study takes at a profile, each once.
 
     Its cells are read, not run: a source or a study that they name by a plain text is found, whatever spacing
     they compute is taken to be the profile's.
+
+    Args:
+        given: parameters of the notebook; ``data`` and ``spacing_mm`` among them change what it takes.
     """
     stem = notebook_of(study)
-    own = profile_of(setup_of(study_of(stem)), profile)
-    found: dict[Volumes, None] = dict.fromkeys(_of_setup(study_of(stem), profile))
+    data, spacing_mm = given.get("data"), given.get("spacing_mm")
+    own = _sizes(study_of(stem), profile, spacing_mm)
+    found: dict[Volumes, None] = dict.fromkeys(_of_setup(study_of(stem), own, data))
     for call, first, named in _calls(stem):
         if call == "open_study" and first:
-            found |= dict.fromkeys(_of_setup(first, profile, named.get("data")))
+            sizes = _sizes(first, profile, spacing_mm)
+            found |= dict.fromkeys(_of_setup(first, sizes, named.get("data") or data))
         elif call in VOLUMES and first:
             intensity = named.get(2) or named.get("intensity") or "auto"
             spacing = named.get(1) or named.get("spacing_mm") or own.spacing_mm
@@ -42,10 +50,14 @@ def volumes_of(study: str, profile: str) -> tuple[Volumes, ...]:
     return tuple(found)
 
 
-def _of_setup(study: str, profile: str, data: str | None = None) -> Iterator[Volumes]:
+def _sizes(study: str, profile: str, spacing_mm: float | None) -> Profile:
+    sizes: Profile = profile_of(setup_of(study), profile)
+    return sizes if spacing_mm is None else replace(sizes, spacing_mm=spacing_mm)
+
+
+def _of_setup(study: str, sizes: Profile, data: str | None = None) -> Iterator[Volumes]:
     """Volumes of a study, those it tests on among them."""
     setup = setup_of(study)
-    sizes: Profile = profile_of(setup, profile)
     labelled = bool(setup.labels)
     yield Volumes(data or setup.source_at(sizes), sizes.spacing_mm, setup.intensity, labelled)
     for source in setup.tests_at(sizes).values():

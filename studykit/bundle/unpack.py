@@ -151,7 +151,7 @@ def check_origin(manifest: Manifest) -> None:
     if git(home.home(), "merge-base", "--is-ancestor", commit, "HEAD") is None:
         raise ValueError(f"it was made at commit {commit[:12]}, from which HEAD does not descend here")
     check_profile(manifest.profile)
-    now = rules_of(manifest.studies)
+    now = rules_of({**dict.fromkeys(manifest.studies), **manifest.further})
     other = sorted(key for key in {*now, *manifest.rules} if now.get(key) != manifest.rules.get(key))
     if other:
         raise ValueError(f"the rule is no longer what it was made for: {', '.join(other)}")
@@ -163,19 +163,19 @@ def _evidence(
     """Folders to move and whither, those they become, and studies that concluded nothing."""
     claims = {claim.key: claim for paper in load_papers().values() for claim in paper.claims}
     moves, evidence, left_out = {}, [], []
-    allowed = {(study, manifest.profile) for study in manifest.studies}
+    allowed = set(manifest.evidence)
     for folder in sorted((stage / "results").glob("*/*")):
         place = folder.parent.name, folder.name
         if place not in allowed:
             raise ValueError(f"evidence of {'/'.join(place)} is not what {FILE} says was run")
-    for study, profile in sorted(allowed):
-        folder, target = stage / "results" / study / profile, results / study / profile
+    for study, name in sorted(allowed):
+        folder, target = stage / "results" / study / name, results / study / name
         if not (folder / VERDICT).is_file():
-            left_out.append(f"{study} at {profile}: it concluded nothing, the logs say why")
+            left_out.append(f"{study} at {name}: it concluded nothing, the logs say why")
             continue
         if target.exists():
             raise ValueError(f"{target} is there already: move it away, or keep it")
-        for record in read_verdicts(folder, study, profile):
+        for record in read_verdicts(folder, study, manifest.profile):
             claim = claims.get(record.verdict.claim)
             if claim is None or claim.study != study:
                 raise ValueError(f"{record.verdict.claim} is no claim of {study}")

@@ -1,9 +1,14 @@
 """The verbs bundle, unbundle, gpu-plan: a study on a machine without network, and what it takes there."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from studykit.cli.words import known_profiles, known_studies, print_columns
+from studykit.cli.words import known_profiles, known_studies, print_columns, value_of
+
+if TYPE_CHECKING:
+    from studykit.bundle.card_plan import CardPlan
 
 PYTHON, PLATFORM, LIMIT_MB, MINUTES = "3.12", "manylinux_2_28_x86_64", 64, 9
 
@@ -13,6 +18,10 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     verb.add_argument("out", type=Path, metavar="FILE", help="the bundle, such as bundle.tar.gz")
     studies = verb.add_argument("study", nargs="+", help="studies to run there, in this order")
     studies.completer = known_studies
+    verb.add_argument(
+        "--also", nargs=3, action="append", default=[], metavar=("STUDY", "NAME", "VALUE"),
+        help="run STUDY once more after those, with a parameter of its notebook, such as other data",
+    )  # fmt: skip
     profile = verb.add_argument("--profile", default="gpu", help="smoke, laptop, gpu (default) or paper")
     profile.completer = known_profiles
     verb.add_argument(
@@ -45,6 +54,9 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     studies.completer = known_studies
     profile = verb.add_argument("--profile", default="gpu", help="smoke, laptop, gpu (default) or paper")
     profile.completer = known_profiles
+    verb.add_argument(
+        "--minutes", type=float, default=MINUTES, metavar="M", help=f"of a call (default {MINUTES})"
+    )
     verb.set_defaults(action=plan)
 
 
@@ -55,6 +67,7 @@ def bundle(options: argparse.Namespace) -> int:
     done = bundle(
         options.out,
         options.study,
+        further=_further(options.also),
         profile=options.profile,
         minutes=options.minutes,
         on_a_card=options.on_a_card,
@@ -72,6 +85,8 @@ def bundle(options: argparse.Namespace) -> int:
     print(
         f"studies at {manifest.profile}, {manifest.minutes:g} minutes{beside}: {', '.join(manifest.studies)}"
     )
+    for study, given in manifest.further.items():
+        print(f"then {study} once more: {', '.join(f'{name} {value}' for name, value in given.items())}")
     state = " with local changes, so it will not be taken back" if manifest.dirty else ""
     print(f"commit {manifest.commit[:12]}{state}")
     rounded = f", no voxel moved by more than {manifest.rounded_by:.1g} deviations" if done.volumes else ""
@@ -81,6 +96,17 @@ def bundle(options: argparse.Namespace) -> int:
     print("in parts: cat studykit-back.tar.gz.* > studykit-back.tar.gz")
     print("here again: studykit unbundle studykit-back.tar.gz")
     return 0
+
+
+def _further(also: Sequence[Sequence[str]]) -> dict[str, dict[str, Any]]:
+    """Studies with the parameters that were given for each, of the types that its notebook declares."""
+    from studykit.notebooks import texts_of
+
+    further: dict[str, dict[str, Any]] = {}
+    for study, name, text in also:
+        value = text if name in texts_of(study) else value_of(name, text)
+        further.setdefault(study, {})[name] = value
+    return further
 
 
 def unbundle(options: argparse.Namespace) -> int:
@@ -100,18 +126,35 @@ def unbundle(options: argparse.Namespace) -> int:
 
 
 def plan(options: argparse.Namespace) -> int:
-    from studykit.bundle.card_plan import SHARE, card_plan, rate_of_card
+    from studykit.bundle.call_minutes import ASSUMED
+    from studykit.bundle.card_plan import SHARE, SUMS, card_plan, rate_of_card
 
     rate = rate_of_card()
-    print(f"{rate.value / 1e12:.0f} TFLOP/s in bf16 products, {rate.source}; {SHARE:.0%} of it expected")
+    print(
+        f"{rate.value / 1e12:.0f} TFLOP/s in bf16 products, {rate.source}; {SHARE:.0%} of it expected, and "
+        f"{ASSUMED.kernel * 1e6:g} µs a kernel; starts, validations, scores and cohorts by assumption too"
+    )
     for study in options.study:
-        table, trouble = card_plan(study, options.profile, rate)
+        found = card_plan(study, options.profile, rate)
+        table = found.arms
         amounts = [name for name in table.columns if name not in ("study", "arm")]
         rows = [[row["arm"], *(f"{row[name]:,.3g}" for name in amounts)] for _, row in table.iterrows()]
-        sums = {name: f"{table[name].sum():,.3g}" for name in amounts if name != "GFLOP a step"}
-        total = ["in all", *(sums.get(name, "") for name in amounts)]
+        total = ["in all", *(f"{table[name].sum():,.3g}" if name in SUMS else "" for name in amounts)]
         print(f"\n{study} at {options.profile}")
         print_columns([["arm", *amounts], *rows, total])
-        if trouble:
-            print(f"more may come on top: {trouble}")
+        print(f"\n{_call(found, options.minutes)}")
+        if found.trouble:
+            print(f"more may come on top: {found.trouble}")
     return 0
+
+
+def _call(found: "CardPlan", minutes: float) -> str:
+    """What one call comes to, and what fits into it."""
+    from studykit.runs.run_table import TUNING
+
+    once = ", ".join(f"{what} {own:.1f}" for what, own in found.once.items() if own)
+    seeds = {seed: own for seed, own in found.seeds.items() if seed != TUNING}
+    tuning = found.seeds.get(TUNING, 0.0)
+    words = f"one call: {once}; tuning {tuning:.1f}, {len(seeds)} seeds {sum(seeds.values()):.1f}; "
+    fit = "it fits" if found.minutes <= minutes else f"{found.fitting(minutes)} seeds fit"
+    return f"{words}{found.minutes:.1f} minutes in all; of {minutes:g} minutes {fit}"

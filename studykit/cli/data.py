@@ -47,6 +47,7 @@ def fetch(options: argparse.Namespace) -> int:
 def check(options: argparse.Namespace) -> int:
     from studykit.cli.words import short
     from studykit.data.check import CheckRow, check_report
+    from studykit.data.files.text import counted
     from studykit.data.files.told import TABLE
     from studykit.data.sources import own_path
 
@@ -73,18 +74,16 @@ def check(options: argparse.Namespace) -> int:
     used = [row for row in report.rows if row.ok]
     refused, labelled = len(report.rows) - len(used), sum(bool(row.labels_path or row.labels) for row in used)
     people = report.people
-    print(
-        f"\n{len(people)} subjects with {len(report.rows)} images; {len(used)} images of "
-        f"{len({row.subject for row in used})} subjects can be used, {labelled} of these have a label map; "
-        f"{refused} images are refused"
-    )
+    whole = f"{counted(len(people), 'subject')} with {counted(len(report.rows), 'image')}"
+    usable = f"{counted(len(used), 'image')} of {counted(len({row.subject for row in used}), 'subject')}"
+    print(f"\n{whole}; usable: {usable}, {labelled} with a label map; refused: {refused}")
     several = {subject: images for subject, images in people.items() if len(images) > 1}
     for subject, images in several.items():
         print(f"  one subject: {subject} is {_some([name(image) for image in images])}")
     if several:
         print(f"  where that is wrong, a table {TABLE} with the columns file and subject says it outright")
     if report.unused:
-        print(f"{len(report.unused)} files are not used:")
+        print(f"{counted(len(report.unused), 'file')} not used:")
         alike: dict[tuple[Path, str], list[str]] = {}
         for entry in report.unused:
             alike.setdefault((entry.path.parent, entry.reason), []).append(name(str(entry.path)))

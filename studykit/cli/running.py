@@ -158,7 +158,7 @@ def plan(stems: Iterable[str], parameters: dict[str, Any]) -> int:
             print_columns([["  arm", *AMOUNTS], *map(_amounts, [*rows, _in_all(rows)])])
         status = 1 if error else status
     print(
-        f"about {whole['minutes']:.0f} minutes of training, {_amount(whole['TFLOP'])} TFLOP, "
+        f"about {_amount(whole['minutes'])} minutes of training, {_amount(whole['TFLOP'])} TFLOP, "
         f"{whole['disk (MB)']:.0f} MB; arms named after tuning come on top"
     )
     return status

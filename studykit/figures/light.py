@@ -13,15 +13,10 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from PIL import Image
 
+from studykit.figures.palette import MOST, in_few_colours
+
 WIDEST = 1200
 """Pixels across that a screen has for a picture in a page; a wider one is shrunk."""
-
-PALETTES = {32: (12.0, 30), 64: (12.0, 30), 128: (12.0, 30), 256: (60.0, 80)}
-"""Colours of a palette, the mean squared error (of 255) let pass, and how far off any pixel may be.
-
-37 dB, and 30 dB where colours crowd; a pixel further off would be a small mark that loses a colour of its
-own, and at half the distance of two arms' colours they could turn alike.
-"""
 
 DIGITS = 2
 """Decimals of a drawing's coordinates: 0.01 pt, a fiftieth of a pixel at twice a screen's resolution."""
@@ -33,9 +28,9 @@ DIGITS = 2
 def light_png(data: bytes) -> bytes:
     """A PNG in fewer bytes: in a palette where that looks the same, and no wider than a screen.
 
-    Where all are opaque, colours are matched to the smallest palette that will do; up to 256 with their
-    opacities are else kept exactly, as are those of a picture that has a palette. What would not become
-    smaller is given back as it is.
+    Where all are opaque, colours are matched to the fewest that will do (:mod:`studykit.figures.palette`);
+    up to 256 with their opacities are else kept exactly, as are those of a picture that has a palette. What
+    would not become smaller is given back as it is.
     """
     picture = Image.open(io.BytesIO(data))
     made = picture.mode == "P"
@@ -70,9 +65,10 @@ def _drawn(pixels: np.ndarray, picture: Image.Image, made: bool) -> Image.Image:
     values, places, counts = np.unique(packed, return_inverse=True, return_counts=True)
     colours = values.view(np.uint8).reshape(-1, 4)
     opaque = bool((colours[:, 3] == 255).all())
-    few = len(colours) <= max(PALETTES)
-    matched = _matched(colours, counts) if opaque and not (made and few) else None
+    few = len(colours) <= MOST
+    matched = in_few_colours(colours[:, :3], counts) if opaque and not (made and few) else None
     if matched is not None:
+        matched = np.pad(matched, ((0, 0), (0, 1)), constant_values=255)
         values, nearest = np.unique(matched.view(np.uint32)[:, 0], return_inverse=True)
         colours, places = values.view(np.uint8).reshape(-1, 4), nearest[places]
     elif not few:
@@ -82,34 +78,6 @@ def _drawn(pixels: np.ndarray, picture: Image.Image, made: bool) -> Image.Image:
     if not opaque:
         drawn.info["transparency"] = colours[:, 3].tobytes()
     return drawn
-
-
-def _matched(colours: np.ndarray, counts: np.ndarray) -> np.ndarray | None:
-    """Opaque colours (n, 4), found ``counts`` times, as the nearest of the smallest palette that will do."""
-    for size, (most, far) in PALETTES.items():
-        if size >= len(colours):
-            return None
-        table = _palette_of(colours[:, :3], counts, size).astype(np.float32)
-        distance = (table**2).sum(axis=1) - 2 * colours[:, :3].astype(np.float32) @ table.T
-        matched = table[distance.argmin(axis=1)].astype(np.uint8)
-        off = np.abs(matched.astype(int) - colours[:, :3]).max(axis=1)
-        if off.max() <= far and np.average(off**2, weights=counts) <= most:
-            return np.pad(matched, ((0, 0), (0, 1)), constant_values=255)
-    return None
-
-
-def _palette_of(colours: np.ndarray, counts: np.ndarray, size: int) -> np.ndarray:
-    """A palette for colours (n, 3): a quarter of it the most frequent ones, unchanged, the rest a median cut.
-
-    Rare colours weigh more than their pixels, by the square root, so that a thin line keeps its own.
-    """
-    often = np.argsort(-counts, kind="stable")[: size // 4]
-    rest = np.setdiff1d(np.arange(len(colours)), often)
-    weights = np.maximum(1, np.sqrt(counts[rest]).round().astype(int))
-    sample = Image.fromarray(np.repeat(colours[rest], weights, axis=0)[None])
-    cut = sample.quantize(size - size // 4, Image.Quantize.MEDIANCUT, kmeans=4, dither=Image.Dither.NONE)
-    found = np.array(cut.getpalette(), np.uint8).reshape(-1, 3)[: size - size // 4]
-    return np.concatenate([colours[often], found])
 
 
 # ---- drawings
@@ -122,14 +90,22 @@ _STEP = re.compile(r"([MLQCz])([^MLQCz]*)")
 _TRANSLATION = re.compile(rf"translate\(({_NUMBER}) ({_NUMBER})\)")
 _PLACE = re.compile(rf'(?<= )(x|y|x1|y1|x2|y2|width|height)="({_NUMBER})"')
 _MOVED_USE = re.compile(rf'(<use xlink:href="[^"]*") transform="translate\(({_NUMBER}) ({_NUMBER})\)"/>')
+_LETTER = re.compile(rf'(<use (?:xlink:)?href="#S-[^"]*") x="({_NUMBER})"')
 _STYLE = re.compile(r'(?<= style=")[^"]*')
 _TWIN = re.compile(r'<path d="([^"]{200,})"( style="[^"]*")?/>\s*<path d="\1"( style="[^"]*")?/>')
 _ALIKE = re.compile(r'<use [^>]*( style="[^"]*")/>\n(?:<use [^>]*\1/>\n)+')
+_METADATA = re.compile(r"<metadata>.*?</metadata>\n?", re.DOTALL)
+_XLINK = ' xmlns:xlink="http://www.w3.org/1999/xlink"'
+_COLOUR = re.compile(r"#(\w)\1(\w)\2(\w)\3(?!\w)")
 _NAME = re.compile(r'(?<=<g) id="[^"]*"')
 
 
 def light_svg(drawing: str) -> str:
-    """A drawing as matplotlib writes it, with short coordinates and light pictures in it; twice is once."""
+    """A drawing as matplotlib writes it, with short coordinates and light pictures in it; twice is once.
+
+    A letter stands on a whole unit of its word's scale, a hundredth of the type: 0.05 pt at most from where
+    it was at 9 pt. References are those of SVG 2 (``href``), which browsers read since 2018.
+    """
     drawing = _PICTURE.sub(lambda match: light_base64(match[0]), drawing)
     drawing = _GLYPH.sub(_short_glyph, drawing)
     drawing = drawing.replace(' id="DejaVuSans-', ' id="S-').replace('="#DejaVuSans-', '="#S-')
@@ -137,7 +113,9 @@ def light_svg(drawing: str) -> str:
     drawing = _TRANSLATION.sub(lambda match: f"translate({_short(match[1])} {_short(match[2])})", drawing)
     drawing = _PLACE.sub(lambda match: f'{match[1]}="{_short(match[2])}"', drawing)
     drawing = _MOVED_USE.sub(_placed_use, drawing)
-    drawing = _STYLE.sub(lambda match: re.sub(r"([:;]) ", r"\1", match[0]), drawing)
+    drawing = _LETTER.sub(lambda match: f'{match[1]} x="{round(float(match[2]))}"', drawing)
+    drawing = _METADATA.sub("", drawing.replace(" xlink:href=", " href=").replace(_XLINK, ""))
+    drawing = _STYLE.sub(lambda match: _short_style(match[0]), drawing)
     drawing = _TWIN.sub(_used_twice, drawing)
     lines = _without_bare_groups(line.strip() for line in drawing.splitlines())
     return _ALIKE.sub(_styled_together, "\n".join(lines) + "\n")
@@ -171,11 +149,16 @@ def _placed_use(match: re.Match[str]) -> str:
     return f"{match[1]}{''.join(given)}/>"
 
 
+def _short_style(style: str) -> str:
+    """A style without blanks, #000000 as #000."""
+    return _COLOUR.sub(r"#\1\2\3", re.sub(r"([:;]) ", r"\1", style))
+
+
 def _used_twice(match: re.Match[str]) -> str:
     """A path that is drawn and drawn over, as one that is used twice: words with a halo."""
     path, *styles = match.groups(default="")
     name = "o" + hashlib.sha256(path.encode()).hexdigest()[:10]
-    uses = [f'<use xlink:href="#{name}"{style}/>' for style in styles]
+    uses = [f'<use href="#{name}"{style}/>' for style in styles]
     return "\n".join([f'<defs><path id="{name}" d="{path}"/></defs>', *uses])
 
 

@@ -61,7 +61,7 @@ def _count(model: nn.Module, input_shape: Sequence[int], *, backward: bool, **in
         output = twin(x, **inputs)
         forward = {name: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
         if backward:
-            _scalar(output).backward()
+            sum_of(output).backward()
     root = type(twin).__name__
     by_module = {
         name.removeprefix(root).removeprefix("."): n for name, n in forward.items() if name != "Global"
@@ -78,7 +78,8 @@ def count_parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def _scalar(output: Any) -> Tensor:
+def sum_of(output: Any) -> Tensor:
+    """The sum of a module's output: a tensor, several, or several by name; what a backward pass begins at."""
     tensors = (
         output.values() if isinstance(output, dict) else [output] if isinstance(output, Tensor) else output
     )

@@ -79,8 +79,8 @@ def feature_matrix(features: Any) -> Tensor:
         raise ValueError(f"features must be (n, dim), got shape {tuple(x.shape)}; pool tokens first.")
     if x.shape[0] < 2 or x.shape[1] < 1:
         raise ValueError(f"features need at least 2 rows and 1 column, got shape {tuple(x.shape)}.")
-    bad = int((~x.isfinite()).any(dim=1).sum())
-    if bad:
+    if not _largest(x).isfinite():
+        bad = int((~x.isfinite()).any(dim=1).sum())
         raise ValueError(f"{bad} of {x.shape[0]} rows of features have NaN or infinite values.")
     return x
 
@@ -88,9 +88,15 @@ def feature_matrix(features: Any) -> Tensor:
 def _centred(x: Tensor) -> Tensor:
     """Rows less their mean, the largest entry scaled to 1; exactly zero where only rounding is left."""
     centred = x - x.mean(dim=0)
-    largest = centred.abs().max()
-    rounding = x.shape[0] * torch.finfo(x.dtype).eps * x.abs().max()
-    return centred / largest if largest > rounding else torch.zeros_like(x)
+    largest = _largest(centred)
+    rounding = x.shape[0] * torch.finfo(x.dtype).eps * _largest(x)
+    return centred.div_(largest) if largest > rounding else centred.zero_()
+
+
+def _largest(x: Tensor) -> Tensor:
+    """max |x| in one pass without a copy; NaN or infinite where an entry is."""
+    low, high = x.aminmax()
+    return torch.maximum(-low, high)
 
 
 def _squared_singular_values(x: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -12,8 +14,10 @@ import psutil
 from studykit import home
 from studykit.notebooks.catalogue import check_parameters, notebook_of, parameters_of
 from studykit.notebooks.execution import Execution, run_notebook
+from studykit.notebooks.forecast import Forecast
 from studykit.runs.board import Board
 from studykit.runs.now import notes
+from studykit.runs.outlook import outlooks
 from studykit.training.signals import StopRequest, stop_on_signal
 
 LOOK_SECONDS = 0.5
@@ -67,16 +71,22 @@ def run_batch(
     executions: list[Execution] = []
     end = None if minutes is None else time.time() + 60 * minutes
     with stop_on_signal(insist=True) as stop:
-        watch = _Watch(stop)
+        forecast = Forecast(own, jobs, _cores())
+        watch = _Watch(stop, forecast)
 
         def one(stem: str) -> Execution:
             until = None if end is None else share(end, len(stems) - len(executions))
-            with watch.running(stem):
-                return run_notebook(
+            execution = None
+            forecast.begin(stem)
+            try:
+                execution = run_notebook(
                     stem, own[stem], limit_seconds=limit_seconds, until=until, in_place=in_place,
                     show_output=show_output, say=watch.say, stopped=lambda: bool(stop.received),
                     cores=max(1, _cores() // jobs),
                 )  # fmt: skip
+                return execution
+            finally:
+                forecast.end(stem, failed=execution is None or bool(execution.error))
 
         for group in ([stem for stem in stems if stem not in last], last):
             for execution in _spread(one, group, jobs, watch):
@@ -100,14 +110,11 @@ def _cores() -> int:
 class _Watch:
     """What runs now, shown below what has been said."""
 
-    def __init__(self, stop: StopRequest) -> None:
+    def __init__(self, stop: StopRequest, forecast: Forecast) -> None:
         self.stop = stop
         self._board = Board()
+        self._forecast = forecast
         self._lock = threading.Lock()
-        self._since: dict[str, float] = {}
-
-    def running(self, stem: str) -> "_Running":
-        return _Running(self._since, stem)
 
     def aside(self, act: Callable[[], None]) -> None:
         """Do what prints, above the bars."""
@@ -119,34 +126,32 @@ class _Watch:
         self.aside(lambda: print(line, flush=True))
 
     def look(self) -> None:
-        """Show the notebooks at work, and each training of theirs."""
-        since = dict(self._since)
+        """Show how long it will take, the notebooks at work, and each training of theirs."""
+        since = self._forecast.at_work()
         if self._board.silent or not since or not self._board.is_due:
             return
-        lines = [f"{stem}: {time.monotonic() - start:.0f} s" for stem, start in since.items()]
+        lines = [f"{stem}: {seconds:.0f} s" for stem, seconds in since.items()]
         if self.stop.received:
             lines = [f"{self.stop.received}: {', '.join(since)} will save and end"]
-        ours = {process.pid for process in psutil.Process().children(recursive=True)}
-        trainings = [note for note in notes(home.runs_dir()) if note.pid in ours]
+        root, ours = home.runs_dir(), _processes()
+        lines += [note.line(words=self._board.is_log) for note in notes(root) if note.pid in ours]
+        told = {ours[one.pid]: one.left(root)[1] for one in outlooks(root) if one.pid in ours}
         with self._lock:
-            self._board.show([*lines, *(note.line(words=self._board.is_log) for note in trainings)])
+            self._board.show([self._forecast.line(told), *lines])
 
     def close(self) -> None:
         with self._lock:
             self._board.clear()
 
 
-class _Running:
-    """While open, a notebook counts as running."""
-
-    def __init__(self, since: dict[str, float], stem: str) -> None:
-        self._since, self._stem = since, stem
-
-    def __enter__(self) -> None:
-        self._since[self._stem] = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        del self._since[self._stem]
+def _processes() -> dict[int, str]:
+    """Processes below this one, each with the notebook that it works for."""
+    found: dict[int, str] = {}
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            stem = next((Path(word).stem for word in child.cmdline() if word.endswith(".ipynb")), "")
+            found |= {process.pid: stem for process in (child, *child.children(recursive=True))}
+    return found
 
 
 def _spread(

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from html import escape
+from typing import Any
 
 from studykit.claims.claim import Paper
 from studykit.claims.rule_words import kind_in_words, rule_in_words
@@ -11,7 +11,7 @@ from studykit.claims.words import ABSENT, as_written, estimate_in_words
 from studykit.report.authors import authors
 from studykit.report.cards import deviation_in_words
 from studykit.report.evidence import Evidence
-from studykit.report.html import bullets, document, verdict
+from studykit.report.html import render
 from studykit.report.interval_plot import interval_plot
 from studykit.report.notebook_page import page_name
 from studykit.report.rerun import comparison_in_words
@@ -28,57 +28,43 @@ def place(evidence: Evidence) -> str:
 
 
 def claim_page(evidence: Evidence, paper: Paper, before: Evidence | None, after: Evidence | None) -> str:
-    """The page, with ways to the claims ``before`` and ``after`` it; all text from files is escaped."""
+    """The page, with ways to the claims ``before`` and ``after`` it."""
     claim = evidence.claim
-    ways = [(f"{UP}index.html", "All claims"), (f"{UP}index.html#{paper.name}", paper.title)]
+    links = [(f"{UP}index.html", "All claims"), (f"{UP}index.html#{paper.name}", paper.title)]
     for name, other in (("Before", before), ("Next", after)):
         if other is not None:
-            ways.append((f"{UP}{place(other)}", f"{name}: {other.claim.id}"))
-    nav = " · ".join(f'<a href="{link}">{escape(words)}</a>' for link, words in ways)
-    parts = [
-        f'<nav aria-label="Claims">{nav}</nav>\n<main class="claim">\n<h1>{escape(claim.sentence)}</h1>',
-        f"<p>{verdict(evidence.status, evidence.marks)}</p>",
-        f"<p>{_numbers(evidence)}</p>",
-        _deciding(evidence),
-        _found(evidence),
-        _section("Rule", f"<p>{escape(rule_in_words(claim.rule))}</p>"),
-        _said(evidence),
-        _robustness(evidence),
-        _section("Changes since it was written", bullets(map(deviation_in_words, claim.deviations)))
-        if claim.deviations
-        else "",
-        _basis(evidence),
-        _cite(evidence, paper),
-        "</main>\n",
-    ]
-    style = f'<link rel="stylesheet" href="{UP}{FOLDER}/style.css">'
-    return document(f"{claim.id}: {evidence.status}", style, "\n".join(filter(None, parts)))
+            links.append((f"{UP}{place(other)}", f"{name}: {other.claim.id}"))
+    return render(
+        "claim.html",
+        up=UP,
+        links=links,
+        claim=claim,
+        status=evidence.status,
+        marks=evidence.marks,
+        ours=_known(evidence.ours),
+        reported=_known(evidence.reported),
+        evidence=_known(evidence.kind) and f"{evidence.kind} evidence, {evidence.profile} profile",
+        figure=_deciding(evidence),
+        rule=rule_in_words(claim.rule),
+        paper_says=_said(evidence),
+        changes=[deviation_in_words(deviation) for deviation in claim.deviations],
+        cited=_cite(evidence, paper),
+        **_found(evidence),
+    )
 
 
-def _numbers(evidence: Evidence) -> str:
-    none = evidence.ours == ABSENT
-    said = ["No evidence yet"] if none else [f"Ours: <strong>{escape(evidence.ours)}</strong>"]
-    if evidence.reported != ABSENT:
-        said.append(f"reported: <strong>{escape(evidence.reported)}</strong>")
-    if evidence.kind != ABSENT:
-        said.append(escape(f"{evidence.kind} evidence, {evidence.profile} profile"))
-    return "; ".join(said) + "."
+def _known(words: str) -> str:
+    return "" if words == ABSENT else words
 
 
-def _deciding(evidence: Evidence) -> str:
-    """The figure that decides, with what it shows and why that decides; the others as links below it."""
+def _deciding(evidence: Evidence) -> dict[str, Any] | None:
+    """The figure that decides, with what it shows and why that decides; the others to be linked below it."""
     record, file = evidence.record, evidence.figure
     if record is None or file is None:
-        return ""
-    words = dict(record.figures)
-    link = escape(UP + evidence.file(file))
-    more = ", ".join(_link(evidence, other) for other in words if other != file)
-    said, why = escape(words[file]), escape(_why(evidence))
-    return (
-        f'<figure><a href="{link}"><img src="{link}" alt="{said}"></a>'
-        f"<figcaption>{said} <strong>Why {escape(evidence.status)}:</strong> {why}"
-        f"{f' Also: {more}.' if more else ''}</figcaption></figure>"
-    )
+        return None
+    figures = dict(record.figures)
+    more = [_file(evidence, other) for other in figures if other != file]
+    return _file(evidence, file) | {"said": figures[file], "why": _why(evidence), "more": more}
 
 
 def _why(evidence: Evidence) -> str:
@@ -86,91 +72,79 @@ def _why(evidence: Evidence) -> str:
     return re.split(r" (?:Beside it|Not at hand): ", evidence.record.verdict.reason)[0]
 
 
-def _found(evidence: Evidence) -> str:
+def _found(evidence: Evidence) -> dict[str, Any]:
+    """What there is only once a claim has a record: finding, intervals, robustness, cost and provenance."""
     record = evidence.record
     if record is None:
-        return ""
+        return {"finding": "", "robustness": [], "basis": None}
     finding = evidence.finding + (f", {evidence.size}" if evidence.size != ABSENT else "")
-    plot = ""
+    plots = ""
     if record.verdict.estimate is not None and not evidence.claim.rule.counted:
         rows = [("ours", record.verdict.estimate)]
         rows += [(b.name, b.estimate) for b in record.verdict.sensitivity if b.estimate is not None]
-        plot = "".join(interval_plot(evidence.claim.rule, rows, narrow=narrow) for narrow in (False, True))
-    words = (
-        f"<p><strong>{escape(finding[0].upper() + finding[1:])}.</strong> {escape(record.verdict.reason)}</p>"
-    )
-    return _section("Finding", words + plot)
+        plots = "".join(interval_plot(evidence.claim.rule, rows, narrow=narrow) for narrow in (False, True))
+    return {
+        "finding": finding[0].upper() + finding[1:],
+        "reason": record.verdict.reason,
+        "plots": plots,
+        "robustness": _robustness(evidence),
+        "basis": _basis(evidence),
+    }
 
 
-def _said(evidence: Evidence) -> str:
+def _said(evidence: Evidence) -> list[tuple[str, str | list[str]]]:
     claim = evidence.claim
     numbers = [f"{n.name}: {as_written(n.value, n.unit)} ({n.place})" for n in claim.reported]
-    entries = [("Kind", escape(kind_in_words(claim))), ("Sources read", escape(", ".join(claim.sources)))]
-    entries += [("Reported", bullets(numbers))] if numbers else []
-    entries += [("Unknown", bullets(claim.unknown))] if claim.unknown else []
-    return _section("What the paper says, and what it does not", _list(entries))
+    return [
+        ("Kind", kind_in_words(claim)),
+        ("Sources read", ", ".join(claim.sources)),
+        ("Reported", numbers),
+        ("Unknown", list(claim.unknown)),
+    ]
 
 
-def _robustness(evidence: Evidence) -> str:
-    record = evidence.record
-    if record is None:
-        return ""
-    entries = [("Depends on", escape(record.verdict.depends_on))] if record.verdict.depends_on else []
-    gates, alternatives = map(_beside, (record.verdict.gates, record.verdict.sensitivity))
-    entries += [("Gates, which must hold for an answer", gates)] if gates else []
-    entries += [("Other ways to measure it", alternatives)] if alternatives else []
-    if evidence.first is not None:
-        entries.append(("By the first protocol", escape(". ".join(evidence.first))))
+def _robustness(evidence: Evidence) -> list[tuple[str, str | list[str]]]:
+    verdict = evidence.record.verdict
+    entries = [
+        ("Depends on", verdict.depends_on),
+        ("Gates, which must hold for an answer", _beside(verdict.gates)),
+        ("Other ways to measure it", _beside(verdict.sensitivity)),
+        ("By the first protocol", ". ".join(evidence.first or ())),
+    ]
     for other in evidence.others:
         said = f"{other.verdict.finding or other.verdict.status}. {other.verdict.reason}"
-        entries.append((f"Also at {escape(str(other.verdict.profile))}", escape(said)))
+        entries.append((f"Also at {other.verdict.profile}", said))
     for name, comparison in evidence.reruns:
-        entries.append((f"Rerun {escape(name)}", escape(comparison_in_words(comparison))))
-    return _section("Robustness", _list(entries)) if entries else ""
+        entries.append((f"Rerun {name}", comparison_in_words(comparison)))
+    return [(term, said) for term, said in entries if said]
 
 
-def _beside(measured: Iterable[Beside]) -> str:
-    lines = [
+def _beside(measured: Iterable[Beside]) -> list[str]:
+    return [
         f"{b.name}: {f'{estimate_in_words(b.estimate)}, ' if b.estimate else ''}{b.finding}" for b in measured
     ]
-    return bullets(lines) if lines else ""
 
 
-def _basis(evidence: Evidence) -> str:
-    record = evidence.record
-    if record is None:
-        return ""
-    cases = "" if record.n_cases is None else f" ({record.n_cases} held-out cases)"
-    entries = [
-        ("Data", escape(record.data + cases)),
-        ("Cost", escape(str(record.cost))),
-        ("Ran on", escape(in_words(record.provenance))),
-    ]
+def _basis(evidence: Evidence) -> dict[str, Any]:
+    record, page = evidence.record, None
     if record.notebook:
-        page = escape(UP + evidence.file(page_name(record.notebook)))
-        entries.append(("Notebook", f'<a href="{page}">{escape(record.notebook)}, as executed</a>'))
-    files = [*record.tables, "verdict.json"]
-    entries.append(("Files", ", ".join(_link(evidence, file) for file in files)))
-    return _section("Cost and provenance", _list(entries))
+        page = {"link": UP + evidence.file(page_name(record.notebook)), "name": record.notebook}
+    return {
+        "data": record.data + ("" if record.n_cases is None else f" ({record.n_cases} held-out cases)"),
+        "cost": str(record.cost),
+        "ran_on": in_words(record.provenance),
+        "notebook": page,
+        "files": [_file(evidence, file) for file in (*record.tables, "verdict.json")],
+    }
 
 
 def _cite(evidence: Evidence, paper: Paper) -> str:
     where = f"arXiv:{paper.arxiv}" if paper.arxiv else paper.url
     cited = ", ".join(str(part) for part in (authors(paper), paper.title, paper.year, where) if part)
     commit = evidence.record.provenance["commit"] if evidence.record else None
-    ours = f"studykit, claim {evidence.claim.key}: {evidence.status}" + (
-        f", commit {commit}" if commit else ""
-    )
-    return _section("Cite this", f"<pre>{escape(f'{cited}.')}\n{escape(f'{ours}.')}</pre>")
+    ours = f"studykit, claim {evidence.claim.key}: {evidence.status}"
+    return f"{cited}.\n{ours}{f', commit {commit}' if commit else ''}."
 
 
-def _link(evidence: Evidence, file: str) -> str:
-    return f'<a href="{escape(UP + evidence.file(file))}">{escape(file)}</a>'
-
-
-def _section(title: str, body: str) -> str:
-    return f"<h2>{title}</h2>\n{body}"
-
-
-def _list(entries: Iterable[tuple[str, str]]) -> str:
-    return "<dl>" + "".join(f"<dt>{term}</dt><dd>{words}</dd>" for term, words in entries) + "</dl>"
+def _file(evidence: Evidence, file: str) -> dict[str, str]:
+    return {"link": UP + evidence.file(file), "name": file}

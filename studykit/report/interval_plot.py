@@ -1,6 +1,7 @@
 """Intervals of one claim under each other, against no effect, the least that matters and what is reported."""
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from html import escape
 
@@ -11,7 +12,7 @@ from studykit.claims.words import as_written, value_in_words
 LEFT, LINE, LETTER = 8, 18, 7
 """Where the axis begins, and the height of a line and the width of a letter that the page's style gives."""
 WIDE, NARROW = 460, 340
-"""Width of the drawing on a page, and on a phone, where each value stands below its name."""
+"""Width of the drawing on a page, and on a phone, where each value stands on a line of its own."""
 
 
 def interval_plot(rule: Rule, rows: Sequence[tuple[str, Estimate]], *, narrow: bool = False) -> str:
@@ -29,14 +30,15 @@ def interval_plot(rule: Rule, rows: Sequence[tuple[str, Estimate]], *, narrow: b
     places = [_place(rule, value) for value in (*ends, *levels.values())]
     low, high = min(places), max(places)
     margin = 0.06 * (high - low) or 1.0
-    width, row = (NARROW, 46 + LINE) if narrow else (WIDE, 46)
+    width = NARROW if narrow else WIDE
+    lines = [_lines(name, value_in_words(estimate), width, narrow) for name, estimate in rows]
 
     def across(value: float) -> float:
         share = (_place(rule, value) - low + margin) / (high - low + 2 * margin)
         return round(LEFT + share * (width - LEFT), 1)
 
     top = 20 * len(levels) + 6
-    height = top + row * len(rows) + 6
+    height = top + sum(28 + LINE * len(own) for own in lines) + 6
     said = f"{rows[0][0]}: {value_in_words(rows[0][1])}"
     look = "plot narrow" if narrow else "plot"
     parts = [f'<svg class="{look}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(said)}">']
@@ -47,22 +49,30 @@ def interval_plot(rule: Rule, rows: Sequence[tuple[str, Estimate]], *, narrow: b
         parts.append(
             f'<text class="quiet" x="{x}" y="{20 * line + 14}" text-anchor="{anchor}">{words}</text>'
         )
-    for line, (name, estimate) in enumerate(rows):
-        y = top + row * (line + 1) - 12
-        parts += [_words(name, estimate, y - 12, narrow), _drawn(estimate, y, rule, across, width)]
+    y = top - 12
+    for own, (_, estimate) in zip(lines, rows, strict=True):
+        y += 28 + LINE * len(own)
+        words = _words(own, y - 12 - LINE * (len(own) - 1))
+        parts += [words, _drawn(estimate, y, rule, across, width)]
     return "".join([*parts, "</svg>"])
 
 
-def _words(name: str, estimate: Estimate, y: int, narrow: bool) -> str:
-    """Name and value above an interval, the name cut where it has no room."""
-    said = value_in_words(estimate)
-    room = NARROW // LETTER if narrow else WIDE // LETTER - len(said)
-    short = name if len(name) <= room else f"{name[: room - 1]}…"
-    below = f'x="0" dy="{LINE}"' if narrow else 'dx="8"'
-    return (
-        f'<text x="0" y="{y - LINE * narrow}"><title>{escape(name)}</title>{escape(short)}'
-        f'<tspan class="quiet number" {below}>{escape(said)}</tspan></text>'
-    )
+def _lines(name: str, value: str, width: int, narrow: bool) -> list[tuple[str, str]]:
+    """A name over as many lines as it needs, its value at the end of the last where there is room."""
+    *first, last = textwrap.wrap(name, width // LETTER)
+    fits = not narrow and len(last) + 2 + len(value) <= width // LETTER
+    return [*((line, "") for line in first), *([(last, value)] if fits else [(last, ""), ("", value)])]
+
+
+def _words(lines: Sequence[tuple[str, str]], y: int) -> str:
+    """Name and value above an interval, the first line at height ``y``."""
+    parts = []
+    for line, (name, value) in enumerate(lines):
+        below = f'x="0" dy="{LINE * bool(line)}"'
+        parts.append(f"<tspan {below}>{escape(name)}</tspan>" if name else "")
+        place = 'dx="8"' if name else below
+        parts.append(f'<tspan class="quiet number" {place}>{escape(value)}</tspan>' if value else "")
+    return f'<text y="{y}">{"".join(parts)}</text>'
 
 
 def _drawn(estimate: Estimate, y: int, rule: Rule, across: Callable[[float], float], width: int) -> str:

@@ -14,10 +14,9 @@ from typing import Any
 
 import mistune
 
-from studykit.report.html import document
+from studykit.report.html import render
 
 SAVED = re.compile(r"""save_figure\(\s*[^"']*?["']([\w.-]+)["']""")
-RECORD = "A record of what ran, as it ran. What its numbers mean by today’s rules is on the claims’ pages."
 _TAGS = frozenset("table thead tbody tfoot tr th td caption p br b i em strong code".split())
 _VOID = frozenset(["br"])
 
@@ -50,15 +49,14 @@ def notebook_page(path: Path, up: str, claims: Sequence[tuple[str, str]]) -> str
         raise ValueError(f"{path} is not a notebook: {error}") from error
     shown = "\n".join(_cell(cell, path.parent, up) for cell in cells)
     title = re.search(r"<h1>(.*?)</h1>", shown)
-    ways = [(f"{up}index.html", "All claims"), *((f"{up}{place}", name) for name, place in claims)]
-    nav = " · ".join(f'<a href="{escape(link)}">{escape(words)}</a>' for link, words in ways)
-    body = (
-        f'<nav aria-label="Claims">{nav}</nav>\n<main class="claim notebook">\n'
-        f'<p class="mark">{RECORD} <a href="{escape(path.name)}" download>The notebook itself</a>.</p>\n'
-        f"{shown}\n</main>\n"
+    return render(
+        "notebook.html",
+        up=up,
+        links=[(f"{up}index.html", "All claims"), *((f"{up}{place}", name) for name, place in claims)],
+        title=unescape(re.sub("<[^>]+>", "", title[1])) if title else path.stem,
+        file=path.name,
+        cells=shown,
     )
-    style = f'<link rel="stylesheet" href="{up}claims/style.css">'
-    return document(unescape(re.sub("<[^>]+>", "", title[1])) if title else path.stem, style, body)
 
 
 def _cell(cell: dict[str, Any], folder: Path, up: str) -> str:

@@ -57,14 +57,6 @@ def claim_at(claim: Claim, commit: str, root: Path = ROOT) -> dict[str, Any] | N
     return None if text is None else _claim(text, claim.id)
 
 
-def precedes(earlier: str, later: str, root: Path = ROOT) -> bool | None:
-    """Whether one commit is the other or an ancestor of it; None where git does not know one of them."""
-    known = [git(root, "cat-file", "-e", f"{commit}^{{commit}}") is not None for commit in (earlier, later)]
-    if not all(known):
-        return None
-    return git(root, "merge-base", "--is-ancestor", earlier, later) is not None
-
-
 def _rule(text: str, claim_id: str) -> dict[str, Any] | None:
     return (_claim(text, claim_id) or {}).get("rule")
 

@@ -15,19 +15,28 @@ from tqdm import tqdm
 
 LOG_SECONDS = 60.0
 DRAW_SECONDS = 0.5
+MOST_COLUMNS = 110
+COUNT_COLUMNS = 54
+"""Of a bar, that its counts and times may take."""
 LOOKED_AT = ("JPY_SESSION_NAME", "VSCODE_PID", "COLAB_RELEASE_TAG")
 """Variables that a kernel has when it was started from a notebook that somebody has open."""
 
 
 def progress_line(label: str, step: int, steps: int, seconds: float, first: int = 0) -> str:
-    """One bar: ``seconds`` have brought the work from step ``first`` to ``step``."""
-    return tqdm.format_meter(step, steps, seconds, ncols=110, prefix=label, unit="step", initial=first)
+    """One bar: ``seconds`` have brought the work from step ``first`` to ``step``.
+
+    As wide as the terminal, in which a long label loses its beginning and never the time left.
+    """
+    columns = min(MOST_COLUMNS, shutil.get_terminal_size().columns - 1)
+    if len(label) > (room := max(columns - COUNT_COLUMNS, 1)):
+        label = "…" + label[len(label) - room + 1 :]
+    return tqdm.format_meter(step, steps, seconds, ncols=columns, prefix=label, unit="step", initial=first)
 
 
 def in_words(label: str, step: int, steps: int, seconds: float, first: int = 0) -> str:
     """The same for a log, as a sentence."""
     done = step - first
-    left = f", about {_span(seconds / done * (steps - step))} to go" if done > 0 else ""
+    left = f", about {span(seconds / done * (steps - step))} to go" if done > 0 else ""
     return f"{label}: step {step} of {steps}{left}"
 
 
@@ -111,5 +120,8 @@ class Board:
         print("; ".join(lines), file=self._stream, flush=True)
 
 
-def _span(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+def span(seconds: float) -> str:
+    """A time in words: in seconds, minutes or hours, whichever needs two digits or so."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

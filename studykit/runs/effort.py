@@ -50,8 +50,12 @@ def operations_of_step(config: Mapping[str, Any]) -> int:
     A conductor that takes the loss terms apart differentiates each of them through the whole network.
     """
     forward, whole = (operations_of_crop(config, backward=way).total for way in (False, True))
-    gradients = len(_conducted_terms(config)) or 1
-    return (forward + gradients * (whole - forward)) * config["training"]["batch_size"]
+    return (forward + gradients_of_step(config) * (whole - forward)) * config["training"]["batch_size"]
+
+
+def gradients_of_step(config: Mapping[str, Any]) -> int:
+    """Backward passes of a step: one, or one for each loss term that a conductor takes apart."""
+    return len(_conducted_terms(config)) or 1
 
 
 def _conducted_terms(config: Mapping[str, Any]) -> tuple[str, ...]:

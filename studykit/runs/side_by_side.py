@@ -19,6 +19,7 @@ import torch
 
 from studykit.runs.board import Board
 from studykit.runs.now import note_of
+from studykit.runs.outlook import own_outlook
 from studykit.runs.shares import may_share, most_workers, worker_environment
 from studykit.runs.store import FINAL, Run
 from studykit.runs.weights import last_step
@@ -159,8 +160,8 @@ class _Crew:
                 self._have_saved(busy)
             for key, _ in self._selector.select(LOOK_SECONDS):
                 self._hear(key.data)
-            if not board.silent:
-                board.show([self._line(worker.task, words=board.is_log) for worker in busy if worker.task])
+            if board.is_due:
+                board.show(self._lines(words=board.is_log))
 
     def dismiss(self) -> None:
         """End all processes: those without a task by themselves, the others by force."""
@@ -244,6 +245,14 @@ class _Crew:
             for worker in busy:
                 worker.process.kill()
 
-    def _line(self, task: Run, *, words: bool) -> str:
-        note = note_of(task.folder.parent, task.key)
-        return note.line(words=words) if note else f"{task.label}: getting ready"
+    def _lines(self, *, words: bool) -> list[str]:
+        """One for each run at work, and one for all that is ahead."""
+        tasks = [worker.task for worker in self._workers if worker.task]
+        if not tasks:
+            return []
+        root = tasks[0].folder.parent
+        notes = {task.label: note_of(root, task.key) for task in tasks}
+        lines = [
+            note.line(words=words) if note else f"{label}: getting ready" for label, note in notes.items()
+        ]
+        return [*lines, *([ahead.line(root)] if (ahead := own_outlook(root)) else [])]

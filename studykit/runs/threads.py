@@ -23,9 +23,10 @@ PROVENANCE = "provenance.json"
 MOST_VOXELS = 200_000
 """Voxels of a batch up to which a run trains on one thread.
 
-Measured by the seconds of processor that a step costs, in one process of two threads and in two of one: 10 to
-19 % less on one thread at 8 × 24³ and 4 × 32³ voxels (MAE, BertsWin, U-Net), and two threads wait as well;
-8 to 10 % more at 8 × 32³ and 4 × 48³, where two networks presumably crowd each other out of the caches.
+Measured by the seconds of processor that a step costs, in one process of two threads and in two of one, as
+``benchmarks/bench_beside.py`` does: 10 to 19 % less on one thread at 8 × 24³ and 4 × 32³ voxels (MAE,
+BertsWin, U-Net), and two threads wait as well; 8 to 10 % more at 8 × 32³ and 4 × 48³, where two networks
+presumably crowd each other out of the caches.
 """
 TOKEN_METHODS = ("volta", "simclr", "classification")
 TOKEN_MODELS = ("vit-autoencoder",)

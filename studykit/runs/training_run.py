@@ -19,10 +19,10 @@ from studykit import atomic
 from studykit.data.files.digests import file_sha256
 from studykit.data.volumes.volumes import PREPARATION_VERSION
 from studykit.methods import method_versions, task_of
-from studykit.runs.now import telling
 from studykit.runs.provenance import provenance
 from studykit.runs.shares import sharers
 from studykit.runs.store import CONFIG, Run
+from studykit.runs.telling import telling
 from studykit.runs.threads import PROVENANCE, at_threads, threads_to_go_on_with
 from studykit.runs.weights import last_weights, new_method
 from studykit.tasks import Recipe, task_module

@@ -5,9 +5,11 @@ most that tuning may take, see :mod:`studykit.study.tuning_runs`. Before the fir
 training it is told what tuning and a seed will take, by steps timed here; later a seed is begun only if it
 will end in time by the pace of the runs that are done by then. A study with fewer seeds than its profile has
 concludes with those, and its rule says whether they are enough. Seeds are made in their order, so another
-call goes on with the next ones; those that are done cost nothing.
+call goes on with the next ones; those that are done cost nothing. Where several runs share the machine, so
+many seeds are begun together as keep it busy, and fewer once the time is short.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -129,22 +131,35 @@ def buy_seeds(
     """
     seeds = trials.seeds
     peers = [one for one in live if one is trials or (one.seeds == seeds and not one.bought)]
+    together = _seeds_together(trials, arms)
     whole = 0
-    for place, seed in enumerate(seeds):
-        runs = trials.runs_of(arms, [seed])
-        needed = sum(one.seconds_of(own, seeds[: place + 1]) for one in peers)
-        if needed > max(own.left, 0) and any(run.state not in FINAL for run in runs):
+    while whole < len(seeds):
+        needed = 0.0
+        for end in range(min(whole + together, len(seeds)), whole, -1):
+            runs = trials.runs_of(arms, seeds[whole:end])
+            needed = sum(one.seconds_of(own, seeds[:end]) for one in peers)
+            if needed <= max(own.left, 0) or all(run.state in FINAL for run in runs):
+                break
+        else:
             print(
-                f"seed {seed} is not begun: {needed / 60:.1f} minutes, {own.left / 60:.1f} are left",
+                f"seed {seeds[whole]} is not begun: {needed / 60:.1f} minutes, {own.left / 60:.1f} are left",
                 flush=True,
             )
             break
         make(runs)
-        whole = place + 1
+        whole = end
     if whole < min(FEWEST, len(seeds)):
         raise OutOfTime(f"out of time: {whole} of {len(seeds)} seeds are whole; another call goes on")
     for one in peers:
         one.seeds, one.bought = seeds[:whole], True
+
+
+def _seeds_together(trials: Buyer, arms: Sequence[Arm]) -> int:
+    """Seeds whose runs keep all workers busy that the machine bears at once; 1 where it bears one."""
+    todo = [run for run in trials.runs_of(arms, trials.seeds) if run.state not in FINAL]
+    at_once = trials.at_once(todo)
+    of_a_seed = len({run.key for run in trials.runs_of(arms, trials.seeds[:1])})
+    return math.ceil(at_once / max(of_a_seed, 1))
 
 
 def kind_of(config: Mapping[str, Any]) -> str:

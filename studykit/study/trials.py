@@ -20,6 +20,7 @@ from studykit.runs.effort import (
     provenance_of,
     seconds_a_step,
 )
+from studykit.runs.outlook import LookingAhead
 from studykit.runs.plan import DryRun, needs, write_plan
 from studykit.runs.run_table import TUNING, rows_of
 from studykit.runs.shares import most_workers, sure_gain
@@ -61,6 +62,7 @@ class Trials:
         self.whose: dict[str, tuple[str, int | str]] = {}
         self.bought = False
         self._operations: dict[str, int] = {}
+        self._pace = 0.0
         LIVE.add(self)
 
     @property
@@ -189,9 +191,22 @@ class Trials:
             raise DryRun("nothing was trained: this is a dry run")
         if todo and (limited := budget()):
             limited.tell(todo, self, list(LIVE))
-        if self.at_once(todo) > 1:
-            work_side_by_side(small_ones(todo), most_workers())
-        return [self._execute(run) for run in runs]
+        if not todo:
+            return [self._execute(run) for run in runs]
+        with self._looking_ahead(todo) as ahead:
+            if self.at_once(todo) > 1:
+                work_side_by_side(small_ones(todo), most_workers())
+            made = [self._execute(run) for run in runs]
+            self._pace = ahead.pace_now(self.store.root)
+            return made
+
+    def _looking_ahead(self, todo: Sequence[Run]) -> LookingAhead:
+        """While runs are made, whoever watches can read how long all that is still to train will take."""
+        root = self.store.root
+        arms = [(one, arm) for one in LIVE if one.store.root == root for arm in one.arms.values()]
+        ahead = [*todo, *(run for one, arm in arms for run in unfinished(one._all_runs(arm)))]
+        operations = {run.key: self._operations_of(run.config) for run in ahead}
+        return LookingAhead(self.study, ahead, operations, self._pace)
 
     def at_once(self, todo: Sequence[Run]) -> int:
         """How many of the small ones among these runs are made at a time, see :func:`workers_that_pay`."""

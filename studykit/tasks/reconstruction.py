@@ -18,6 +18,7 @@ from studykit.masking import upsample_mask
 from studykit.methods.masked_modelling import MaskedModelling
 from studykit.training.config import TrainingConfig
 from studykit.training.distributed import World
+from studykit.training.graphs import replayed
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ def ground(
         world.device,
         constant_background=recipe.constant_background,
         companions=[_vesselness(volume) for volume in volumes] if wants_vesselness else None,
+        captured=replayed,
     )
     return batches, _validation(method, data, recipe, training, world)
 

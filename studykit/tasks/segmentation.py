@@ -13,7 +13,7 @@ from studykit.data.volumes.cache import PreparedVolume
 from studykit.data.volumes.tensors import label_tensor, volume_tensor
 from studykit.methods.supervised import Supervised
 from studykit.tasks.reconstruction import check_fingerprint
-from studykit.tasks.sliding_window import score_volumes, segment_volume
+from studykit.tasks.sliding_window import likeliest_classes, score_volumes
 from studykit.training.config import TrainingConfig
 from studykit.training.distributed import World
 
@@ -73,15 +73,15 @@ def ground(
     )
     volumes = data.select(recipe.held_out)
     images = [volume_tensor(v, constant_background=recipe.constant_background) for v in volumes]
-    truths = [label_tensor(volume) for volume in volumes]
+    truths = [label_tensor(volume).to(world.device) for volume in volumes]
 
     def validate(method: Supervised) -> dict[str, float]:
         """``error``, which is 1 - Dice meant over classes and then subjects, and Dice by class."""
         device = next(method.parameters()).device
-        found = [segment_volume(method, image.to(device), recipe.crop_size).cpu() for image in images]
+        found = [likeliest_classes(method, image.to(device), recipe.crop_size) for image in images]
         dice = torch.stack(
             [dice_of_classes(*pair, len(recipe.classes)) for pair in zip(found, truths, strict=True)]
-        )
+        ).cpu()
         by_class = dict(zip(recipe.classes, dice.nanmean(dim=0).tolist(), strict=True))
         error = 1 - float(dice.nanmean(dim=1).nanmean())
         return {"error": error, **{f"dice/{name}": value for name, value in by_class.items()}}

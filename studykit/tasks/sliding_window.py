@@ -4,11 +4,16 @@ Logits of overlapping windows are averaged with weights that fall from a window'
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import partial
+from operator import itemgetter
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from studykit.data.cores import on_all_cores
 from studykit.data.volumes.cache import PreparedVolume
 from studykit.data.volumes.grids import spacing
 from studykit.data.volumes.tensors import label_tensor, volume_tensor
@@ -16,9 +21,10 @@ from studykit.imports import without_url_grammar
 from studykit.metrics.segmentation import segmentation_score
 
 WINDOWS_AT_ONCE = 4
+WORTH_PROCESSES = 8
+"""Volumes from which on their scores are worth the start of processes: a second a volume, and more."""
 
 
-@torch.no_grad()
 def segment_volume(
     method: nn.Module,
     image: Tensor,
@@ -26,7 +32,19 @@ def segment_volume(
     overlap: float = 0.5,
     batch_size: int = WINDOWS_AT_ONCE,
 ) -> Tensor:
-    """Likeliest class of each voxel of a whole volume.
+    """Likeliest class of each voxel of a whole volume, see :func:`likeliest_classes`: int64 on the CPU."""
+    return likeliest_classes(method, image, crop_size, overlap, batch_size).cpu()
+
+
+@torch.no_grad()
+def likeliest_classes(
+    method: nn.Module,
+    image: Tensor,
+    crop_size: int | tuple[int, int, int],
+    overlap: float = 0.5,
+    batch_size: int = WINDOWS_AT_ONCE,
+) -> Tensor:
+    """Likeliest class of each voxel of a whole volume, where the network is.
 
     Args:
         method: in evaluation mode; its ``segment`` maps (N, 1, D, H, W) to logits of the same size.
@@ -36,7 +54,7 @@ def segment_volume(
         batch_size: windows at once.
 
     Returns:
-        int64 (D, H, W) on the CPU.
+        int64 (D, H, W) on the network's device.
 
     Raises:
         ValueError: an image of another shape, or an overlap out of range.
@@ -56,7 +74,7 @@ def segment_volume(
         mode="gaussian",
         cval=float(image.min()),
     )
-    return logits[0].argmax(dim=0).cpu()
+    return logits[0].argmax(dim=0)
 
 
 def score_volumes(
@@ -70,7 +88,7 @@ def score_volumes(
     overlap: float = 0.5,
     batch_size: int = WINDOWS_AT_ONCE,
 ) -> list[dict[str, Any]]:
-    """Segment labelled volumes and hold them against their labels, class by class.
+    """Segment labelled volumes and hold them against their labels, class by class, on all cores.
 
     Args:
         method, crop_size, overlap, batch_size: see :func:`segment_volume`.
@@ -86,25 +104,44 @@ def score_volumes(
     Raises:
         ValueError: a volume without labels.
     """
-    rows = []
-    for volume in volumes:
+    found = []
+    for number, volume in enumerate(volumes):
         truth = label_tensor(volume)
         image = volume_tensor(volume, constant_background=constant_background)
-        found = segment_volume(method, image, crop_size, overlap, batch_size)
-        score = segmentation_score(
-            found, truth, spacing(volume.affine)[::-1], classes, tolerance_mm=tolerance_mm
-        )
-        rows += [
-            {
-                "subject": volume.subject,
-                "class": name,
-                "dice": score.dice[label],
-                "iou": score.iou[label],
-                "accuracy": score.accuracy[label],
-                "hd95": score.hd95[label],
-                "asd": score.asd[label],
-                "surface_dice": score.surface_dice[label],
-            }
-            for label, name in classes.items()
-        ]
-    return rows
+        own = segment_volume(method, image, crop_size, overlap, batch_size)
+        sides = spacing(volume.affine)[::-1]
+        found.append(_Found(number, volume.subject, own.numpy(), truth.numpy(), sides))
+    scored = on_all_cores(
+        partial(_rows_of, classes=dict(classes), tolerance_mm=tolerance_mm), found, least=WORTH_PROCESSES
+    )
+    return [row for _, rows in sorted(scored, key=itemgetter(0)) for row in rows]
+
+
+class _Found(NamedTuple):
+    """A volume's classes as found and as they are, (D, H, W), and its voxel's sides in mm."""
+
+    number: int
+    subject: str
+    found: NDArray[np.int64]
+    truth: NDArray[np.int64]
+    spacing: tuple[float, ...]
+
+
+def _rows_of(
+    one: _Found, *, classes: Mapping[int, str], tolerance_mm: float
+) -> tuple[int, list[dict[str, Any]]]:
+    """The number of a volume, and a row for each class."""
+    score = segmentation_score(one.found, one.truth, one.spacing, classes, tolerance_mm=tolerance_mm)
+    return one.number, [
+        {
+            "subject": one.subject,
+            "class": name,
+            "dice": score.dice[label],
+            "iou": score.iou[label],
+            "accuracy": score.accuracy[label],
+            "hd95": score.hd95[label],
+            "asd": score.asd[label],
+            "surface_dice": score.surface_dice[label],
+        }
+        for label, name in classes.items()
+    ]

@@ -264,7 +264,8 @@ class GradientConductor:
     def _conduct(self, memory: ConductorMemory) -> tuple[Tensor, dict[str, Tensor]]:
         """Weights (tasks,) with which raw gradients add up to the resolved sum, and what step() tells."""
         raw, told = memory.gathered.flat, {}
-        gram = inner_products(raw, raw)
+        compared = memory.earlier is not None and self._weighting is None
+        gram, *with_earlier = inner_products(raw, *([memory.earlier.flat] if compared else []))
         norms = gram.diagonal().sqrt()
         start, decay = self._config.norm_start, self._config.norm_decay
         if not self._steps and start is not None:
@@ -276,7 +277,7 @@ class GradientConductor:
             first, second = torch.triu_indices(len(norms), len(norms), offset=1, device=norms.device)
             told["conflict/cosine"] = cosines(gram, norms, norms)[first, second].min()
             if self._weighting is None:
-                likeness = cosines(inner_products(raw, memory.earlier.flat), norms, memory.norms).diagonal()
+                likeness = cosines(with_earlier[0], norms, memory.norms).diagonal()
                 strength = torch.where(memory.norm_average > 0, norms / memory.norm_average, 0)
                 scores = arbiter_scores(likeness, strength, self._config)
                 combination, wins, count = resolve(gram, scores, memory.wins, self._config)
@@ -292,8 +293,7 @@ class GradientConductor:
 
 def _refuse_momentum(optimizer: torch.optim.Optimizer) -> None:
     for group in optimizer.param_groups:
-        beta = group.get("momentum") or group.get("betas", (0,))[0]
-        if beta:
+        if beta := group.get("momentum") or group.get("betas", (0,))[0]:
             raise ValueError(
                 f"{type(optimizer).__name__} has a momentum of its own, {beta}, which would come on top: "
                 "give the optimizer none, or the conductor momentum=0"

@@ -48,25 +48,29 @@ class TaskGradients:
 
     def put(self, task: int, gradients: Sequence[Tensor | None], *, first: bool) -> None:
         """Add to a row, or replace it where this is its ``first`` part; None stands for zeros."""
-        if first:
-            self.flat[task].zero_()
         reached = [place for place, gradient in enumerate(gradients) if gradient is not None]
+        if first and len(reached) < len(gradients):
+            self.flat[task].zero_()
         if reached:
-            torch._foreach_add_(
-                [self.views[task][place] for place in reached], [gradients[place] for place in reached]
-            )
+            into = torch._foreach_copy_ if first else torch._foreach_add_
+            into([self.views[task][place] for place in reached], [gradients[place] for place in reached])
 
 
-def inner_products(left: Tensor, right: Tensor) -> Tensor:
-    """Products of the rows of two (tasks, parameters) matrices, float64 (tasks, tasks).
+def inner_products(left: Tensor, *others: Tensor) -> list[Tensor]:
+    """Products of the rows of (tasks, parameters) matrices, ``left`` with itself and with each of others.
 
-    In float64 whatever the setting of TF32 or autocast, in blocks of columns that bound the memory.
+    In float64 (tasks, tasks) whatever the setting of TF32 or autocast, in blocks of columns that bound the
+    memory, each converted once.
+
+    >>> inner_products(torch.tensor([[3.0, 4.0]]), torch.ones(1, 2))
+    [tensor([[25.]], dtype=torch.float64), tensor([[7.]], dtype=torch.float64)]
     """
-    products = left.new_zeros(len(left), len(right), dtype=torch.float64)
-    columns = COLUMNS[left.device.type]
-    for a, b in zip(left.split(columns, dim=1), right.split(columns, dim=1), strict=True):
-        exact = a.double()
-        products += exact @ (exact if left is right else b.double()).T
+    sides = (left, *others)
+    products = [left.new_zeros(len(left), len(side), dtype=torch.float64) for side in sides]
+    for first, *rest in zip(*(side.split(COLUMNS[left.device.type], dim=1) for side in sides), strict=True):
+        exact = first.double()
+        for product, block in zip(products, (exact, *(block.double() for block in rest)), strict=True):
+            product += exact @ block.T
     return products
 
 

@@ -122,7 +122,7 @@ def test_the_losses_are_told_apart_on_most_of_a_head(name):
 
 def test_a_card_sees_more_of_whole_heads_than_a_laptop():
     laptop, gpu = (WHOLE_HEADS[name] for name in ("laptop", "gpu"))
-    assert gpu.steps >= 3 * laptop.steps and gpu.batch_size > laptop.batch_size
+    assert gpu.steps >= 2 * laptop.steps and gpu.batch_size >= 4 * laptop.batch_size
     assert gpu.embed_dim > laptop.embed_dim and gpu.depth > laptop.depth and gpu.repetitions == 10
 
 

@@ -15,8 +15,8 @@ def node(tmp_path):
     root = tmp_path / "node"
     (root / "logs").mkdir(parents=True)
     values = Manifest(
-        commit="a" * 40, dirty=False, studies=("effective-rank",), profile="gpu", minutes=10, on_a_card=1,
-        rules={}, rounded_by=0, needs=Needs("3.12", "2.8", True, 1, 1, 1),
+        commit="a" * 40, dirty=False, studies=("effective-rank",), further={}, profile="gpu", minutes=10,
+        on_a_card=1, rules={}, rounded_by=0, needs=Needs("3.12", "2.8", True, 1, 1, 1),
     ).to_dict()  # fmt: skip
     (root / FILE).write_text(json.dumps(values))
     (root / "logs" / "run.log").write_text("trained\n")

@@ -22,8 +22,8 @@ STUDIES = ("bertswin-convergence", "effective-rank")
 def root(tmp_path):
     """A bundle without volumes, and with two files of tests of which one is for a card."""
     values = Manifest(
-        commit="a" * 40, dirty=False, studies=STUDIES, profile="gpu", minutes=10, on_a_card=3, rules={},
-        rounded_by=0, needs=Needs("3.12", "2.8", True, 1, 1, 1),
+        commit="a" * 40, dirty=False, studies=STUDIES, further={}, profile="gpu", minutes=10, on_a_card=3,
+        rules={}, rounded_by=0, needs=Needs("3.12", "2.8", True, 1, 1, 1),
     ).to_dict()  # fmt: skip
     (tmp_path / FILE).write_text(json.dumps(values))
     tests = tmp_path / "source" / "tests" / "training"
@@ -58,9 +58,26 @@ def test_tests_come_first_then_benchmarks_then_the_studies_with_the_rest(root, d
     assert arguments[-1] == "tests/training/test_loop.py" and "gpu" in arguments and seconds == 90
     assert 0 < calls["benchmarks"][1] <= 60 and calls["benchmarks"][0][1:] == ["card"]
     arguments, seconds = calls["run"]
-    assert arguments[:6] == ["studykit", "run", *STUDIES, "--profile", "gpu"] and seconds is None
+    assert arguments[:6] == ["studykit", "run", *STUDIES, "--profile", "gpu"] and 8 * 60 < seconds < 11 * 60
     assert arguments[-2:] == ["--on-a-card", "3"]
-    assert 9.5 < float(arguments[arguments.index("--minutes") + 1]) < 10
+    assert 8 < float(arguments[7]) < 10
+
+
+def test_studies_once_more_come_last_with_their_share_of_the_time(root, done):
+    calls, ends = done
+    values = json.loads((root / FILE).read_text())
+    given = {"data": "sample-head-cts", "seeds": [1, 2]}
+    (root / FILE).write_text(json.dumps(values | {"further": {STUDIES[0]: given}}))
+    ends["run"] = 1, ""
+    assert drive.drive(root, root) == 1
+    assert list(calls) == ["tests", "benchmarks", "run", f"run-{STUDIES[0]}"]
+    (first, _), (again, _) = calls["run"], calls[f"run-{STUDIES[0]}"]
+    assert again[:3] == ["studykit", "run", STUDIES[0]] and again[-2:] == ["--on-a-card", "3"]
+    parameters = ["-p", "data", "sample-head-cts", "-p", "seeds", "[1, 2]"]
+    assert again[-8:-2] == parameters and "-p" not in first
+    # Two of three notebooks have two thirds of it; as they took no time here, the third has all.
+    minutes = [float(call[call.index("--minutes") + 1]) for call in (first, again)]
+    assert minutes[0] == pytest.approx(minutes[1] * 2 / 3, abs=0.1)
     assert (root / BACK).exists()
 
 
@@ -133,7 +150,7 @@ def test_a_step_is_ended_with_its_children_when_its_time_is_over(root):
     (root / "logs").mkdir()
     own = script(root, "import os, time\nprint(os.fork(), flush=True)\ntime.sleep(60)")
     start = time.monotonic()
-    assert drive._logged(own, root, "step", 1, module=False) == 124
+    assert drive._logged(own, root, "step", 3, module=False) == 124
     assert time.monotonic() - start < 30
     child = max(map(int, (root / "logs" / "step.log").read_text().split()))
     for _ in range(100):

@@ -58,12 +58,34 @@ def test_what_this_machine_has_is_found_out():
     assert found["torch"] and 0 < found["memory_gib"] < 10_000 and found["disk_gib"] > 0
 
 
-def test_a_container_with_less_memory_counts(tmp_path, monkeypatch):
-    (limit := tmp_path / "memory.max").write_text(f"{2**30}\n")
-    monkeypatch.setattr(node, "CGROUP", str(limit))
-    assert node.free_memory() == 2**30
-    limit.write_text("max\n")
-    assert node.free_memory() > 2**30
+@pytest.mark.parametrize(
+    ("line", "folder", "limit", "use", "stat"),
+    [
+        ("0::/", ".", "memory.max", "memory.current", "inactive_file"),
+        ("0::/job_7/step_0", "job_7", "memory.max", "memory.current", "inactive_file"),
+        ("0::/job_7/step_0", "elsewhere/..", "memory.max", "memory.current", "inactive_file"),
+        (
+            "9:cpu,memory:/slurm/job_7", "memory/slurm", "memory.limit_in_bytes", "memory.usage_in_bytes",
+            "total_inactive_file",
+        ),
+    ],
+    ids=["a container", "a job around it", "a container's root", "version 1"],
+)  # fmt: skip
+def test_a_container_or_a_job_with_less_memory_counts(tmp_path, monkeypatch, line, folder, limit, use, stat):
+    """What is taken there already is not free, but for files that would be given back."""
+    (groups := tmp_path / "groups").write_text(f"4:devices:/x\n{line}\n")
+    (tmp_path / "elsewhere").mkdir()
+    (inside := tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr(node, "CGROUP", str(tmp_path))
+    monkeypatch.setattr(node, "GROUPS", str(groups))
+    whole = node.free_memory()
+    (inside / limit).write_text(f"{2**21}\n")
+    (inside / use).write_text(f"{2**20 + 4096}\n")
+    assert node.free_memory() == 2**20 - 4096
+    (inside / "memory.stat").write_text(f"anon 5\n{stat} 4096\n")
+    assert node.free_memory() == 2**20
+    (inside / limit).write_text("max\n")
+    assert node.free_memory() == pytest.approx(whole, rel=0.5)
 
 
 def test_what_a_good_machine_has_is_left_for_what_runs_on_it(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 
 from studykit import cli, home
 from studykit.bundle import pack
-from studykit.bundle.manifest import COMMIT, FILE, Manifest
+from studykit.bundle.manifest import COMMIT, FILE, Manifest, rules_of
 from studykit.bundle.unpack import Added
 from studykit.bundle.volumes import Volumes
 from studykit.runs import provenance
@@ -63,6 +63,20 @@ def test_a_bundle_says_what_is_in_it(make, tmp_path):
     assert (root / "source" / "notebooks" / "01_bertswin_convergence.ipynb").is_file()
 
 
+def test_a_study_runs_once_more_on_other_volumes(make, tmp_path):
+    done = make(further={STUDY: {"data": "sample-head-cts"}, "effective-rank": {"seeds": [7, 8]}})
+    assert make.carried["wanted"] == [
+        Volumes("sample-heads", 3.0), Volumes("sample-head-cts", 3.0), Volumes("sample-heads", 1.5),
+    ]  # fmt: skip
+    assert done.manifest.further == {STUDY: {"data": "sample-head-cts"}, "effective-rank": {"seeds": [7, 8]}}
+    assert done.manifest.evidence == ((STUDY, "gpu"), (STUDY, "gpu-own"), ("effective-rank", "gpu-own"))
+    assert set(done.manifest.rules) == set(rules_of([STUDY, "effective-rank"]))
+    with tarfile.open(done.path) as tar:
+        assert Manifest.from_text(tar.extractfile(f"{pack.ROOT}/{FILE}").read()) == done.manifest
+        books = [name for name in tar.getnames() if name.endswith(".ipynb")]
+    assert [book.rpartition("/")[2][:2] for book in sorted(books)] == ["01", "03"]
+
+
 def test_a_carried_checkout_knows_its_commit(make, tmp_path):
     with tarfile.open(make().path) as tar:
         tar.extractall(tmp_path, filter="data")
@@ -101,6 +115,9 @@ def test_what_travels_beside_a_bundle_counts(make):
         ([STUDY], {"minutes": 0}, "minutes must be above 0, got 0"),
         ([STUDY], {"on_a_card": 0}, "at least 1; got 0"),
         (["tour"], {}, "no claim names the study 'tour'"),
+        ([STUDY], {"further": {STUDY: {"colour": "red"}}}, "has no parameter colour. Known: profile, seeds"),
+        ([STUDY], {"further": {STUDY: {"data": "sample-heads"}}}, "once more has to differ in its volumes"),
+        ([STUDY], {"further": {"fly": {"data": "sample-heads"}}}, "No notebook for 'fly'"),
     ],
 )
 def test_what_cannot_be_bundled_is_said(make, studies, other, message):
@@ -136,6 +153,9 @@ def test_the_verbs_tell_what_went_out_and_what_came_in(make, tmp_path, capsys, m
     assert f"{out}: " in said and " MB of 64 (" in said
     assert f"studies at gpu, 5 minutes, 2 runs on a card: {STUDY}\ncommit {'a' * 12}\n" in said
     assert "1 prepared volumes in half precision, no voxel moved by more than 0.001 deviations" in said
+    ct = ["--also", STUDY, "data", "sample-head-cts", "--also", STUDY, "seeds", "[1, 2]"]
+    assert cli.main(["bundle", str(out), STUDY, *ct, "--has", "torch"]) == 0
+    assert f"then {STUDY} once more: data sample-head-cts, seeds [1, 2]\n" in capsys.readouterr().out
     assert cli.main(["bundle", str(out), STUDY, "--limit-mb", "0.01"]) == 2
     assert cli.main(["bundle", str(out), STUDY, "--has", "torch", "--beside-mb", "63.99"]) == 2
 

@@ -4,9 +4,11 @@ import gzip
 import io
 import json
 import os
+import shutil
 import tarfile
 
 import pytest
+from hand_made import archive, header_without_end
 
 from studykit import home
 from studykit.bundle import unpack
@@ -32,8 +34,8 @@ STATUS = {
 def manifest(**other):
     needs = Needs("3.12", "2.8", True, 16, 16, 6)
     values = {
-        "commit": COMMIT, "dirty": False, "studies": (STUDY,), "profile": "gpu", "minutes": 10,
-        "on_a_card": 1, "rules": rules_of([STUDY]), "rounded_by": 0.001, "needs": needs,
+        "commit": COMMIT, "dirty": False, "studies": (STUDY,), "further": {}, "profile": "gpu",
+        "minutes": 10, "on_a_card": 1, "rules": rules_of([STUDY]), "rounded_by": 0.001, "needs": needs,
     }  # fmt: skip
     return Manifest(**{**values, **other})
 
@@ -101,17 +103,6 @@ def with_manifest(root, **changes):
     return path
 
 
-def archive(tmp_path, *members, data=b"{}"):
-    """An archive of members: names, or whole headers."""
-    path = tmp_path / "hand.tar.gz"
-    with tarfile.open(path, "w:gz") as tar:
-        for member in members:
-            info = tarfile.TarInfo(member) if isinstance(member, str) else member
-            info.size = len(data) if info.isreg() else 0
-            tar.addfile(info, io.BytesIO(data))
-    return path
-
-
 # ---- what is taken in
 
 
@@ -128,6 +119,18 @@ def test_evidence_runs_and_logs_come_back_without_weights(node, results, tmp_pat
     assert not list(results.rglob("*.pt"))
     assert (added.logs / "run.log").read_text() == "went well"
     assert sorted(path.name for path in results.iterdir()) == ["batch", STUDY, "runs"]
+
+
+def test_what_ran_once_more_comes_back_beside_the_evidence(node, results, tmp_path):
+    shutil.copytree(node / "results" / STUDY / "gpu", node / "results" / STUDY / "gpu-own")
+    assert "gpu-own" not in " ".join(tarfile.open(collect(node, tmp_path)[0]).getnames())
+    further = {STUDY: {"data": "sample-head-cts"}}
+    (node / FILE).write_text(json.dumps(manifest(further=further).to_dict()))
+    added = unbundle(collect(node, tmp_path)[0])
+    assert added.evidence == (results / STUDY / "gpu", results / STUDY / "gpu-own")
+    assert json.loads((added.evidence[1] / FILE).read_text())["further"] == further
+    [record] = read_verdicts(added.evidence[1], STUDY, "gpu")
+    assert record.verdict.claim == CLAIM
 
 
 def test_runs_that_are_here_stay_as_they_are(node, results, tmp_path):
@@ -245,13 +248,6 @@ def test_an_archive_without_end_is_refused(tmp_path, results, monkeypatch):
     refused(bomb, results, "unpacks to more than 1 MB")
     monkeypatch.setattr(unpack, "MOST_FILES", 1)
     refused(archive(tmp_path, f"{ROOT}/{FILE}", f"{ROOT}/logs/a.log"), results, "holds more")
-
-
-def header_without_end():
-    """A member whose extended header alone is 2 MB of zeros."""
-    info = tarfile.TarInfo("long")
-    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 2 * 10**6
-    return info.tobuf() + bytes(info.size)
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,10 @@ def test_a_notebook_says_which_volumes_it_takes():
     assert volumes_of("bertswin-convergence", "laptop") == (Volumes("sample-heads", 6.0),)
     assert Volumes("sample-head-cts", 2.0) in volumes_of("bertswin-ablations", "laptop")
     assert Volumes("sample-bodies", 2.0, "hu") in volumes_of("mvc-components", "laptop")
+    ct = volumes_of("bertswin-convergence", "gpu", {"data": "sample-head-cts", "seeds": 3})
+    assert ct == (Volumes("sample-head-cts", 3.0),)
+    coarse = volumes_of("effective-rank", "gpu", {"spacing_mm": 4.0})
+    assert coarse == (Volumes("sample-heads", 4.0),)
     own = volumes_of("nnformer-data-efficiency", "laptop")
     assert {volumes.source for volumes in own} == {
         "cohort:heads/t1:60", "cohort:heads/t2-thick:60", "real-heads",

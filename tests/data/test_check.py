@@ -99,3 +99,15 @@ def test_an_image_of_few_whole_values_is_suspected(tmp_path, values, suspected):
     array[::4, ::4, ::4] = 1
     (row,) = check_source(f"folder:{save(tmp_path / 'a.nii', array)}", cache=tmp_path / "cache")
     assert ("a label map?" in row.note) == suspected
+
+
+def test_many_labels_in_patches_are_suspected_and_grey_values_are_not(tmp_path):
+    place = np.indices((40, 40, 40)) // 5
+    labels = (place[0] * 31 + place[1] * 7 + place[2]) % 100
+    grey = np.random.default_rng(0).integers(0, 100, labels.shape)
+    notes = []
+    for name, array in (("labels", labels), ("grey", grey)):
+        path = save(tmp_path / f"{name}.nii", array.astype(np.uint8))
+        notes += [row.note for row in check_source(f"folder:{path}", cache=tmp_path / "cache")]
+    assert ["a label map?" in note for note in notes] == [True, False]
+    assert notes[0].startswith("has 100 whole values")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -114,30 +115,46 @@ def write_rsna(root):
     return root
 
 
-def test_the_challenges_series_give_their_weighted_auc(results, encoder, tmp_path):
-    root = write_rsna(tmp_path / "rsna")
-    plan = FinetuningPlan(
-        data=f"rsna:{root}", encoder=encoder, spacing_mm=2.0, steps=2, batch_size=2, val=0.25
-    )
-    assert plan.kind == "detection"
-    done = finetune(plan, tmp_path / "out")
-    assert set(done.card["test"]) == {"weighted AUC", "AUC, Aneurysm Present"}
-    assert len(done.scores) == 3 and {f"score {name}" for name in LABELS} <= set(done.scores.columns)
-    assert "weighted AUC" in (tmp_path / "out" / "card.md").read_text(encoding="utf-8")
-
-
-def test_the_command_line_goes_from_volumes_to_scores_by_two_calls(results, folder, tmp_path, capsys):
+def two_calls(source, spacing, place, *more):
+    """Volumes to test scores as the command line takes them, pretrain and then finetune; gives the card."""
     sizes = [word for name, value in SIZES.items() for word in ("-o", name, json.dumps(value))]
-    shared = ["--data", f"folder:{folder}", "--spacing", "4", "--crop", "32", "--steps", "2", "--batch", "2"]
-    assert main(["pretrain", *shared, *sizes, "--out", str(tmp_path / "pre")]) == 0
-    assert (
-        main(["finetune", *shared, "--encoder", str(tmp_path / "pre"), "--out", str(tmp_path / "fine")]) == 0
-    )
+    shared = ["--data", source, "--spacing", spacing, "--crop", "32", "--steps", "2", "--batch", "2"]
+    assert main(["pretrain", *shared, *sizes, "--out", str(place / "pre")]) == 0
+    tuning = ["--encoder", str(place / "pre"), "--out", str(place / "fine"), *more]
+    assert main(["finetune", *shared, *tuning]) == 0
+    card = read_card(place / "fine")
+    assert card["start"]["encoder"] == "pre-trained" and card["start"]["share"] > 0.2
+    assert card["method"]["options"]["widths"] == SIZES["widths"]
+    return card
+
+
+def test_two_calls_lead_from_volumes_to_dice(results, folder, tmp_path, capsys):
+    card = two_calls(f"folder:{folder}", "4", tmp_path)
     said = capsys.readouterr().out
     assert "mean Dice" in said and "pre-trained on images of" in said
-    card = read_card(tmp_path / "fine")
     assert card["start"]["test_subjects_seen"] in (1, 2)
-    assert card["method"]["options"]["widths"] == SIZES["widths"]
+
+
+def test_two_calls_lead_from_the_challenges_series_to_their_weighted_auc(results, tmp_path, capsys):
+    card = two_calls(f"rsna:{write_rsna(tmp_path / 'rsna')}", "2", tmp_path, "--val", "0.25")
+    assert card["task"] == "detection" and set(card["test"]) == {"weighted AUC", "AUC, Aneurysm Present"}
+    scores = pd.read_csv(tmp_path / "fine" / "scores.csv")
+    table = pd.read_csv(tmp_path / "rsna" / "train.csv").set_index(CASE_COLUMNS[0]).loc[scores["subject"]]
+    assert len(scores) == 3
+    assert (scores[[f"label {name}" for name in LABELS]].to_numpy() == table[list(LABELS)].to_numpy()).all()
+    present, ill = scores["score Aneurysm Present"], scores["label Aneurysm Present"] == 1
+    pairs = [(one > other) + 0.5 * (one == other) for one in present[ill] for other in present[~ill]]
+    assert card["test"]["AUC, Aneurysm Present"] == pytest.approx(sum(pairs) / len(pairs))
+    assert "weighted AUC" in capsys.readouterr().out
+
+
+def test_two_calls_lead_from_a_task_of_the_decathlon_to_dice(results, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("STUDYKIT_DATA", str(tmp_path / "data"))
+    shutil.copytree(folder, tmp_path / "data" / "msd" / "Task04_Hippocampus")
+    card = two_calls("msd:Task04_Hippocampus", "4", tmp_path)
+    assert card["task"] == "segmentation" and card["classes"] == ["core", "shell"]
+    assert card["data"]["source"] == "msd:Task04_Hippocampus" and card["data"]["licence"] == "CC-BY-SA-4.0"
+    assert "mean Dice" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

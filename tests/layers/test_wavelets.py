@@ -7,6 +7,7 @@ import pytest
 import pywt
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from studykit.layers import wavelet_matrices
 from studykit.layers.wavelets import BANDS, MODES, Coefficients, dwt3d, from_pywt, idwt3d, to_pywt
@@ -238,6 +239,15 @@ def test_long_filters_go_axis_by_axis_whatever_the_border(wavelet, mode):
     assert_same(coeffs, expected)
     back = torch.from_numpy(pywt.waverecn(expected, wavelet, axes=(2, 3, 4)))[:, :, :5, :24, :9]
     torch.testing.assert_close(idwt3d(coeffs, (5, 24, 9), wavelet), back)
+
+
+def test_a_long_filter_takes_few_products():
+    """By count, as a clock tells little on a busy machine: one kernel of 62³ would take 3·10¹¹ operations."""
+    x = torch.zeros(1, 1, 24, 24, 24)
+    with FlopCounterMode(display=False) as counter:
+        coeffs = dwt3d(x, "dmey")
+        idwt3d(coeffs, x.shape[2:], "dmey")
+    assert 0 < counter.get_total_flops() < 100 * 62 * sum(band.numel() for band in flat(coeffs))
 
 
 @pytest.mark.parametrize("mode", ["zero", "periodic"])

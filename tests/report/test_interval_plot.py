@@ -45,21 +45,30 @@ def test_differences_lie_evenly_and_names_are_escaped():
 
 def test_lines_pass_behind_the_words():
     drawing = interval_plot(EFFECT, [("ours", ratio(2.4, 1.8, 3.3)), ("half way", ratio(0.5, 0.25, 1.0))])
-    assert drawing.rindex('class="level"') < drawing.index("<title>ours")
+    assert drawing.rindex('class="level"') < drawing.index(">ours<")
     assert re.search(r"\.plot text{[^}]*paint-order:stroke;stroke:var\(--paper\)", STYLE)
 
 
-def test_a_narrow_one_has_each_value_below_its_name():
-    rows = [("over mask tokens in place of zeros, and a good many more words", ratio(2.4, 1.8, 3.3))]
-    wide, narrow = (interval_plot(EFFECT, rows, narrow=narrow) for narrow in (False, True))
-    sizes = [
-        tuple(map(int, re.search(r'viewBox="0 0 (\d+) (\d+)"', text).groups())) for text in (wide, narrow)
-    ]
-    assert sizes[0][0] > sizes[1][0] and sizes[0][1] < sizes[1][1]
-    assert 'class="plot narrow"' in narrow and re.search(
-        r'<tspan class="quiet number" x="0" dy="\d+">2.40×', narrow
+def test_a_narrow_one_has_each_value_below_its_name_and_no_name_is_cut():
+    name = (
+        "over mask tokens in place of zeros, and a good many more words than any line of a phone has room for"
     )
-    assert "…" in narrow and rows[0][0] in narrow, "cut, and whole in its title"
+    rows = [(name, ratio(2.4, 1.8, 3.3)), ("ours", ratio(2.0, 1.8, 2.2))]
+    wide, narrow = (interval_plot(EFFECT, rows, narrow=narrow) for narrow in (False, True))
+    assert (
+        'class="plot narrow"' in narrow
+        and 'x="0" dy="18">2.40×' in narrow
+        and 'x="0" dy="18">2.00×' in narrow
+    )
+    assert '<tspan class="quiet number" dx="8">2.00×' in wide
+    for drawing in (wide, narrow):
+        width, height = map(int, re.search(r'viewBox="0 0 (\d+) (\d+)"', drawing).groups())
+        first, *_ = re.findall(r'<text y="\d+">(.*?)</text>', drawing)
+        pieces = re.findall(r'<tspan x="0" dy="\d+">(.*?)</tspan>', first)
+        assert " ".join(pieces) == name and len(pieces) > 1 and all(7 * len(p) <= width for p in pieces)
+        circles = [int(y) for y in re.findall(r'cy="(\d+)"', drawing)]
+        (begin, second) = (int(y) for y in re.findall(r'<text y="(\d+)">', drawing))
+        assert begin + 18 * (len(pieces) - 1) < circles[0] < second < circles[1] < height
 
 
 def test_nothing_to_hold_it_against_is_no_drawing():

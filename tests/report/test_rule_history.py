@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
+from design_history import precedes as _precedes
 
 from studykit.arms.setups import profile_of, setup_of
 from studykit.claims.claim import Deviation
@@ -13,7 +14,6 @@ from studykit.claims.paper import find_claim, load_papers
 from studykit.home import results_dir
 from studykit.report.evidence import gather
 from studykit.report.rule_history import ROOT, claim_at, rule_commit
-from studykit.report.rule_history import precedes as _precedes
 
 precedes = functools.cache(_precedes)
 

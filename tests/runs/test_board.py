@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -56,6 +57,13 @@ def test_a_line_says_how_far_and_how_long():
     assert "an arm:  25%" in progress_line("an arm", 30, 120, 60.0)
 
 
+@pytest.mark.parametrize("columns", [80, 100, 200])
+def test_a_bar_tells_the_time_left_in_a_terminal_of_any_usual_width(monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    line = progress_line("bertswin-convergence: BertsWin, tuning at 0.0015", 1200, 20000, 3600.0)
+    assert len(line) < columns and "tuning at 0.0015:" in line and "1200/20000 [1:00:00<15:40:00" in line
+
+
 def test_a_terminal_is_drawn_over(clock):
     out = Terminal()
     board = Board(out)
@@ -90,10 +98,13 @@ def test_a_kernel_alone_stays_silent_and_an_open_notebook_is_updated_in_place(cl
 
 CELL = """import json
 from studykit import home
+from studykit.runs.outlook import LookingAhead
 from studykit.runs.store import RunStore
 from studykit.runs.training_run import work
 own, store = json.loads({config!r}), RunStore(home.runs_dir())
-print(store.execute(own, "an arm", lambda run: work(run, show=True)).state)
+planned = store.open(own, "an arm")
+with LookingAhead("a-study", [planned], {{planned.key: 1.0}}):
+    print(store.execute(own, "an arm", lambda run: work(run, show=True)).state)
 """
 
 
@@ -120,4 +131,5 @@ def test_jupyterlab_sees_one_bar_that_a_training_brings_to_its_end(small):
     assert len({message["content"]["transient"]["display_id"] for message in drawn}) == 1
     last = updates[-1]["content"]["data"]["text/plain"]
     assert last.startswith("an arm: 100%|") and "4/4" in last
+    assert re.search(r"\na-study: \d trainings? ahead, about \d+ s of training to go$", last), last
     assert [one["content"]["text"] for one in sent if one["msg_type"] == "stream"] == ["done\n"]

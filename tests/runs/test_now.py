@@ -2,8 +2,9 @@
 
 import os
 
-from studykit.runs.now import note_of, notes, telling
+from studykit.runs.now import note_of, notes
 from studykit.runs.store import RunStore
+from studykit.runs.telling import telling
 
 CONFIG = {"training": {"steps": 4}}
 

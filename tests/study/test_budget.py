@@ -64,6 +64,25 @@ def test_time_buys_whole_seeds_in_order(study, clock, capsys):
     assert "seed 3 is not begun" in said
 
 
+@pytest.mark.parametrize(("seconds", "waves"), [(600, [[0, 1], [2, 3], [4]]), (20, [[0, 1], [2]])])
+def test_seeds_are_begun_together_where_the_machine_bears_them(study, clock, monkeypatch, seconds, waves):
+    """Of three workers, two seeds of two arms keep all busy; the last seed that fits is begun alone."""
+    from studykit.study.trials import Trials
+
+    made = []
+    monkeypatch.setattr(Trials, "at_once", lambda self, todo: 3 if todo else 1)
+    monkeypatch.setattr("studykit.study.trials.work_side_by_side", lambda runs, workers: made.append(runs))
+    clock(seconds / 0.8 / 60)
+    opened = study()
+    arms = [arm.at_rate(1e-3) for arm in two_arms(opened)]
+    opened.trials.arms |= {arm.name: arm for arm in arms}
+    runs = opened.run_all(arms)
+    begun = [[opened.trials.whose[run.key][1] for run in own] for own in made]
+    assert begun == [[seed for seed in wave for _ in arms] for wave in waves]
+    assert opened.seeds == tuple(seed for wave in waves for seed in wave)
+    assert {run.state for own in runs.values() for run in own} == {"done"}
+
+
 def test_nothing_was_begun_of_the_seeds_that_do_not_fit(study, clock):
     clock(45 / 60)
     opened = study()

@@ -39,7 +39,8 @@ def seen(monkeypatch):
     forward = MaskedReconstruction.forward
 
     def record(self, volume, mask):
-        shown.append((volume.clone(), mask.clone()))
+        if volume.device.type != "meta":  # where operations are counted
+            shown.append((volume.clone(), mask.clone()))
         return forward(self, volume, mask)
 
     monkeypatch.setattr(MaskedReconstruction, "forward", record)

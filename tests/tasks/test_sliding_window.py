@@ -1,12 +1,14 @@
 """Whole volumes through windows: each voxel where it was, the same however windows are cut and batched."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from studykit.data.volumes.cache import PreparedVolume
-from studykit.tasks.sliding_window import score_volumes, segment_volume
+from studykit.tasks.sliding_window import WORTH_PROCESSES, score_volumes, segment_volume
 
 
 class Threshold(nn.Module):
@@ -112,6 +114,20 @@ def test_scores_have_a_row_for_each_volume_and_class():
     assert shifted["core"]["iou"] == pytest.approx(1 / 3) and 0 < shifted["core"]["asd"] < 2
     assert shifted["core"]["hd95"] == pytest.approx(2.0), "one voxel along z is 2 mm"
     assert all(np.isnan(right["nothing"][name]) for name in ("dice", "hd95", "surface_dice"))
+
+
+def test_scores_are_the_same_and_in_order_on_several_cores(monkeypatch):
+    volumes = [labelled(f"subject {n}", wrong=n % 3 == 0) for n in range(WORTH_PROCESSES)]
+    settings = {"classes": {1: "shell", 2: "core"}, "crop_size": 8, "tolerance_mm": 1.0}
+    alone = score_volumes(Threshold(), volumes, **settings)
+    processes = []
+
+    def cores(work, parts, *, least):
+        processes.append(len(parts) >= least)
+        return reversed([pickle.loads(pickle.dumps(work))(part) for part in parts])
+
+    monkeypatch.setattr("studykit.tasks.sliding_window.on_all_cores", cores)
+    assert score_volumes(Threshold(), volumes, **settings) == alone and processes == [True]
 
 
 def test_a_constant_background_is_what_the_method_sees():

@@ -119,7 +119,7 @@ _PEOPLE = Design(
     field_mm=(120.0, 120.0, 120.0),
     scanners=("site-a", "site-b", "site-c"),
     # The sexes differ by more than real ones do, so that little data can show it; disease by what dementia
-    # takes from the hippocampus and gives to the ventricles. `.ceiling` says what both effects allow.
+    # takes from the hippocampus and gives to the ventricles. What both allow: `volta_transfer.ceiling`.
     traits=(
         DesignTrait("sex", ("male", "female"), size=0.81),
         DesignTrait(

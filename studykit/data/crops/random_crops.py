@@ -4,16 +4,16 @@ A tensor's spatial axes (D, H, W) are a volume's (Z, Y, X), see :mod:`studykit.d
 """
 
 import math
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from studykit.data.crops.resident_volumes import ResidentVolumes, warped
+from studykit.data.crops.resident_volumes import ResidentPlaces, ResidentVolumes, Turns, warped
 from studykit.data.crops.windows import centre_inside, copy_inside, foreground_voxels, window_size
 from studykit.data.volumes.cache import PreparedVolume
 from studykit.data.volumes.tensors import volume_tensor
@@ -47,6 +47,9 @@ def fixed_crops(
     return torch.stack(crops)
 
 
+Capture = Callable[[Callable[[], object], torch.device], Callable[[], object]]
+
+
 class RandomCrops:
     """Random training crops, cut and warped on the training device.
 
@@ -65,6 +68,8 @@ class RandomCrops:
         constant_background: see :func:`volume_tensor`.
         companions: for each volume an image (D, H, W) of its size, such as its vesselness, that is cut and
             warped with it into a second channel; 0 outside the volume.
+        captured: makes of work of a device what does it again, quicker where that can be, such as
+            :func:`studykit.training.graphs.replayed`.
 
     Raises:
         ValueError: no volumes, a setting out of range, or companions of other sizes.
@@ -82,6 +87,7 @@ class RandomCrops:
         scale: tuple[float, float] = (0.9, 1.1),
         constant_background: bool = False,
         companions: Sequence[Tensor] | None = None,
+        captured: Capture = lambda turn, device: turn,
     ) -> None:
         if not volumes:
             raise ValueError("random crops need at least one volume")
@@ -95,6 +101,7 @@ class RandomCrops:
         self.batch_size = batch_size
         self.device = torch.device(device)
         self.flip, self.rotate_degrees, self.scale = flip, rotate_degrees, scale
+        self._captured = captured
         self._centres = [_Centres(volume) for volume in volumes]
         images = [volume_tensor(v, constant_background=constant_background)[0] for v in volumes]
         layers = [(images, [float(image.min()) for image in images])]
@@ -104,6 +111,11 @@ class RandomCrops:
             layers.append((list(companions), [0.0] * len(images)))
         self._layers = layers
         self._resident = [ResidentVolumes(*layer, self.device) for layer in layers] if self._at_once else []
+        if self._resident:
+            voxels, shapes = [own.flat for own in self._centres], [own.shape for own in self._centres]
+            self._places = ResidentPlaces(voxels, shapes, self.crop_size, self.device)
+            self._turns = Turns(self.device)
+            self._cutters: dict[int, tuple[Tensor, Tensor, Callable[[], object]]] = {}
 
     def draw(self, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
         """The next batch (B, 1 or 2, D, H, W) float32 on the device, or some ``rows`` of it.
@@ -113,9 +125,9 @@ class RandomCrops:
                 data-parallel job that share its state draw disjoint parts of one batch.
         """
         draws = torch.rand(self.batch_size, 8, generator=generator, dtype=torch.float64)
-        warps = [self._warp(row) for row in draws[rows].tolist()]
         if self._resident:
-            return self._sample_at_once(warps)
+            return self._cut_at_once(draws[rows])
+        warps = [self._warp(row) for row in draws[rows].tolist()]
         batch = torch.empty(len(warps), len(self._layers), *self.crop_size)
         for crop, own in zip(batch, warps, strict=True):
             for layer in range(len(self._layers)):
@@ -127,19 +139,41 @@ class RandomCrops:
         """Whether a batch is cut as a whole; on a CPU it is crop by crop, which stay in the cache."""
         return self.device.type != "cpu"
 
-    def _sample_at_once(self, warps: list["_Warp"]) -> Tensor:
-        """All crops of all layers (B, L, D, H, W), by a few launches and one transfer of their numbers."""
+    def _cut_at_once(self, draws: Tensor) -> Tensor:
+        """Crops of numbers that were drawn, float64 (B, 8): captured at the first batch of that many.
+
+        Its hundred and more kernels would take a host about as long as a small network's whole step.
+        """
+        if len(draws) not in self._cutters:
+            numbers, this = draws.to(self.device), weakref.proxy(self)
+            crops = torch.empty(len(draws), len(self._layers), *self.crop_size, device=self.device)
+            turn = self._captured(lambda: crops.copy_(this._sample_at_once(numbers)), self.device)
+            self._cutters[len(draws)] = numbers, crops, turn
+        numbers, crops, turn = self._cutters[len(draws)]
+        numbers.copy_(draws.pin_memory() if self.device.type == "cuda" else draws, non_blocking=True)
+        turn()
+        return crops.clone()
+
+    def _sample_at_once(self, numbers: Tensor) -> Tensor:
+        """All crops of all layers (B, L, D, H, W), from numbers (B, 8) on the device.
+
+        It gives what :meth:`_warp` and :meth:`_sample` give.
+        """
+        pick, place, axis, turn, grow = (numbers[:, index] for index in (0, 1, 5, 6, 7))
+        volumes = (pick * len(self._places)).long()
+        scale = self.scale[0] + grow * (self.scale[1] - self.scale[0])
+        signs = 1.0 - 2.0 * (numbers[:, 2:5] < 0.5) if self.flip else torch.ones_like(numbers[:, 2:5])
+        angles = math.radians(self.rotate_degrees) * (2 * turn - 1)
+        centres = self._places.centres(volumes, place, scale)
         reach = [max(own) for own in zip(*(self._axis_reach(axis) for axis in range(3)), strict=True)]
-        rows = []
-        for warp in warps:
-            starts = [math.floor(c) - math.ceil(r) - 1 for c, r in zip(warp.centre, reach, strict=True)]
-            local = [c - s for c, s in zip(warp.centre, starts, strict=True)]
-            rows.append([warp.volume, *starts, *local, *chain(*_matrix(warp))])
-        numbers = self._send(torch.tensor(rows, dtype=torch.float64))
-        picks, starts, local, matrices = numbers.split([1, 3, 3, 9], dim=1)
-        places = picks.long()[:, 0], starts.long(), [2 * math.ceil(r) + 3 for r in reach]
-        turns = matrices.float().view(-1, 3, 3), local.float(), self.crop_size
-        return torch.stack([warped(layer.windows(*places), *turns) for layer in self._resident], dim=1)
+        starts = centres.floor().long()
+        starts = torch.stack(
+            [own - (math.ceil(r) + 1) for own, r in zip(starts.unbind(1), reach, strict=True)], dim=1
+        )
+        matrices = self._turns.matrices((axis * 3).long(), angles, scale, signs.double())
+        where = volumes, starts, [2 * math.ceil(r) + 3 for r in reach]
+        turns = matrices.float(), (centres - starts).float(), self.crop_size
+        return torch.stack([warped(layer.windows(*where), *turns) for layer in self._resident], dim=1)
 
     def _axis_reach(self, axis: int) -> list[float]:
         """Largest distance along (D, H, W) from the centre of a crop that is turned about ``axis``."""
@@ -192,11 +226,6 @@ class RandomCrops:
             reach.append(own * math.cos(angle) + other * math.sin(angle))
         return reach
 
-    def _send(self, values: Tensor) -> Tensor:
-        if self.device.type == "cuda":
-            values = values.pin_memory()
-        return values.to(self.device, non_blocking=True)
-
 
 @dataclass(frozen=True)
 class _Warp:
@@ -221,17 +250,6 @@ class _Centres:
         """The crop's centre for ``draw`` in [0, 1)."""
         voxel = np.unravel_index(self.flat[int(draw * len(self.flat))], self.shape)
         return centre_inside(voxel, self.shape, size, scale)
-
-
-def _matrix(warp: _Warp) -> list[list[float]]:
-    """3x3: takes steps of a crop along (D, H, W) to steps of its volume."""
-    axis, (row, column) = warp.axis, (other for other in range(3) if other != warp.axis)
-    cosine, sine = warp.scale * math.cos(warp.angle), warp.scale * math.sin(warp.angle)
-    matrix = [[0.0] * 3 for _ in range(3)]
-    matrix[axis][axis] = warp.scale * warp.signs[axis]
-    matrix[row][row], matrix[row][column] = cosine * warp.signs[row], -sine * warp.signs[column]
-    matrix[column][row], matrix[column][column] = sine * warp.signs[row], cosine * warp.signs[column]
-    return matrix
 
 
 def _plane_matrix(

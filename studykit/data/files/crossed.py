@@ -9,6 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
+from studykit.data.files.made import originals
 from studykit.data.files.names import (
     SEPARATOR,
     case_of,
@@ -36,7 +37,8 @@ def bare_names(names: Iterable[str]) -> dict[str, str]:
     {'P01_x1': 'P01', 'P01_x2': 'P01', 'P02_x1': 'P02', 'P02_x2': 'P02'}
     """
     found = {name: name if is_uid(name) else case_of(name) for name in names}
-    for step in (_without_repeats, _without_leads, _without_ends, _without_modalities):
+    steps = (originals, _without_years, _without_repeats, _without_leads, _without_ends, _without_modalities)
+    for step in steps:
         shorter = step(sorted({case for case in found.values() if not is_uid(case)}))
         found = {name: shorter.get(case, case) for name, case in found.items()}
     return found
@@ -45,6 +47,22 @@ def bare_names(names: Iterable[str]) -> dict[str, str]:
 def shape(name: str) -> str:
     """A name with ``#`` for each number: names of one shape count something."""
     return re.sub(r"\d+", "#", name.casefold())
+
+
+def _without_years(cases: Iterable[str]) -> dict[str, str]:
+    """Names without a year behind them, where someone has several and nothing else counts."""
+    numbers: dict[str, set[str]] = defaultdict(set)
+    for case in cases:
+        words = list(SEPARATOR.finditer(case))
+        if words and words[-1].start() and case[words[-1].end() :].isdigit():
+            numbers[case[: words[-1].start()]].add(case[words[-1].end() :])
+    years = {head: own for head, own in numbers.items() if all(map(is_year, own)) and not says_nothing(head)}
+    found = {
+        case: head for case in cases if (head := SEPARATOR.split(case[::-1], maxsplit=1)[-1][::-1]) in years
+    }
+    several = any(1 < len(own) <= MOST_ENDS for own in years.values())
+    people = len({found.get(case, case) for case in cases})
+    return found if several and people > 1 else {}
 
 
 def _without_repeats(cases: Iterable[str]) -> dict[str, str]:

@@ -19,6 +19,8 @@ _NOBODY = re.compile(
     re.IGNORECASE,
 )
 """What anonymisers write in the place of a PatientID."""
+_PSEUDONYM = re.compile(r"anon\w*\d\w*", re.IGNORECASE)
+"""One of these that may be a person's own, where there are several: ``ANON0017``."""
 LEAST_DIGITS = 5
 """Digits from which a folder's name is a subject's number rather than a session's."""
 
@@ -64,6 +66,7 @@ def name_series(
     ids, together = [], defaultdict(set)
     spelling = one_spelling({*images, *named.values(), *(series.patient for _, series in found)}, told)
     of_images = {spelling[name] for name in images}
+    pseudonyms = {name for name in patients if _PSEUDONYM.fullmatch(name)}
     several = {kind: len({getattr(series, kind) for _, series in found}) > 1 for kind in ("study", "uid")}
     for folder, series in found:
         place, home = folder.relative_to(root), spelling[named[folder]]
@@ -74,6 +77,8 @@ def name_series(
             continue
         if home in of_images:
             together["folder", home] |= {home, ids[-1]}
+        if len(pseudonyms) > 1 and series.patient.casefold() in pseudonyms:
+            together["pseudonym", series.patient.casefold()].add(ids[-1])
         for kind, unlike in several.items():
             value = getattr(series, kind)
             if value and (unlike or not nobody):

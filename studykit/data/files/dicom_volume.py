@@ -13,7 +13,15 @@ from studykit.data.files.dicom_grid import (
     planes_of_frames,
     stack,
 )
-from studykit.data.files.dicom_headers import frames, keep_locale, no_image, numbers, read_header, text
+from studykit.data.files.dicom_headers import (
+    broken_structure,
+    frames,
+    keep_locale,
+    no_image,
+    numbers,
+    read_header,
+    text,
+)
 from studykit.data.files.errors import NoGrid, Unusable
 from studykit.data.files.text import plain_path
 
@@ -127,6 +135,8 @@ def _pixels(file: Path) -> NDArray[Any]:
     """(column, row, frame) of one file, rescaled as the file says."""
     import SimpleITK as sitk
 
+    if what := broken_structure(file):
+        raise Unusable(f"{file.name} {what}")
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     warned = sitk.ProcessObject.GetGlobalWarningDisplay()

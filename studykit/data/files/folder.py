@@ -13,7 +13,7 @@ from pathlib import Path
 
 from studykit.data.files.dicom_people import name_folders, name_series
 from studykit.data.files.dicom_series import join_folders, sort_dicom
-from studykit.data.files.label_names import folder_part
+from studykit.data.files.label_names import folder_part, holds_series_of_maps
 from studykit.data.files.listing import LISTING, read_channels
 from studykit.data.files.names import channel_cases
 from studykit.data.files.pairing import pair
@@ -140,7 +140,9 @@ def _series(
 ) -> tuple[list[Subject], list[Unused], dict[str, str]]:
     """One entry for every DICOM volume and for every damaged file, the files that are no image, and which
     subjects are one: id → the id that stands for it."""
-    contents = {folder: sort_dicom(files) for folder, files in folders.items()}
+    maps = {f for f in folders if any(map(holds_series_of_maps, f.relative_to(root).parts))}
+    maps = maps if len(maps) < len(folders) else set()
+    contents = {folder: sort_dicom(files) for folder, files in folders.items() if folder not in maps}
     volumes = join_folders([(folder, one) for folder, content in contents.items() for one in content.series])
     named = name_folders({*contents, *(folder for folder, _ in volumes)}, root, told)
     ids, same = name_series(volumes, root, told, named, images)
@@ -150,7 +152,8 @@ def _series(
             owners[(folder / name).parent].add(owner)
         image = VolumeRef(folder, series.names)
         found.append(Subject(owner, image, modality=series.modality or "unknown", note=series.note))
-    unused = []
+    reason = "lies in a folder of label maps; those in DICOM are not read: convert them to NIfTI"
+    unused = [Unused(path, reason) for folder in sorted(maps) for path in folders[folder]]
     for folder, content in contents.items():
         # A damaged file is read, and so refused by name, rather than passed over: a slice may be missing.
         owner = owners[folder].pop() if len(owners[folder]) == 1 else named[folder]

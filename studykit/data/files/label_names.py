@@ -11,24 +11,40 @@ from studykit.data.files.names import IMAGE_WORDS, MODALITY_WORDS, case_of, time
 LABEL_WORDS = frozenset(
     "dseg msk msks mask masks seg segs segm label labels lbl lbls gt gts truth groundtruth segmentation "
     "segmentations labelmap labelmaps annotation annotations annot roi rois aseg parc parcellation aparc "
-    "synthseg lesionmask tumormask tumourmask".split()
+    "synthseg consensus staple wmparc ribbon".split()
 )
 STRUCTURES = frozenset(
     "lesion lesions tumor tumors tumour tumours contour contours aneurysm aneurysms wmh infarct nodule "
     "nodules".split()
 )
 """Last words of a label map's name where an image has the name before them."""
-PROBABILITIES = frozenset("probseg probmap probability probabilities softmax logits".split())
-OTHER_MASKS = re.compile(r"(deface|brain|head|body)_?mask$", re.IGNORECASE)
+PROBABILITIES = re.compile(
+    r"(?:^|[_\-. ])(?:probseg|probmap|probability|probabilities|softmax|logits|pve[_\-]?\d|mixeltype)$|"
+    r"posteriors?\d*$",
+    re.IGNORECASE,
+)
+"""Ends of names of what holds shares of labels or of tissue, those of FSL and ANTs among them."""
+PREDICTED = re.compile(
+    r"(?:^|.*[_\-. ])(?:preds?|predicted|predictions?|inferred|inference)(?:T[rs])?(?:$|[_\-. ].*)|"
+    r"nnunet_(?:results|trained_models)|nnunettrainer\w*",
+    re.IGNORECASE,
+)
+"""Names of what a model gave."""
+OTHER_MASKS = re.compile(
+    r"(deface|brain|head|body)_?mask(?:_fs(?:\.\d)?)?$|brainextractionmask$", re.IGNORECASE
+)
 
 MAP_FOLDERS = tuple(
     "labels masks label mask segmentations segmentation segs seg annotations annotation gts gt groundtruth "
-    "gtsegmentations truth lbls lbl msk msks rois roi contours contour labelmaps labelmap".split()
+    "gtsegmentations truth lbls lbl msk msks rois roi contours contour labelmaps labelmap staple "
+    "silverstandard goldstandard".split()
 )
 """What a folder of label maps may be called, without separators and part; the first one there is taken."""
 SURE_FOLDERS = frozenset("images image imgs img volumes volume vols scans".split())
 """Words of folders that hold all the images."""
-IMAGE_FOLDERS = SURE_FOLDERS | frozenset("data ct cts mr mri mris pet t1 t1w t2 t2w flair nifti".split())
+IMAGE_FOLDERS = SURE_FOLDERS | frozenset(
+    "data ct cts mr mri mris pet t1 t1w t2 t2w flair nifti original originals".split()
+)
 MAY_BE_IMAGES = frozenset(("mask", "seg"))
 """Folders of these names are taken for label maps only beside one of images."""
 _PARTS = {
@@ -39,6 +55,15 @@ _PARTS = {
 _PART = "|".join(sorted(_PARTS, key=len, reverse=True))
 _FOLDER = re.compile(rf"(?P<first>{_PART})?(?P<word>.+?)(?P<last>{_PART})?")
 _OF_ONE = re.compile(r"(?!deface|brain|head|body).+masks?")
+_GLUED = re.compile(r"(?!prob).+(?:masks?|segs?|segmentations?|labelmaps?|\+aseg)")
+"""Last words that end in one for label maps: ``lungmask``, ``ManualSegmentation``, ``aparc+aseg``."""
+_LEADS = re.compile(r"(?:[Ll]abels?|[Mm]asks?|[Ss]egmentations?)(?=[A-Z])")
+_SERIES_OF_MAPS = re.compile(
+    r"(?:masks?|labels?|segs?|segmentations?|annotations?|gt|ground_?truth)(?:[_\-. ]?(?:dicom|dcm))?|"
+    r"labell?ed[_\-. ]?(?:dicom|dcm)",
+    re.IGNORECASE,
+)
+_RATER = re.compile(r"[_\-. ]+(?:reader|rater|observer|annotator|expert)[_\-]?\d+$", re.IGNORECASE)
 
 SIDED = re.compile(
     r"(?P<case>.+?)[_\-. ]+(?:(?:hippocampus|hippocampal|hippo)[_\-. ]+)?"
@@ -79,9 +104,24 @@ _AGREED = re.compile(r"aggregated[_\-]maj[_\-]seg", re.IGNORECASE)
 def folder_part(name: str) -> tuple[str, str, str]:
     """Role of a folder (``images``, ``labels`` or none), its word, and the part of the data that it states.
 
+    What stands behind it is of the part: ``labelsTr_ct`` belongs to ``imagesTr_ct``.
+
     >>> folder_part("imagesTr"), folder_part("TrainLabels"), folder_part("lung_mask"), folder_part("anat")
     (('images', 'images', 'tr'), ('labels', 'labels', 'tr'), ('labels', 'lungmask', ''), ('', 'anat', ''))
+    >>> folder_part("imagesTr_ct"), folder_part("labels-v2")
+    (('images', 'images', 'tr ct'), ('labels', 'labels-v2', ' v2'))
     """
+    role, word, part = _whole_part(name)
+    first, *rest = _SEPARATOR.split(name, maxsplit=1)
+    if role or not rest:
+        return role, word, part
+    role, of_first, part = _whole_part(first)
+    if not role or not rest[0]:
+        return "", word, ""
+    return role, of_first if role == "images" else name.lower(), f"{part} {rest[0].lower()}"
+
+
+def _whole_part(name: str) -> tuple[str, str, str]:
     word, part = _SEPARATOR.sub("", name.lower()), ""
     if word not in MAP_FOLDERS and word not in IMAGE_FOLDERS:
         match = _FOLDER.fullmatch(word)
@@ -91,6 +131,11 @@ def folder_part(name: str) -> tuple[str, str, str]:
     if word in IMAGE_FOLDERS:
         return "images", word, part
     return ("labels" if word in MAP_FOLDERS or _OF_ONE.fullmatch(word) else "", word, part)
+
+
+def holds_series_of_maps(folder: str) -> bool:
+    """Whether a folder of DICOM files is one of label maps by its name, as ``MASKS_DICOM`` of 3D-IRCADb."""
+    return bool(_SERIES_OF_MAPS.fullmatch(folder))
 
 
 def is_sure(name: str) -> bool:
@@ -128,11 +173,15 @@ def before_label(name: str) -> str:
     >>> before_label("p1_lesion_mask"), before_label("p1-label_1"), before_label("p1_ground_truth")
     ('p1', 'p1', 'p1')
     """
+    if (rater := _RATER.search(name)) and rater.start():
+        before, word = split_last(name[: rater.start()])
+        return before if before and word.lower() in STRUCTURES | {"anatomy"} else name[: rater.start()]
     base, last = split_last(name)
     before, word = split_last(base)
-    if last.isdigit() and before and word.lower() in LABEL_WORDS:
+    if last.isdigit() and ((before and word.lower() in LABEL_WORDS) or _GLUED.fullmatch(word.lower())):
         base, last = before, word
-    if _without_number(last) not in LABEL_WORDS:
+    word = _without_number(last)
+    if word not in LABEL_WORDS and not _GLUED.fullmatch(word) and not _LEADS.match(last):
         return name
     before, word = split_last(base)
     return before if word.lower() in STRUCTURES | {"ground"} else base

@@ -69,10 +69,16 @@ _LEAD = re.compile(
 _MIDDLE = re.compile(rf"[_\-. ]+({_ENTITY}|{'|'.join(sorted(MODALITY_WORDS))})[_\-. ][^\d]*$", re.IGNORECASE)
 """A modality or a session after a number, and only words after it: ``100307_T1w_acpc_restore``."""
 _GROUP = re.compile(
+    r"(?:(?:train|training|val|validation|test|testing)[-_ ])?"
     r"(?:site|cent(?:er|re)|hospital|scanner|group|cohort|fold|batch|part|split|set|task|dataset)[-_ ]?\w*",
     re.IGNORECASE,
 )
-"""Folders of many subjects."""
+GROUPS = frozenset(
+    "ad cn mci emci lmci smc hc nc pd ms hgg lgg gbm scz asd adhd td control controls patient patients "
+    "healthy normal normals case cases diseased dementia demented nondemented benign malignant young "
+    "old".split()
+)
+"""Folders of many subjects: places, and diagnoses."""
 SEPARATOR = re.compile(r"[_\-. ]+")
 _UID = re.compile(r"\d+(?:\.\d+){3,}")
 _CHANNEL = re.compile(r"_(\d{4})$")
@@ -210,6 +216,11 @@ def is_numbered(folder: str) -> bool:
 def is_group(folder: str) -> bool:
     """Whether a folder's name is that of many subjects, such as a site's."""
     return bool(_GROUP.fullmatch(folder))
+
+
+def is_long_number(name: str) -> bool:
+    """Whether a name is rather a study's number than a subject's count: ``77001``, ``E12345``."""
+    return is_uid(name) or bool(re.fullmatch(r"[A-Za-z]?\d{4,}", name))
 
 
 def is_uid(name: str) -> bool:

@@ -8,15 +8,17 @@ image's.
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from studykit.data.files.freesurfer import freesurfer
 from studykit.data.files.label_names import (
     MAP_FOLDERS,
     MAY_BE_IMAGES,
     OTHER_MASKS,
+    PREDICTED,
     PROBABILITIES,
     SIDED,
     STRUCTURES,
@@ -27,15 +29,15 @@ from studykit.data.files.label_names import (
     is_label,
     is_sure,
     leads_as_label,
+    split_first,
     split_last,
     told_apart,
 )
+from studykit.data.files.made import tissue_map_of
 from studykit.data.files.refs import Unused
 from studykit.data.files.told import subject_in
 from studykit.data.files.walk import stem
 
-FREESURFER_IMAGES, FREESURFER_LABELS = ("orig", "T1", "nu", "norm"), ("aparc+aseg", "aseg")
-"""Of ``SUBJECT/mri``, the first that is there."""
 UNSURE = "is a label map, and does not say of which of several images"
 NOT_ANATOMY = frozenset("func dwi perf fmap pet meg eeg".split())
 
@@ -71,9 +73,10 @@ def pair(files: Sequence[Path], root: Path, cases: Mapping[Path, str]) -> Pairin
     """
     homes, plain = _homes(files), _plain(files)
     sure = {f.parent: f.name for f, (_, role) in homes.items() if role == "images" and is_sure(f.name)}
+    times = Counter(map(stem, files))
     maps: dict[object, list[Path]] = defaultdict(list)
     images, reasons, right = [], {}, {}
-    labels, spare, stages = _freesurfer(files)
+    labels, spare, stages = freesurfer(files)
     reasons |= dict.fromkeys(stages, "is another stage of FreeSurfer's")
     taken = {*labels, *labels.values(), *(path for more in spare.values() for path in more), *stages}
     for path in files:
@@ -83,7 +86,7 @@ def pair(files: Sequence[Path], root: Path, cases: Mapping[Path, str]) -> Pairin
         for key in keys:
             maps[key].append(path)
         if not keys:
-            reason = _no_image(path, root, homes, sure)
+            reason = _no_image(path, root, homes, sure, times) or _beside_image(path, plain)
             if reason:
                 reasons[path] = reason
             else:
@@ -106,24 +109,6 @@ def pair(files: Sequence[Path], root: Path, cases: Mapping[Path, str]) -> Pairin
     )
 
 
-def _freesurfer(
-    files: Sequence[Path],
-) -> tuple[dict[Path, Path | None], dict[Path, tuple[Path, ...]], list[Path]]:
-    """Of ``SUBJECT/mri`` as FreeSurfer leaves it: image → label map, image → further ones, and the rest."""
-    folders: dict[Path, dict[str, Path]] = defaultdict(dict)
-    for path in files:
-        if path.parent.name == "mri" and path.suffix == ".mgz":
-            folders[path.parent][stem(path)] = path
-    labels, spare, stages = {}, {}, []
-    for own in folders.values():
-        images = [own[name] for name in FREESURFER_IMAGES if name in own]
-        maps = [own[name] for name in FREESURFER_LABELS if name in own]
-        if images and maps:
-            labels[images[0]], spare[images[0]] = maps[0], tuple(maps[1:])
-            stages += [path for path in own.values() if path != images[0] and path not in maps]
-    return labels, spare, stages
-
-
 def _two_sides(image: Path, fitting: Sequence[Path]) -> tuple[Path, Path] | None:
     """The left and the right mask among an image's, where there is one of each, named alike."""
     if len(fitting) < 2 or SIDED.fullmatch(stem(image)):
@@ -143,14 +128,18 @@ def _homes(files: Sequence[Path]) -> Homes:
     folders = sorted({parent for path in files for parent in path.parents})
     parts = {folder: folder_part(folder.name) for folder in folders}
     labels: dict[tuple[Path, str], dict[str, Path]] = defaultdict(dict)
+    others: dict[Path, dict[str, Path]] = defaultdict(dict)
     for folder, (role, word, part) in parts.items():
         if role == "labels":
             labels[folder.parent, part].setdefault(word, folder)
+            if part.startswith(" "):
+                others[folder.parent][word] = folder
     training = {f.parent for f, (role, _, part) in parts.items() if (role, part) == ("images", "tr")}
     partners: dict[Path, list[Path]] = defaultdict(list)
     found: dict[Path, tuple[tuple[Path, ...], str]] = {}
     for folder, (role, _, part) in parts.items():
-        own = _usual(labels.get((folder.parent, part), {})) if role == "images" else None
+        beside = labels.get((folder.parent, part)) or ({} if part else others.get(folder.parent, {}))
+        own = _usual(beside) if role == "images" else None
         # What is to be tested on stays apart where there is something to train on.
         if own is not None and not (part == "ts" and folder.parent in training):
             found[folder] = ((own,), "images")
@@ -170,12 +159,16 @@ def _home(path: Path, homes: Homes) -> tuple[Path, tuple[Path, ...], str] | None
 
 
 def _plain(files: Sequence[Path]) -> Mapping[Path, frozenset[str]]:
-    """Folder → what the stems of its images are without words for images, as far as names tell."""
+    """Folder → what the stems of its images are without words for images, as far as names tell.
+
+    Also the folder above it, which has none of its own then.
+    """
     found: dict[Path, set[str]] = defaultdict(set)
     for path in files:
         name = stem(path)
         if not is_label(name) and split_last(name)[1].lower() not in STRUCTURES:
             found[path.parent] |= {bare(name), name.casefold()}
+            found[path.parent.parent] |= set()
     return {folder: frozenset(names) for folder, names in found.items()}
 
 
@@ -200,24 +193,33 @@ def _label_keys(path: Path, root: Path, homes: Homes, plain: Mapping[Path, froze
         base, last = split_last(name)
         names = [base.casefold(), bare(base)]
         beside = plain.get(path.parent, frozenset()).intersection(names)
-        if not base or last.lower() not in STRUCTURES or not beside:
+        if last.lower() not in STRUCTURES or not (beside if base else path.parent in plain):
             return []
     key = _bids_key(path, root)
     return [key] if key else [(path.parent, one) for one in dict.fromkeys(names)]
 
 
-def _no_image(path: Path, root: Path, homes: Homes, sure: Mapping[Path, str]) -> str:
+def _no_image(
+    path: Path, root: Path, homes: Homes, sure: Mapping[Path, str], times: Mapping[str, int]
+) -> str:
     """Why a file that is no label map is no image either; empty where it is one.
 
     Args:
         sure: folder → the one of images in it, by its name.
+        times: stem → how many files have it.
     """
     parents = path.relative_to(root).parts[:-1]
     known = {part.lower() for part in parents}
     if OTHER_MASKS.search(stem(path)):
         return "is a mask of something else than structures"
-    if split_last(stem(path))[1].lower() in PROBABILITIES:
-        return "holds probabilities of a label, no image"
+    if PROBABILITIES.search(stem(path)):
+        return "holds shares of a label or a tissue, no image"
+    if image := tissue_map_of(stem(path), times):
+        return f"is what SPM made of {image}, no image"
+    if PREDICTED.fullmatch(stem(path)) or (
+        _home(path, homes) is None and any(map(PREDICTED.fullmatch, parents))
+    ):
+        return "is what a model predicted, no image"
     if {"derivatives", "sourcedata"} & known:
         return "lies among derivatives or source data"
     if _home(path, homes) is not None:
@@ -226,11 +228,24 @@ def _no_image(path: Path, root: Path, homes: Homes, sure: Mapping[Path, str]) ->
         return "is no anatomical image"
     if beside := next((sure[folder] for folder in path.parents if folder in sure), ""):
         return f"lies beside {beside}, where the images are"
-    if any(folder_part(part)[0] == "labels" and part.lower() not in MAY_BE_IMAGES for part in parents):
+    if any(
+        folder_part(part)[0] == "labels"
+        and (split_first(part)[0].lower() not in MAY_BE_IMAGES or times[stem(path)] > 1)
+        for part in parents
+    ):
         return (
             "lies in a folder of label maps without one of images beside it; many maps are not joined to one"
         )
     return ""
+
+
+def _beside_image(path: Path, plain: Mapping[Path, frozenset[str]]) -> str:
+    """Whose label maps a folder holds that is named after an image beside it, as ``p1_seg``; or nothing."""
+    folder = path.parent.name
+    image = before_label(folder).casefold()
+    if image == folder.casefold() or image not in plain.get(path.parent.parent, ()):
+        return ""
+    return f"lies in {folder}, a folder of label maps of one image; many maps are not joined to one"
 
 
 def _fitting(

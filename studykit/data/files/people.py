@@ -9,12 +9,15 @@ are possible, images rather share a subject than not.
 
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from studykit.data.files.crossed import bare_names, shape
 from studykit.data.files.names import (
+    GROUPS,
+    is_group,
+    is_long_number,
     is_numbered,
     is_session,
     says_nothing,
@@ -37,6 +40,8 @@ IMAGES = ("imagestr", "imagests")
 """Folders of images in nnU-Net's layout, in lower case."""
 MOST_IN_A_FOLDER = 3
 """Files of different names a folder, on average, up to which the folder is the subject."""
+MOST_STUDIES = 12
+"""Numbered folders in a numbered one, on average, above which the upper one is a site."""
 
 
 def name_subjects(files: Sequence[tuple[Path, str]], told: Told) -> dict[Path, str]:
@@ -115,7 +120,22 @@ def _by_names(files: Sequence[tuple[Path, str]]) -> dict[Path, str]:
             found[path] = levels.subject(own)
         else:
             found[path] = without_lead(case) or stem(path)
+    at_home = {folders[path] for path, name in found.items() if _are_of_one(folders[path], name, levels)}
+    alike = {own: Counter(map(shape, inside[own])) for own in at_home}
+    common = Counter(one for own in at_home for one in alike[own])
+    for path, case in cases.items():
+        own = folders[path]
+        # Beside images that are the folder's, only what is counted there and nowhere else is others'.
+        if own in at_home and (alike[own][shape(case)] == 1 or common[shape(case)] > 1):
+            found[path] = levels.subject(own)
     return _without_letters(found)
+
+
+def _are_of_one(own: Sequence[str], name: str, levels: "_Levels") -> bool:
+    """Whether folders are those of one subject, the one that is named."""
+    last = name.rpartition("/")[2]
+    told = bool(own) and is_numbered(last) and (last.isdigit() or not is_session(last))
+    return told and name == levels.subject(own)
 
 
 def _without_letters(ids: Mapping[Path, str]) -> dict[Path, str]:
@@ -145,19 +165,25 @@ def _telling(path: Path) -> list[str]:
 
 
 def _folders(own: Sequence[str]) -> tuple[str, ...]:
-    """Those of some folders that are a subject's: beside a numbered one, none that may be a session's."""
+    """Those of some folders that are a subject's: beside a numbered one, no session's and no group's."""
     sure = tuple(part for part in own if not is_session(part))
-    return sure if any(map(is_numbered, sure)) else tuple(own)
+    if not any(map(is_numbered, sure)):
+        return tuple(own)
+    return tuple(part for part in sure if part.lower() not in GROUPS)
 
 
 class _Levels:
     """Which of two levels of folders has the subjects; the other one has sessions, or groups of subjects."""
 
     def __init__(self, folders: Sequence[Sequence[str]]) -> None:
-        below = defaultdict(set)
+        below, inside = defaultdict(set), defaultdict(set)
         for own in folders:
             for name in own[1:2]:
                 below[name].add(own[0])
+                inside[own[0]].add(name)
+        mean = sum(map(len, inside.values())) / max(1, len(inside))
+        few, self._many = len(inside) > 1 and mean <= MOST_IN_A_FOLDER, mean > MOST_STUDIES
+        self._studies = {name for name, own in inside.items() if few and all(map(is_long_number, own))}
         self.upper, self.lower = {own[0] for own in folders if own}, set(below)
         self._crossed = any(len(above) > 1 for above in below.values())
         self._sessions = all(map(is_session, self.upper)) and not all(map(is_session, self.lower))
@@ -168,7 +194,9 @@ class _Levels:
             return own[0]
         if self._crossed or self._sessions:
             return own[1]
-        return own[0] if is_numbered(own[0]) else "/".join(own[:2])
+        person = is_numbered(own[0]) or (own[0] in self._studies and not is_group(own[0]))
+        site = self._many and is_numbered(own[1]) and not is_session(own[1])
+        return own[0] if person and not site else "/".join(own[:2])
 
 
 def _begins_with(case: str, folder: str) -> bool:

@@ -31,6 +31,15 @@ def readable(name: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def counted(count: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "file"), counted(0, "image")
+    ('1 file', '0 images')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 @contextmanager
 def plain_path(path: Path, beside: Iterable[Path] = ()) -> Iterator[Path]:
     """The path, or a link to it where it is no UTF-8: SimpleITK ends the whole process over such a name.

@@ -12,6 +12,7 @@ from studykit.data.files.text import read_text
 from studykit.data.files.walk import stem
 
 TABLE, PARTICIPANTS, PARTICIPANT = "subjects.csv", "participants.tsv", "participant_id"
+MOST_NAMED = 5
 
 _SUBJECT = re.compile(
     r"(?:^|[/_])sub-([A-Za-z]+[_-]\d{1,5}(?![A-Za-z0-9])|[A-Za-z0-9]+)", re.IGNORECASE
@@ -91,7 +92,8 @@ def said_in_vain(root: Path, files: Iterable[Path], told: Told) -> list[Unused]:
     """Tables, or parts of them, that say nothing of some files, given by their relative paths."""
     files, unused = list(files), list(told.unused)
     if absent := sorted(set(told.subjects) - {name for path in files for name in _own_names(path)}):
-        named = f"names {len(absent)} files that are not here: {', '.join(absent[:5])}"
+        more = f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""
+        named = f"names what is not here: {', '.join(absent[:MOST_NAMED])}{more}"
         unused.append(Unused(root / TABLE, named))
     if told.participants and not any(participant(path, told) for path in files):
         unused.append(Unused(root / PARTICIPANTS, "names nobody whose id stands in a file's path"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from studykit.data.files.folder import survey
 from studykit.data.files.listing import classes_under
 from studykit.data.files.refs import Collection
+from studykit.data.files.text import counted
 from studykit.data.files.traits import Traits, folder_traits
 from studykit.data.kinds.kind import Source, SourceKind
 
@@ -39,7 +40,8 @@ class Folder(SourceKind):
         unused = tuple(sorted((*found.unused, *maps), key=lambda entry: entry.path))
         own = Collection(name, subjects, "your own data", "", cache, unused, found.others)
         if unused:
-            warnings.warn(f"{len(unused)} files are not used; studykit data check says why", stacklevel=4)
+            said = f"{counted(len(unused), 'file')} not used; studykit data check says why"
+            warnings.warn(said, stacklevel=4)
         return own
 
     def classes(self, name: str, cache: Path) -> Mapping[int, str] | None:

@@ -51,8 +51,10 @@ def without_maps(subjects: Sequence[Subject]) -> tuple[tuple[Subject, ...], list
 
 
 def suspicion(array: NDArray[Any]) -> str:
-    """Whether an image has so few values, all whole, that it may be a label map; empty where not."""
+    """Whether an image has few values, all whole, or many in patches, as label maps have; empty where not."""
     values = _few(array, MOST_VALUES)
+    if values is None and _in_patches(array[..., array.shape[2] // 2]) and _has_labels(array):
+        values = _few(array, MOST_LABELS)
     return "" if values is None else f"has {len(values)} whole values: a label map?"
 
 
@@ -78,8 +80,13 @@ def _has_labels(array: NDArray[Any]) -> bool:
     values = _few(array, MOST_LABELS)
     if values is None or array.size < LEAST_VOXELS * len(values):
         return False
-    one, next_one = array[1:], array[:-1]
-    inside = (one != values[0]) | (next_one != values[0])
+    return _in_patches(array)
+
+
+def _in_patches(array: NDArray[Any]) -> bool:
+    """Whether neighbours along the first axis are mostly alike, but for where both have the lowest value."""
+    one, next_one, low = array[1:], array[:-1], array.min()
+    inside = (one != low) | (next_one != low)
     return bool(inside.any()) and (one == next_one)[inside].mean() >= LEAST_ALIKE
 
 

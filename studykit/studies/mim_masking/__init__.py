@@ -9,7 +9,6 @@ from studykit.figures.style import use_style
 from studykit.methods import build_method
 from studykit.methods.mim_views import ThreeLevelMasks, three_level_views
 from studykit.metrics.compute import count_flops
-from studykit.metrics.detection_scores import auc_bootstrap, auc_by_size, challenge_score, present_auc
 from studykit.studies.mim_masking.alignment_floor import losses_by_agreement
 from studykit.studies.mim_masking.cohort import (
     diameters,
@@ -17,6 +16,12 @@ from studykit.studies.mim_masking.cohort import (
     masked_out,
     shares_hidden,
     stacked,
+)
+from studykit.studies.mim_masking.detection_scores import (
+    auc_bootstrap,
+    auc_by_size,
+    challenge_score,
+    present_auc,
 )
 from studykit.studies.mim_masking.figures import (
     Masked,

@@ -1,7 +1,6 @@
 """What VolTA-3D carries over: what notebook 10 needs besides :mod:`studykit.study`."""
 
 from studykit.claims.crossed import crossed_interval
-from studykit.data.cohorts.ceiling import trait_ceiling
 from studykit.data.cohorts.designs import read_cohort_name
 from studykit.data.traits import open_traits
 from studykit.figures.forest import gain_forest
@@ -10,6 +9,7 @@ from studykit.figures.panels import Panel, training_panels
 from studykit.figures.style import use_style
 from studykit.metrics.classification import calibration_error
 from studykit.metrics.compute import count_parameters
+from studykit.studies.volta_transfer.ceiling import trait_ceiling
 from studykit.studies.volta_transfer.figures import reliability, slices_grid, token_maps
 from studykit.studies.volta_transfer.frozen import attentive_rows, attentive_scores, frozen_scores, probe_rows
 from studykit.studies.volta_transfer.gains import best_on_validation, crossed_gain, gain_row, subject_table

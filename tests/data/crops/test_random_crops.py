@@ -1,4 +1,5 @@
 import math
+import weakref
 from itertools import pairwise
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from studykit.data.crops.random_crops import RandomCrops, fixed_crops
 from studykit.data.volumes.cache import PreparedVolume
 from studykit.data.volumes.tensors import volume_tensor
+from studykit.training.graphs import replayed
 
 STILL = {"flip": False, "rotate_degrees": 0.0, "scale": (1.0, 1.0)}
 
@@ -216,10 +218,29 @@ def test_a_batch_cut_at_once_as_on_a_gpu_has_the_same_crops(monkeypatch, size):
     torch.testing.assert_close(part, alone[2:5], atol=1e-4, rtol=0)
 
 
+def test_the_way_from_numbers_to_crops_is_captured_once_and_replayed(monkeypatch):
+    """With a tape in place of a card's graph: nothing in it reads a value, and new numbers give new crops."""
+    from tape import TapeGraphs
+
+    volumes, graphs = [volume(seed=i) for i in range(3)], TapeGraphs()
+    alone, generator = RandomCrops(volumes, 8, 4), seeded()
+    expected = [alone.draw(generator) for _ in range(3)]
+    monkeypatch.setattr(RandomCrops, "_at_once", True)
+    monkeypatch.setattr("studykit.training.graphs.graphs_of", lambda device: graphs)
+    at_once, generator = RandomCrops(volumes, 8, 4, captured=replayed), seeded()
+    found = [at_once.draw(generator) for _ in range(3)]
+    assert graphs.captures == 1
+    for crops, own in zip(found, expected, strict=True):
+        torch.testing.assert_close(crops, own, atol=1e-4, rtol=0)
+    freed = weakref.ref(at_once)
+    del at_once
+    assert freed() is None, "a graph keeps its memory no longer than its crops"
+
+
 @pytest.mark.gpu
 def test_draws_on_a_gpu_are_those_of_the_cpu_and_never_wait():
     volumes = [volume(seed=i) for i in range(3)]
-    there = RandomCrops(volumes, 8, 9, "cuda")
+    there = RandomCrops(volumes, 8, 9, "cuda", captured=replayed)
     there.draw(seeded())
     torch.cuda.set_sync_debug_mode("error")
     try:

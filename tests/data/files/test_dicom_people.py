@@ -4,7 +4,7 @@ import pytest
 from tiny_dicom import voxels, write_file, write_slices
 from tiny_volumes import save
 
-from studykit.data.files.folder import read_folder
+from studykit.data.files.folder import read_folder, survey
 from studykit.data.volumes.volumes import read_volume
 
 
@@ -32,6 +32,26 @@ def test_folders_tell_where_the_patients_id_says_nothing(tmp_path, folders, pati
     for number, folder in enumerate(folders):
         series(tmp_path, folder, number, PatientID=patient)
     assert owners(tmp_path) == folders
+
+
+@pytest.mark.parametrize("numbers", [("7", "7", "8"), ("7", "9", "8")])
+def test_a_pseudonym_joins_folders_and_never_parts_one(tmp_path, numbers):
+    """Some anonymisers number people, some number every series: what shares either is one person's."""
+    folders = ("K1/a", "K2/a", "K3/a") if numbers[0] == numbers[1] else ("K1/a", "K1/b", "K3/a")
+    for number, (folder, own) in enumerate(zip(folders, numbers, strict=True)):
+        series(tmp_path, folder, number, PatientID=f"ANON000{own}")
+    found = owners(tmp_path)
+    assert [found[folders[0]] == found[folder] for folder in folders] == [True, True, False]
+
+
+@pytest.mark.parametrize("name", ["MASKS_DICOM/liver", "LABELLED_DICOM", "segmentations"])
+def test_label_maps_as_series_are_no_images_and_said(tmp_path, name):
+    series(tmp_path, "3D1/PATIENT_DICOM", 0)
+    series(tmp_path, f"3D1/{name}", 1)
+    assert list(owners(tmp_path)) == ["3D1/PATIENT_DICOM"]
+    assert {entry.reason for entry in survey(tmp_path).unused} == {
+        "lies in a folder of label maps; those in DICOM are not read: convert them to NIfTI"
+    }
 
 
 def test_the_images_of_one_study_are_one_persons(tmp_path):

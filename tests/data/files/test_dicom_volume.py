@@ -139,6 +139,13 @@ def test_a_slice_cut_short_is_named(tmp_path, keep):
     assert "007.dcm: its pixels cannot be read, they are cut short or damaged" in refusal(tmp_path)
 
 
+def test_a_file_that_would_take_gigabytes_to_read_is_refused_first(tmp_path):
+    write_slices(tmp_path)
+    file = tmp_path / "007.dcm"
+    file.write_bytes(file.read_bytes().replace(b"\2\0\2\0UI", b"\2\0\2\0Uf"))
+    assert "007.dcm is damaged: (0002,0002) is of the unknown kind 'Uf'" in refusal(tmp_path)
+
+
 def test_files_without_a_preamble_are_read(tmp_path):
     write_slices(tmp_path, mark=False)
     assert marker(only_volume(tmp_path)) == pytest.approx(ras(9, 3, 30))

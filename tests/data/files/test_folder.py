@@ -240,4 +240,4 @@ def test_a_table_names_series_too_and_what_it_names_in_vain_is_said(tmp_path):
     (tmp_path / "subjects.csv").write_text("file,subject\none.nii,anna\nscan,anna\nOne.nii,ben\n")
     found = survey(tmp_path)
     assert {subject.id for subject in found.subjects} == {"anna"}
-    assert [entry.reason for entry in found.unused] == ["names 1 files that are not here: One.nii"]
+    assert [entry.reason for entry in found.unused] == ["names what is not here: One.nii"]

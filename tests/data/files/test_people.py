@@ -108,6 +108,22 @@ def groups(*names, told=NOBODY):
         ["1/T1_1mm.nii", "1/FLAIR_3mm.nii", "2/T1_1mm.nii", "2/FLAIR_3mm.nii"],
         ["1/K2a.nii", "1/W9q.nii", "2/K2a.nii", "2/W9q.nii"],
         ["100307/T1w/T1w_acpc_dc_x.nii", "100307/T1w/T2w_acpc_dc_x.nii", "100408/T1w/T1w_acpc_dc_x.nii"],
+        # years behind a name, and studies below it
+        ["M\u00fcller Anna 2019/T1.nii", "M\u00fcller Anna 2021/T1.nii", "\u00d8st Bo/T1.nii"],
+        ["anna_2019.nii", "anna_2020.nii", "ben_2019.nii"],
+        ["anna/77001/t1.nii", "anna/77002/t1.nii", "ben/77003/t1.nii"],
+        ["Mueller_Anna/1.2.8.1.5/t1.nii", "Mueller_Anna/1.2.8.1.6/t1.nii", "Maier_Bo/1.2.8.1.7/t1.nii"],
+        ["AD/1001/BL/t1.nii", "CN/1001/M06/t1.nii", "AD/1003/BL/t1.nii"],
+        # what programs write in front of a name, and behind it
+        ["p001.nii", "wp001.nii", "mp001.nii", "p002.nii"],
+        ["T1/p001.nii", "smooth/s8wp001.nii", "T1/p002.nii"],
+        ["anna.nii", "wanna.nii", "ben.nii", "wben.nii"],
+        ["p001.nii", "p001BrainExtractionBrain.nii", "p002.nii"],
+        ["p001warped.nii", "p001brain.nii", "p002warped.nii", "p002brain.nii"],
+        # files of any name in the folder of a subject
+        ["P1/SUV.nii", "P1/CT.nii", "P2/CT.nii", "P2/PET.nii"],
+        ["P1/CT.nii", "P1/5 Thorax 1.0 B70f.nii", "P1/2 Axial.nii", "P1/t1.nii", "P2/CT.nii"],
+        ["C1/t1.nii", "C1/rib_12.nii", "C1/rib_1.nii", "C1/rib_2.nii", "C2/t1.nii", "C2/rib_1.nii"],
         # a modality in the middle
         ["topcow_ct_001.nii", "topcow_mr_001.nii", "topcow_ct_002.nii", "topcow_mr_002.nii"],
     ],
@@ -144,6 +160,14 @@ def test_the_images_of_a_subject_stay_together_and_others_apart(layout):
         ["LUNG1-001.nii", "LUNG1-002.nii", "LUNG1-003.nii"],
         ["FLARE22_Tr_0001.nii", "FLARE22_Tr_0002.nii", "FLARE22_Ts_0001.nii"],
         ["K1_anna.nii", "K1_ben.nii", "K1_carl.nii"],
+        ["case_1998.nii", "case_1999.nii", "case_12.nii"],
+        ["c12.nii", "2.nii", "12.nii"],
+        ["HC/sub1/t1.nii", "AD/sub2/t1.nii", "AD/sub3/t1.nii"],
+        ["Utrecht/0/pre/FLAIR.nii", "Utrecht/2/pre/FLAIR.nii", "Singapore/50/pre/FLAIR.nii"],
+        ["data2/t1.nii", "data2/p1.nii", "data2/p2.nii"],
+        ["Outputs/Pitt_0050003/t1.nii", "Outputs/Pitt_0050004/t1.nii", "Outputs/NYU_0050005/t1.nii"],
+        ["Training Batch 1/volume-0.nii", "Training Batch 1/volume-1.nii", "Training Batch 2/volume-28.nii"],
+        ["ann.nii", "hann.nii", "bo.nii"],
         ["1.3.6.1.41.5.1.nii", "1.3.6.1.41.5.2.nii", "1.3.6.1.41.6.1.nii"],
         ["Task04_A/imagesTr/a_001.nii", "Task04_A/imagesTr/a_002.nii", "Task05_B/imagesTr/b_001.nii"],
     ],
@@ -151,6 +175,11 @@ def test_the_images_of_a_subject_stay_together_and_others_apart(layout):
 )  # fmt: skip
 def test_names_that_only_look_alike_are_several_subjects(layout):
     assert groups(*layout) == [[0], [1], [2]]
+
+
+def test_the_people_of_a_numbered_site_are_several_subjects():
+    people = [f"BNI_1/{29000 + n}/session_1/anat.nii" for n in range(30)]
+    assert len(groups(*people, "EMC_2/29864/session_1/anat.nii", "EMC_2/29864/session_2/anat.nii")) == 31
 
 
 def test_one_id_in_two_spellings_is_one_subject():
