@@ -23,6 +23,9 @@ LEAST_ERROR = 1e-10
 def identity_gaps(prediction: Tensor, target: Tensor, sub_patch: int = 8) -> Tensor:
     """|MSE - (brightness + contrast + structure)| / MSE of each sub-patch.
 
+    Both are first shifted by the mean of the target's sub-patch, which changes no side of it: of two bright
+    sub-patches that hardly differ the rounding of their means would else be a large share of their error.
+
     Args:
         prediction, target: (..., D, H, W), computed in their dtype.
         sub_patch: see :func:`~studykit.losses.mvc.block_components`.
@@ -31,12 +34,21 @@ def identity_gaps(prediction: Tensor, target: Tensor, sub_patch: int = 8) -> Ten
         (..., d, h, w); NaN where the MSE is at most ``LEAST_ERROR``, as two equal sub-patches have no error
         to take a share of.
     """
+    level = _means(target, sub_patch)
+    for axis in (-3, -2, -1):
+        level = level.repeat_interleave(min(sub_patch, target.shape[axis]), axis)
+    prediction, target = prediction - level, target - level
     parts = block_components(prediction, target, sub_patch)
-    squared = (prediction - target).square()
-    for axis, cells in zip((-3, -2, -1), parts.structure.shape[-3:], strict=True):
-        squared = squared.unflatten(axis, (cells, -1)).mean(axis)
+    squared = _means((prediction - target).square(), sub_patch)
     gap = (squared - parts.brightness - parts.contrast - parts.structure).abs()
     return torch.where(squared > LEAST_ERROR, gap / squared, torch.nan)
+
+
+def _means(volume: Tensor, sub_patch: int) -> Tensor:
+    """Mean of each sub-patch: (..., D, H, W) to (..., d, h, w)."""
+    for axis in (-3, -2, -1):
+        volume = volume.unflatten(axis, (-1, min(sub_patch, volume.shape[axis]))).mean(axis)
+    return volume
 
 
 def gap_row(gaps: Iterable[Tensor]) -> dict[str, float]:

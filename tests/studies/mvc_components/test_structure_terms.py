@@ -32,6 +32,14 @@ def test_the_identity_holds_on_every_sub_patch_and_equal_ones_are_left_out():
     assert gaps.nan_to_num().max() < 1e-13
 
 
+def test_bright_sub_patches_that_hardly_differ_have_no_gap_either():
+    """Means of 50 that are 2e-5 apart: of a difference of means as they are, rounding would be 1e-9 or so."""
+    x = 50 + 1e-3 * noise(2, 1, 8, 8, 8)
+    gaps = identity_gaps(x, x + 2e-5 + 1e-6 * noise(2, 1, 8, 8, 8, seed=1), 4)
+    assert not gaps.isnan().any() and gaps.max() < 1e-8
+    assert identity_gaps(noise(1, 1, 4, 8, 4), noise(1, 1, 4, 8, 4, seed=1), 8).max() < 1e-13
+
+
 def test_the_gap_shows_a_sum_that_is_not_the_error(monkeypatch):
     from studykit.studies.mvc_components import structure_terms
 
