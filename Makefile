@@ -11,19 +11,13 @@ PROFILE ?= smoke
 study: $(READY) volumes
 	$(BIN)/studykit run --profile $(PROFILE) --jobs cores
 
-# Files of tests, and notebooks, side by side; what one of them holds runs in order.
-BESIDE := -n auto --maxprocesses 4 --dist loadfile
-# The summary reads what the others wrote.
-SUMMARY := notebooks/99_summary.ipynb
-STUDIES = $(filter-out $(SUMMARY),$(wildcard notebooks/*.ipynb))
-
 test: $(READY) volumes unit
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest tests -q -m notebook $(BESIDE)
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --nbval $(STUDIES) -q -p no:cacheprovider $(BESIDE)
-	$(BIN)/python -m pytest --nbval $(SUMMARY) -q -p no:cacheprovider
+	$(BIN)/python -m pytest tests -q -m notebook
+	$(BIN)/python -m pytest --nbval notebooks -q -p no:cacheprovider
 
+# The files of tests side by side, each file's one after another.
 unit: $(READY) volumes
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest tests -q -m "not notebook" $(BESIDE)
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest tests -q -m "not notebook" -n auto --maxprocesses 4 --dist loadfile
 
 volumes: $(READY)
 	$(BIN)/studykit data fetch
