@@ -78,8 +78,7 @@ _SETUPS = {
         labels="segmentation",
         tests=(("another scanner", "cohort:heads/t2-thick:{n}"), ("real heads", "real-heads")),
     ),
-    # A first look, at networks without a path at full resolution, had the seeds before.
-    "waveformer-efficiency": Setup(source="cohort:heads/t1:{n}", labels="segmentation", first_seed=100),
+    "waveformer-efficiency": Setup(source="cohort:heads/t1:{n}", labels="segmentation"),
     "spark-sparsity": Setup(
         source="cohort:heads/t1:{n}", labels="segmentation", tests=(("real heads", "real-heads"),)
     ),

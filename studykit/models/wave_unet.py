@@ -2,8 +2,8 @@
 
 The blueprint gives the block and no network. Ours is the plainest hierarchy around it: patches embedded
 without overlap, stages of blocks with 2³ convolutions of stride 2 between them, and a light convolutional
-decoder with skips. A path that runs by the blocks at full resolution is an option, as networks of this kind
-have one: without it, what the blocks do with the details must show in the output.
+decoder with skips. No path runs by the blocks at full resolution, so that what they do with the details shows
+in the output.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,6 @@ class WaveUNet(EncoderDecoder):
         details: ``identity``, ``gate`` or ``off``, see there; for stages that have details.
         head_dim: channels of an attention head.
         drop_path: rate of the last block; it grows linearly from 0.
-        bypass: whether convolutions of the volume itself, at full resolution, join what the decoder gives.
 
     Raises:
         ValueError: sizes that do not fit each other.
@@ -58,7 +57,6 @@ class WaveUNet(EncoderDecoder):
         mlp_ratio: float = 4.0,
         head_dim: int = 16,
         drop_path: float = 0.1,
-        bypass: bool = False,
     ) -> None:
         super().__init__()
         size = (img_size,) * 3 if isinstance(img_size, int) else tuple(img_size)
@@ -95,17 +93,6 @@ class WaveUNet(EncoderDecoder):
         self.encoder = Encoder(in_channels, patch_size, widths, stages)
         self.decoder = Decoder(widths, patch_size)
         self.head = nn.Conv3d(widths[0], num_classes, 1)
-        self.bypass = Bypass(in_channels, widths[0]) if bypass else None
-
-    def drop_decoder(self) -> None:
-        """Drop decoder, head and the path by them, for methods that have others of their own."""
-        super().drop_decoder()
-        self.bypass = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, D, H, W) to class scores (B, num_classes, D, H, W)."""
-        found = self.decoder(self.encode(x))
-        return self.head(found if self.bypass is None else self.bypass(found, x))
 
 
 class Encoder(nn.Module):
@@ -170,19 +157,6 @@ class Decoder(nn.Module):
         for upsampling, fusion, skip in zip(self.upsamplings, self.fusions, reversed(skips), strict=True):
             x = fusion(torch.cat([upsampling(x), skip], 1))
         return self.last(self.expansion(x))
-
-
-class Bypass(nn.Module):
-    """The volume, past all blocks: convolved at full resolution and joined to the decoder's map."""
-
-    def __init__(self, in_channels: int, width: int) -> None:
-        super().__init__()
-        self.volume = ConvNorm(in_channels, width)
-        self.fusion = ConvNorm(2 * width, width)
-
-    def forward(self, found: Tensor, volume: Tensor) -> Tensor:
-        """Map (B, width, D, H, W) and volume (B, in_channels, D, H, W) to a map like the first."""
-        return self.fusion(torch.cat([found, self.volume(volume)], 1))
 
 
 class ConvNorm(nn.Module):

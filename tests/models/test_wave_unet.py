@@ -67,32 +67,6 @@ def test_without_details_the_finest_map_is_flat_over_two_places():
         assert torch.equal(maps[:, :, ::2], maps[:, :, 1::2]) is same
 
 
-def test_a_path_beside_the_blocks_brings_details_that_they_drop():
-    """Volumes with the same means over the blocks' averages differ in the output by that path alone."""
-    x, other = normal(1, 1, 16, 24, 16), normal(1, 1, 16, 24, 16)
-    fine = normal(1, 1, 16, 24, 16, seed=1)
-    coarse = torch.nn.functional.avg_pool3d(fine, 2).repeat_interleave(2, 2)
-    other = x + fine - coarse.repeat_interleave(2, 3).repeat_interleave(2, 4)
-    plain, beside = (small(details="off", bypass=b) for b in (False, True))
-    for model in (plain, beside):
-        with torch.no_grad():  # an embedding that sees means of patches alone
-            model.encoder.embedding.weight.copy_(model.encoder.embedding.weight.mean((2, 3, 4), keepdim=True))
-    assert (plain(x) - plain(other)).abs().max() < 1e-4 < (beside(x) - beside(other)).abs().max()
-
-
-def test_that_path_leaves_all_other_weights_as_they_start_and_goes_with_the_decoder():
-    plain, beside = small(), small(bypass=True)
-    own = {name for name in beside.state_dict() if name.startswith("bypass.")}
-    assert beside.state_dict().keys() - plain.state_dict().keys() == own
-    assert all(torch.equal(value, beside.state_dict()[name]) for name, value in plain.state_dict().items())
-    width = SMALL["widths"][0]
-    assert count_parameters(beside) - count_parameters(plain) == 27 * width * (1 + 2 * width) + 4 * width
-    beside(normal(1, 1, 16, 24, 16)).square().mean().backward()
-    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in beside.bypass.parameters())
-    beside.drop_decoder()
-    assert {name.split(".")[0] for name in beside.state_dict()} == {"encoder"}
-
-
 @pytest.mark.parametrize("details", ["identity", "gate", "off"])
 def test_no_stage_sees_what_is_hidden(details):
     model = small(details=details, depth=2, in_channels=2)

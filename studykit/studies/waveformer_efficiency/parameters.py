@@ -46,10 +46,7 @@ def parameters_by_reading(network: WaveFormer) -> dict[str, int]:
 
 
 def described(study: "Study", name: str) -> dict[str, str | int | float]:
-    """Parameters, paths at full resolution by the blocks, forward operations of a crop, and transforms.
-
-    Those of the transforms come on top.
-    """
+    """Parameters, forward operations of a crop, and those of the transforms, which come on top."""
     method = study.untrained(name)
     transforms = sum(
         block.norm1.normalized_shape[0] * transform_operations(block.size, block.level, block.details)
@@ -59,7 +56,6 @@ def described(study: "Study", name: str) -> dict[str, str | int | float]:
     return {
         "arm": name,
         "parameters": count_parameters(method),
-        "paths at full resolution": int(method.model.bypass is not None),
         "GFLOP of a crop": study.flops(name).total / 1e9,
         "transforms (MFLOP)": transforms / 1e6,
     }
