@@ -186,7 +186,7 @@ SMALL = {
     "nnFormer": {"embed_dim": 24, "num_heads": (1, 2, 4, 8)},
     "WaveFormer": {"widths": (16, 16, 32)},
     "SparK": {"widths": (8, 16, 32)},
-    "MiM": {"widths": (16, 32)},
+    "MiM": {"widths": (16, 16, 32)},
 }
 
 

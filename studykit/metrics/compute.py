@@ -79,7 +79,11 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def sum_of(output: Any) -> Tensor:
-    """The sum of a module's output: a tensor, several, or several by name; what a backward pass begins at."""
+    """The sum of a module's output: a tensor, several, or several by name; what a backward pass begins at.
+
+    >>> float(sum_of({"a": torch.ones(2), "b": torch.ones(3)}))
+    5.0
+    """
     tensors = (
         output.values() if isinstance(output, dict) else [output] if isinstance(output, Tensor) else output
     )
