@@ -1,8 +1,7 @@
 """Profiles: how large a study is run. A profile scales sizes; it never changes what is compared.
 
-``gpu`` is for calls of ten minutes on a node without network: its sizes follow from operations, see
-:mod:`studykit.bundle.card_plan`, volumes go into a bundle at 1.5 mm or coarser, and a step is a graph, not
-compiled.
+``gpu`` is for calls of ten minutes on a node without network: sizes follow from operations, see
+:mod:`studykit.bundle.card_plan`; bundled volumes have 1.5 mm or more, and a step is a graph, not compiled.
 """
 
 from dataclasses import dataclass, replace
@@ -131,12 +130,9 @@ MANY_ON_WHOLE_HEADS = {
         MANY_ARMS["laptop"], spacing_mm=6.0, steps=1200, warmup_steps=60, eval_every=30, snapshot_every=300,
         tuning_steps=1200,
     ),
-    "gpu": replace(MANY_ARMS["gpu"], spacing_mm=3.0, steps=3600, warmup_steps=180, eval_every=120,
-        checkpoint_every=900, snapshot_every=900, tuning_steps=1200,
-    ),
+    "gpu": replace(MANY_ARMS["gpu"], spacing_mm=3.0),
 }  # fmt: skip
-"""Sizes of many arms on crops that are most of a head. On smaller ones the networks painted hidden patches
-worse than their surroundings tell, so that nothing could be said of their losses."""
+"""Many arms on most of a head: on smaller crops networks painted worse than their surroundings tell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,9 +229,7 @@ SPINES = {
         SEGMENTATION["gpu"], embed_dim=36, window_size=7, batch_size=4, steps=900, warmup_steps=90,
         tuning_steps=450, snapshot_every=900, label_fractions=(1.0,),
     ),
-    "paper": replace(
-        SEGMENTATION["paper"], crop_size=96, embed_dim=48, window_size=7, label_fractions=(1.0,),
-    ),
+    "paper": replace(SEGMENTATION["paper"], crop_size=96, embed_dim=48, window_size=7, label_fractions=(1.0,)),
 }  # fmt: skip
 """A field of view is 96 mm wide. ``embed_dim`` and ``num_heads`` are those of SwinUNETR's first stage,
 ``depth`` the blocks of each of its stages."""
@@ -257,8 +251,7 @@ TRAITS = {
         SEGMENTATION["gpu"], spacing_mm=1.5, crop_size=80, patch_size=16, embed_dim=384, depth=6,
         num_heads=6, window_size=3, batch_size=32, steps=600, warmup_steps=60, eval_every=200,
         checkpoint_every=600, snapshot_every=1200, learning_rates=(1e-4, 3e-4), tuning_steps=300,
-        train=960, val=120, test=400, pretraining_steps=1200,
-        label_fractions=(1 / 240, 1 / 48, 0.2, 1.0),
+        train=960, val=120, test=400, pretraining_steps=1200, label_fractions=(1 / 240, 1 / 48, 0.2, 1.0),
     ),
 }  # fmt: skip
 TRAITS["paper"] = replace(
@@ -284,9 +277,7 @@ def check_profile(name: str) -> None:
 
 
 def pretraining_profile(name: str, *, many_arms: bool = False, whole_heads: bool = False) -> Profile:
-    """Sizes of a masked pre-training study at profile ``name``.
-
-    See :data:`MANY_ARMS`, :data:`WHOLE_HEADS` and, for both, :data:`MANY_ON_WHOLE_HEADS`.
+    """Sizes of a masked pre-training study at profile ``name``; of both, :data:`MANY_ON_WHOLE_HEADS`.
 
     Raises:
         ValueError: unknown profile; the message lists the known ones.
