@@ -229,7 +229,7 @@ SPINES = {
         SEGMENTATION["gpu"], embed_dim=36, window_size=7, batch_size=4, steps=900, warmup_steps=90,
         tuning_steps=450, snapshot_every=900, label_fractions=(1.0,),
     ),
-    "paper": replace(SEGMENTATION["paper"], crop_size=96, embed_dim=48, window_size=7, label_fractions=(1.0,)),
+    "paper": replace(SEGMENTATION["paper"], crop_size=96, embed_dim=48, window_size=7, label_fractions=(1.,)),
 }  # fmt: skip
 """A field of view is 96 mm wide. ``embed_dim`` and ``num_heads`` are those of SwinUNETR's first stage,
 ``depth`` the blocks of each of its stages."""
