@@ -92,7 +92,7 @@ def test_halves_are_the_half_precision_of_numpy():
 def test_a_notebook_says_which_volumes_it_takes():
     assert volumes_of("bertswin-convergence", "laptop") == (Volumes("sample-heads", 6.0),)
     assert Volumes("sample-head-cts", 2.0) in volumes_of("bertswin-ablations", "laptop")
-    assert Volumes("sample-bodies", 2.0, "hu") in volumes_of("mvc-components", "laptop")
+    assert Volumes("sample-bodies", 6.0, "hu") in volumes_of("mvc-components", "laptop")
     ct = volumes_of("bertswin-convergence", "gpu", {"data": "sample-head-cts", "seeds": 3})
     assert ct == (Volumes("sample-head-cts", 3.0),)
     coarse = volumes_of("effective-rank", "gpu", {"spacing_mm": 4.0})
