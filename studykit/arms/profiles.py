@@ -221,8 +221,8 @@ SPINES = {
         label_fractions=(1.0,),
     ),
     "laptop": replace(
-        SEGMENTATION["laptop"], spacing_mm=4.0, crop_size=24, embed_dim=12, num_heads=3, steps=300,
-        warmup_steps=30, eval_every=50, checkpoint_every=100, snapshot_every=300, tuning_steps=150,
+        SEGMENTATION["laptop"], spacing_mm=4.0, crop_size=24, batch_size=2, embed_dim=12, num_heads=3,
+        steps=900, warmup_steps=60, eval_every=75, checkpoint_every=150, snapshot_every=900, tuning_steps=450,
         tuning_extensions=1, label_fractions=(1.0,),
     ),
     "gpu": replace(

@@ -87,6 +87,7 @@ _SETUPS = {
         source="cohort:spines/ct:{n}",
         labels="segmentation",
         sizes="spines",
+        first_seed=100,
         tests=(
             ("T1-weighted", "cohort:spines/t1:{n}"),
             ("T2-weighted, thick slices", "cohort:spines/t2-thick:{n}"),
