@@ -99,9 +99,7 @@ class CardPlan:
         return count
 
 
-def card_plan(
-    study: str, profile: str, rate: Rate, share: float = SHARE, *, on_a_card: int = 1
-) -> CardPlan:
+def card_plan(study: str, profile: str, rate: Rate, share: float = SHARE, *, on_a_card: int = 1) -> CardPlan:
     """Count every run that the notebook of a study asks for at a profile; no volume is read.
 
     Args:
