@@ -238,10 +238,13 @@ def read_card(place: str | Path) -> dict[str, Any]:
 
 
 def network_options(method: Mapping[str, Any]) -> dict[str, Any]:
-    """``model``, ``img_size`` and sizes of the network of a method, which is given as runs name it."""
+    """``model``, ``img_size`` and sizes of the network of a method, which is given as runs name it.
+
+    How many classes a segmenter tells apart is of its head, and not of what another network takes over.
+    """
     options = method["options"]
     model = options.get("model", METHODS[method["name"]].architecture)
-    own = inspect.signature(MODELS[model]).parameters
+    own = set(inspect.signature(MODELS[model]).parameters) - {"num_classes"}
     return {"model": model, **{name: value for name, value in options.items() if name in own}}
 
 
