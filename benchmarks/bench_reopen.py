@@ -31,20 +31,21 @@ def seconds_of_notebook() -> float:
     return execution.seconds
 
 
-def seconds_of_all() -> float:
+def seconds_of_all(*options: str) -> float:
     """Wall-clock of ``studykit run`` of every notebook."""
     command, start = Path(sys.executable).with_name("studykit"), time.perf_counter()
-    subprocess.run([command, "run", "--jobs", str(JOBS)], stdout=subprocess.DEVNULL, check=True)
+    subprocess.run([command, "run", "--jobs", str(JOBS), *options], stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - start
 
 
 def of_all() -> list[dict[str, float | str]]:
-    """Rows of all claims: from nothing, and again."""
+    """Rows of all claims: from nothing, executed again, and left as they are."""
     with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, STUDYKIT_RESULTS=folder):
-        first, again = (np.array([seconds_of_all()]) for _ in range(2))
+        first, again, kept = (np.array([seconds_of_all(*own)]) for own in ([], ["--again"], []))
     return [
         row("all claims at smoke", "the same", first, first, limit=240.0),
         row("all claims again", "their first execution", again, first, limit=90.0),
+        row("all claims, nothing changed", "their first execution", kept, first, limit=10.0),
     ]
 
 

@@ -50,6 +50,8 @@ OBJECTIVES: Mapping[str, Mapping[str, Any]] = {
 against patches standardised one by one, as SparK has it."""
 
 WEIGHTS, CARD = "weights.safetensors", "card"
+ENCODER = "model.encoder."
+"""What the names of an encoder's weights begin with, in every method that has one that can be taken over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +144,7 @@ class Pretrained:
     """What a pre-training left.
 
     Attributes:
-        weights: safetensors of the whole method; the encoder is under ``model.encoder.``.
+        weights: safetensors of the encoder alone, whose names begin with ``model.encoder.``.
         model: ``model``, ``img_size`` and sizes, for :func:`studykit.methods.build_method`.
         card: what ``card.json`` holds.
     """
@@ -181,13 +183,13 @@ def release(run: Run, folder: str | Path) -> Pretrained:
     if run.state != "done":
         raise ValueError(f"{run.label} is {run.state or 'not run yet'}: a run is released when it is done")
     method, seen = trained_method(run), run.config["data"]["train"]
-    if not any(name.startswith("model.encoder.") for name in method.state_dict()):
+    if not any(name.startswith(ENCODER) for name in method.state_dict()):
         raise ValueError(f"{run.label}: its network has no encoder that another could take over")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     card = _card(run)
     told = {"method": run.config["method"], "run": run.key, "subjects": [*map(subject_mark, seen)]}
-    export_weights(method, folder / WEIGHTS, told)
+    export_weights(method, folder / WEIGHTS, told, under=ENCODER)
     atomic.write_json(folder / f"{CARD}.json", card)
     atomic.write_text(folder / f"{CARD}.md", _in_words(card))
     return Pretrained(folder / WEIGHTS, card["model"], card)
@@ -236,10 +238,13 @@ def read_card(place: str | Path) -> dict[str, Any]:
 
 
 def network_options(method: Mapping[str, Any]) -> dict[str, Any]:
-    """``model``, ``img_size`` and sizes of the network of a method, which is given as runs name it."""
+    """``model``, ``img_size`` and sizes of the network of a method, which is given as runs name it.
+
+    How many classes a segmenter tells apart is of its head, and not of what another network takes over.
+    """
     options = method["options"]
     model = options.get("model", METHODS[method["name"]].architecture)
-    own = inspect.signature(MODELS[model]).parameters
+    own = set(inspect.signature(MODELS[model]).parameters) - {"num_classes"}
     return {"model": model, **{name: value for name, value in options.items() if name in own}}
 
 

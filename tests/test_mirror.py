@@ -27,6 +27,7 @@ BESIDE = {
     "mirror": "tests",
     "project_files": "Makefile",
     "readme": "README.md",
+    "released_encoder": "results",
     "wheel": "pyproject.toml",
 }
 """Tests at the top of ``tests/`` that belong to no module, and what they look at."""

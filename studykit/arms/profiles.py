@@ -181,9 +181,9 @@ SEGMENTATION = {
     ),
     "gpu": TransferProfile(
         name="gpu", spacing_mm=1.5, crop_size=64, patch_size=16, embed_dim=96, depth=2, num_heads=3,
-        window_size=4, batch_size=8, steps=1000, warmup_steps=100, eval_every=200, checkpoint_every=1000,
-        snapshot_every=1200, crops_per_subject=4, repetitions=5, learning_rates=(3e-4, 1e-3),
-        tuning_steps=400, tuning_extensions=1, train=120, val=8, test=16, pretraining_steps=1200,
+        window_size=4, batch_size=8, steps=840, warmup_steps=84, eval_every=168, checkpoint_every=840,
+        snapshot_every=1000, crops_per_subject=4, repetitions=5, learning_rates=(3e-4, 1e-3),
+        tuning_steps=400, tuning_extensions=1, train=120, val=8, test=16, pretraining_steps=1000,
         label_fractions=(0.05, 0.1, 0.2, 0.4, 1.0), precision="bf16", evidence="mechanism",
     ),
 }  # fmt: skip
@@ -248,10 +248,10 @@ TRAITS = {
         label_fractions=(1 / 240, 1 / 48, 0.2, 1.0),
     ),
     "gpu": replace(
-        SEGMENTATION["gpu"], spacing_mm=1.5, crop_size=80, patch_size=16, embed_dim=384, depth=6,
-        num_heads=6, window_size=3, batch_size=32, steps=600, warmup_steps=60, eval_every=200,
-        checkpoint_every=600, snapshot_every=1200, learning_rates=(1e-4, 3e-4), tuning_steps=300,
-        train=960, val=120, test=400, pretraining_steps=1200, label_fractions=(1 / 240, 1 / 48, 0.2, 1.0),
+        SEGMENTATION["gpu"], spacing_mm=2.5, crop_size=48, patch_size=8, embed_dim=384, depth=6,
+        num_heads=6, window_size=3, batch_size=32, steps=450, warmup_steps=45, eval_every=150,
+        checkpoint_every=450, snapshot_every=900, learning_rates=(1e-4, 3e-4), tuning_steps=225,
+        train=960, val=120, test=400, pretraining_steps=900, label_fractions=(1 / 240, 1 / 48, 0.2, 1.0),
     ),
 }  # fmt: skip
 TRAITS["paper"] = replace(

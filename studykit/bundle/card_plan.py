@@ -69,7 +69,7 @@ class CardPlan:
         arms: a row for each arm, those of studies that it rests on among them: ``study``, ``arm``, ``runs``
             (tuning among them, but for rates past the edge), ``steps`` of all, ``GFLOP a step``, ``kernels a
             step``, ``PFLOP`` of all, ``floor (min)``, ``steps (min)``, ``around (min)`` (starts, captures,
-            validations, saving) and ``scores (min)`` (of the tests).
+            validations, saving; shared among runs side by side) and ``scores (min)`` (of the tests).
         once: minutes of what a call does once, by what it is.
         seeds: minutes of the tuning and of each seed, all that belongs to it counted, in order.
         trouble: what of the notebook could not be found out, or nothing.
@@ -99,17 +99,21 @@ class CardPlan:
         return count
 
 
-def card_plan(study: str, profile: str, rate: Rate, share: float = SHARE) -> CardPlan:
+def card_plan(study: str, profile: str, rate: Rate, share: float = SHARE, *, on_a_card: int = 1) -> CardPlan:
     """Count every run that the notebook of a study asks for at a profile; no volume is read.
 
     Args:
         study, profile: names.
         rate: of the card.
         share: of the rate that a training reaches.
+        on_a_card: runs that train side by side on it. Their steps still follow one another, as the card does
+            one kernel after the other; what the host does around them falls together.
 
     Raises:
-        ValueError: unknown study or profile; the message lists the known ones.
+        ValueError: unknown study or profile (the message lists the known ones), or no run at a time.
     """
+    if on_a_card < 1:
+        raise ValueError(f"on_a_card is a number of runs, at least 1; got {on_a_card}")
     asked, trouble = runs_named(study, profile)
     setups = [setup_of(name) for name in dict.fromkeys(one.study for one in asked.values())]
     grounds = [(setup, profile_of(setup, profile)) for setup in setups]
@@ -118,6 +122,7 @@ def card_plan(study: str, profile: str, rate: Rate, share: float = SHARE) -> Car
     if not asked:
         return CardPlan(pd.DataFrame(columns=["study", "arm", *SUMS]), once, {}, trouble)
     frame = pd.DataFrame(_rows(asked.values(), profile, rate.value, share))
+    frame["around (min)"] /= on_a_card
     own = {name: "sum" for name in SUMS} | {"GFLOP a step": "max", "kernels a step": "max"}
     table = frame.groupby(["study", "arm"], sort=False).agg(own).reset_index()
     frame["minutes"] = frame[["steps (min)", "around (min)", "scores (min)"]].sum(axis=1)

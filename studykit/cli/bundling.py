@@ -57,6 +57,9 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     verb.add_argument(
         "--minutes", type=float, default=MINUTES, metavar="M", help=f"of a call (default {MINUTES})"
     )
+    verb.add_argument(
+        "--on-a-card", type=int, default=1, metavar="N", help="runs that train side by side on it (default 1)"
+    )
     verb.set_defaults(action=plan)
 
 
@@ -135,12 +138,13 @@ def plan(options: argparse.Namespace) -> int:
         f"{ASSUMED.kernel * 1e6:g} µs a kernel; starts, validations, scores and cohorts by assumption too"
     )
     for study in options.study:
-        found = card_plan(study, options.profile, rate)
+        found = card_plan(study, options.profile, rate, on_a_card=options.on_a_card)
         table = found.arms
         amounts = [name for name in table.columns if name not in ("study", "arm")]
         rows = [[row["arm"], *(f"{row[name]:,.3g}" for name in amounts)] for _, row in table.iterrows()]
         total = ["in all", *(f"{table[name].sum():,.3g}" if name in SUMS else "" for name in amounts)]
-        print(f"\n{study} at {options.profile}")
+        beside = f", {options.on_a_card} runs side by side" if options.on_a_card > 1 else ""
+        print(f"\n{study} at {options.profile}{beside}")
         print_columns([["arm", *amounts], *rows, total])
         print(f"\n{_call(found, options.minutes)}")
         if found.trouble:

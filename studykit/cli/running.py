@@ -49,6 +49,10 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         help="runs that train side by side on one GPU (default 1, or $STUDYKIT_ON_A_CARD)",
     )  # fmt: skip
     verb.add_argument("--dry-run", action="store_true", help="what it would take; nothing is trained")
+    verb.add_argument(
+        "--again", action="store_true",
+        help="execute notebooks, too, of which nothing has changed since they were executed",
+    )  # fmt: skip
     verb.add_argument("--in-place", action="store_true", help="default parameters, outputs into the notebook")
     verb.add_argument(
         "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
@@ -91,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
     print(f"{len(stems)} notebook(s) at profile {profile}", flush=True)
 
     def announce(execution: "Execution") -> None:
-        words = "failed" if execution.error else "done"
+        words = "failed" if execution.error else "kept" if execution.kept else "done"
         place = short(execution.output, home())
         print(f"  {execution.notebook:<32} {words:<7} {execution.seconds:6.1f} s  {place}", flush=True)
         if execution.error:
@@ -107,11 +111,14 @@ def run(options: argparse.Namespace) -> int:
         limit_seconds=limit,
         minutes=options.minutes,
         in_place=options.in_place,
+        keep=not (options.again or options.in_place or options.minutes),
         show_output=profile != "smoke",
         announce=announce,
     )
     print()
     print_columns(claims_of(executions))
+    if any(execution.kept for execution in executions):
+        print("\nkept: nothing that decides it has changed since it was executed; --again executes it anew")
     failed = [execution for execution in executions if execution.error]
     for execution in failed:
         last = execution.error.strip().splitlines()[-1]

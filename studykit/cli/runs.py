@@ -66,8 +66,11 @@ def _nothing_collected() -> Iterator[None]:
 
 def clean(options: argparse.Namespace) -> int:
     from studykit.home import runs_dir
+    from studykit.notebooks.unchanged import forget
     from studykit.runs.store import RunStore
 
     removed = RunStore(runs_dir()).clean(options.state)
+    if removed:
+        forget()
     print(f"removed {len(removed)} run(s)")
     return 0

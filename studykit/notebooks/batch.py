@@ -13,7 +13,7 @@ import psutil
 
 from studykit import home
 from studykit.notebooks.catalogue import check_parameters, notebook_of, parameters_of
-from studykit.notebooks.execution import Execution, run_notebook
+from studykit.notebooks.execution import Execution, kept_notebook, run_notebook
 from studykit.notebooks.forecast import Forecast
 from studykit.runs.board import Board
 from studykit.runs.now import notes
@@ -31,6 +31,7 @@ def run_batch(
     limit_seconds: float | None = None,
     minutes: float | None = None,
     in_place: bool = False,
+    keep: bool = False,
     show_output: bool = False,
     announce: Callable[[Execution], None] = lambda execution: None,
 ) -> list[Execution]:
@@ -43,6 +44,8 @@ def run_batch(
     Args:
         minutes: for all of them: each has its share of what is left when it begins, and buys seeds with it,
             see :mod:`studykit.study.budget`.
+        keep: whether a notebook is left as it is where nothing that decides its outputs has changed since it
+            was executed, see :mod:`studykit.notebooks.unchanged`.
 
     Raises:
         ValueError: an unknown notebook or profile, a parameter that none of the notebooks declares, fewer
@@ -76,7 +79,10 @@ def run_batch(
 
         def one(stem: str) -> Execution:
             until = None if end is None else share(end, len(stems) - len(executions))
-            execution = None
+            execution = kept_notebook(stem, own[stem]) if keep else None
+            if execution:
+                forecast.keep(stem)
+                return execution
             forecast.begin(stem)
             try:
                 execution = run_notebook(

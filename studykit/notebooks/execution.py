@@ -19,6 +19,7 @@ from studykit import atomic, home
 from studykit.arms.ownership import own_parameters
 from studykit.notebooks.catalogue import check_parameters, notebook_of, notebooks, study_of
 from studykit.notebooks.portable import portable, relinked
+from studykit.notebooks.unchanged import executed_before, remember
 
 FAILED = "batch"
 TAIL_LINES = 12
@@ -41,6 +42,7 @@ class Execution:
         error: last lines of the failure, empty where all cells ran.
         log: all that a failed one said on standard error.
         evidence: where its verdicts, figures and tables go.
+        kept: when it was executed, where nothing has changed since and it was not executed again.
     """
 
     notebook: str
@@ -49,6 +51,22 @@ class Execution:
     error: str = ""
     log: Path | None = None
     evidence: Path | None = None
+    kept: str = ""
+
+
+def places_of(stem: str, parameters: Mapping[str, Any], *, in_place: bool = False) -> tuple[Path, Path]:
+    """Where the evidence of a notebook goes, and the executed notebook."""
+    profile = parameters.get("profile", "smoke")
+    own = own_parameters(study_of(stem), profile, parameters)
+    folder = home.evidence_dir(study_of(stem), profile, own=bool(own))
+    return folder, notebooks()[stem] if in_place else folder / f"{stem}.ipynb"
+
+
+def kept_notebook(stem: str, parameters: Mapping[str, Any]) -> Execution | None:
+    """What an earlier execution left, where nothing that decides it has changed since; None elsewhere."""
+    folder, output = places_of(stem, parameters)
+    when = executed_before(stem, parameters, output)
+    return Execution(stem, output, 0.0, evidence=folder, kept=when) if when else None
 
 
 def run_notebook(
@@ -85,9 +103,7 @@ def run_notebook(
     stem = notebook_of(stem)
     check_parameters(stem, parameters)
     source, profile = notebooks()[stem], parameters.get("profile", "smoke")
-    own = own_parameters(study_of(stem), profile, parameters)
-    folder = home.evidence_dir(study_of(stem), profile, own=bool(own))
-    output = source if in_place else folder / f"{stem}.ipynb"
+    folder, output = places_of(stem, parameters, in_place=in_place)
     draft = home.results_dir() / FAILED / f"{stem}-{profile}-{os.getpid()}.ipynb"
     draft.parent.mkdir(parents=True, exist_ok=True)
     log = draft.with_suffix(".log")
@@ -105,6 +121,8 @@ def run_notebook(
     atomic.write_text(output, executed if in_place else relinked(executed, source.parent, folder))
     draft.unlink()
     log.unlink(missing_ok=True)
+    if until is None and not in_place:
+        remember(stem, parameters)
     return Execution(stem, output, seconds, evidence=folder)
 
 

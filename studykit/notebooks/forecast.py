@@ -53,6 +53,11 @@ class Forecast:
         with self._lock:
             self._began[stem] = time.monotonic()
 
+    def keep(self, stem: str) -> None:
+        """It is left as it is, and takes no time."""
+        with self._lock:
+            del self._expected[stem]
+
     def end(self, stem: str, *, failed: bool) -> None:
         """It is over; what it took is remembered unless it failed."""
         with self._lock:

@@ -98,10 +98,17 @@ def snapshot_name(step: int) -> str:
     return f"{step:08d}.safetensors"
 
 
-def export_weights(method: nn.Module, path: str | Path, metadata: Mapping[str, Any]) -> None:
-    """Write the weights of ``method`` as safetensors, with ``metadata`` (JSON values) in the header."""
+def export_weights(
+    method: nn.Module, path: str | Path, metadata: Mapping[str, Any], *, under: str = ""
+) -> None:
+    """Write the weights of ``method`` as safetensors, with ``metadata`` (JSON values) in the header.
+
+    ``under`` is what the names of those that are written begin with.
+    """
     weights = {
-        name: value.detach().to("cpu", copy=True).contiguous() for name, value in method.state_dict().items()
+        name: value.detach().to("cpu", copy=True).contiguous()
+        for name, value in method.state_dict().items()
+        if name.startswith(under)
     }
     header = {key: json.dumps(value, sort_keys=True, allow_nan=False) for key, value in metadata.items()}
     with replace_into(path) as temporary:

@@ -132,3 +132,12 @@ def test_readers_of_volumes_are_refused_by_any_name_and_as_they_were_afterwards(
             with pytest.raises(LookupError, match="not read here"):
                 reader("cohort:people/site-a:60")
     assert traits.open_traits is real and namespace["other"] is len
+
+
+def test_side_by_side_the_host_falls_together_and_steps_do_not():
+    one, four = (card_plan(STUDY, "smoke", Rate(1e17, "a toy"), on_a_card=runs) for runs in (1, 4))
+    assert four.arms["steps (min)"].tolist() == one.arms["steps (min)"].tolist()
+    assert four.arms["around (min)"].tolist() == pytest.approx((one.arms["around (min)"] / 4).tolist())
+    assert four.once == one.once
+    with pytest.raises(ValueError, match="on_a_card is a number of runs, at least 1; got 0"):
+        card_plan(STUDY, "smoke", Rate(1e17, "a toy"), on_a_card=0)

@@ -16,10 +16,12 @@ from studykit.data.files import samples
 from studykit.data.files.archives import Archive
 from studykit.data.files.traits import Traits
 from studykit.data.kinds.kind import MadeKind, Source, megabytes
+from studykit.data.kinds.samples import BODIES
 
 if TYPE_CHECKING:
     from studykit.data.volumes.cache import Prepared
 
+RECIPE = "Recipe of the images: Billot et al. 2023, Med Image Anal 86:102789"
 TRUTH_SPACING_MM = 4.0
 """Of the volumes that are not made when only the truth about the subjects is asked; any would do."""
 
@@ -70,6 +72,13 @@ def _archives(design: Design) -> tuple[Archive, ...]:
     return tuple(sample.archive for sample in table if sample.subject in design.templates)
 
 
+def _terms(design: Design) -> tuple[str, str]:
+    """Licence and citation: those of the bodies' maps where all templates are bodies."""
+    if set(design.templates) <= {sample.subject for sample in samples.BODIES}:
+        return BODIES.licence, f"{BODIES.citation}. {RECIPE}"
+    return "the label maps', partly non-commercial: do not redistribute", RECIPE
+
+
 def _line(design: Design) -> Source:
     differ = "".join(f"; {trait.name}: {' or '.join(trait.values)}" for trait in design.traits)
     sides = " x ".join(f"{side:g}" for side in design.field_mm)
@@ -79,8 +88,7 @@ def _line(design: Design) -> Source:
         f"{', '.join(design.scanners)}, or several joined by +{differ}",
         None,
         megabytes(_archives(design)),
-        "the label maps', partly non-commercial: do not redistribute",
-        "recipe of the images: Billot et al. 2023, Med Image Anal 86:102789",
+        *_terms(design),
         "drawn from label maps, once for each subject",
     )
 

