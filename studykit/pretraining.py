@@ -50,8 +50,7 @@ OBJECTIVES: Mapping[str, Mapping[str, Any]] = {
 against patches standardised one by one, as SparK has it."""
 
 WEIGHTS, CARD = "weights.safetensors", "card"
-ENCODER = "model.encoder."
-"""What the names of an encoder's weights begin with, in every method that has one that can be taken over."""
+ENCODER = "model.encoder."  # what the names of its weights begin with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,10 +237,7 @@ def read_card(place: str | Path) -> dict[str, Any]:
 
 
 def network_options(method: Mapping[str, Any]) -> dict[str, Any]:
-    """``model``, ``img_size`` and sizes of the network of a method, which is given as runs name it.
-
-    How many classes a segmenter tells apart is of its head, and not of what another network takes over.
-    """
+    """``model``, ``img_size`` and sizes of a method, given as runs name it, without those of its head."""
     options = method["options"]
     model = options.get("model", METHODS[method["name"]].architecture)
     own = set(inspect.signature(MODELS[model]).parameters) - {"num_classes"}

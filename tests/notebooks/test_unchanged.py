@@ -27,7 +27,6 @@ def test_what_has_not_changed_is_kept_and_looks_the_same(checkout):
     assert (again.output, again.evidence) == (first.output, first.evidence)
     assert again.output.stat().st_mtime_ns == before.st_mtime_ns
     assert once(keep=False).kept == "" and first.output.stat().st_mtime_ns > before.st_mtime_ns
-    assert once(profile="smoke").kept == "" and once(profile="smoke").kept
 
 
 def _cell(checkout):
@@ -60,30 +59,39 @@ def _note(checkout):
     note.write_text("no JSON")
 
 
+@pytest.fixture
+def stands(checkout, monkeypatch):
+    """Whether what an execution left still stands; there was one, in this fixture's words."""
+    package, folder = checkout / "package", checkout / "results" / "good" / "laptop"
+    for path in (package / "module.py", folder / "table.csv", folder / "01_good.ipynb"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("as it was")
+    monkeypatch.setattr(home, "PACKAGE", package)
+    unchanged.remember("01_good", GOOD)
+
+    def asked(**parameters):
+        return bool(unchanged.executed_before("01_good", GOOD | parameters, folder / "01_good.ipynb"))
+
+    return asked
+
+
 @pytest.mark.parametrize("change", [_cell, _paper, _package, _evidence, _touched, _output, _note])
-def test_each_thing_that_decides_brings_it_to_be_executed(checkout, monkeypatch, change):
-    (checkout / "package").mkdir()
-    (checkout / "package" / "module.py").write_text("x = 1")
-    table = checkout / "results" / "good" / "laptop" / "table.csv"
-    table.parent.mkdir(parents=True)
-    table.write_text("a\n1\n")
-    monkeypatch.setattr(home, "PACKAGE", checkout / "package")
-    once()
-    assert once().kept
+def test_each_thing_that_decides_brings_it_to_be_executed(checkout, stands, change):
+    assert stands() and not stands(seeds=[3])
     change(checkout)
-    assert once().kept == ""
-    assert once().kept
+    assert not stands()
 
 
-def test_another_release_of_a_package_counts(checkout, monkeypatch):
-    once()
+def test_another_release_of_a_package_counts(stands, monkeypatch):
+    assert stands()
     monkeypatch.setattr(unchanged, "version", lambda package: "99")
-    assert once().kept == ""
+    assert not stands()
 
 
 def test_volumes_of_ones_own_and_failures_are_never_kept(checkout):
+    unchanged.remember("01_good", own := GOOD | {"data": "folder:own"})
+    assert not unchanged.executed_before("01_good", own, checkout / "notebooks" / "01_good.ipynb")
     for _ in range(2):
-        assert once(data="folder:own").kept == ""
         (bad,) = run_batch(["02_bad"], {}, keep=True)
         assert bad.error and bad.kept == ""
 
