@@ -97,7 +97,8 @@ def run(options: argparse.Namespace) -> int:
     def announce(execution: "Execution") -> None:
         words = "failed" if execution.error else "kept" if execution.kept else "done"
         place = short(execution.output, home())
-        print(f"  {execution.notebook:<32} {words:<7} {execution.seconds:6.1f} s  {place}", flush=True)
+        took = f"of {execution.kept}" if execution.kept else f"{execution.seconds:6.1f} s"
+        print(f"  {execution.notebook:<32} {words:<7} {took}  {place}", flush=True)
         if execution.error:
             log = f"\nlog: {short(execution.log, home())}" if execution.log else ""
             text = (execution.error + log).replace("\n", "\n    ")
