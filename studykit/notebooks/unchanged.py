@@ -92,10 +92,10 @@ def _versions() -> Iterable[str]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Files below a folder in order, without what is made by Python, and without runs."""
-    left_out = {"__pycache__", home.runs_dir().name, "batch"}
-    found = (path for path in folder.rglob("*") if left_out.isdisjoint(path.relative_to(folder).parts))
-    return sorted(path for path in found if path.is_file())
+    """Files below a folder in order, but for what Python makes, runs, and notebooks that failed."""
+    left_out = {home.runs_dir(), home.results_dir() / "batch"}
+    found = (path for path in folder.rglob("*") if path.is_file() and path.parent.name != "__pycache__")
+    return sorted(path for path in found if left_out.isdisjoint(path.parents))
 
 
 def _contents(folder: Path) -> str:

@@ -41,6 +41,10 @@ def _package(checkout):
     (checkout / "package" / "module.py").write_text("x = 2")
 
 
+def _room_of_runs(checkout):
+    (checkout / "package" / "runs" / "batch.py").write_text("x = 2")
+
+
 def _evidence(checkout):
     (checkout / "results" / "good" / "laptop" / "verdict.json").write_text("{}")
 
@@ -63,7 +67,13 @@ def _note(checkout):
 def stands(checkout, monkeypatch):
     """Whether what an execution left still stands; there was one, in this fixture's words."""
     package, folder = checkout / "package", checkout / "results" / "good" / "laptop"
-    for path in (package / "module.py", folder / "table.csv", folder / "01_good.ipynb"):
+    files = (
+        package / "module.py",
+        package / "runs" / "batch.py",
+        folder / "table.csv",
+        folder / "01_good.ipynb",
+    )
+    for path in files:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("as it was")
     monkeypatch.setattr(home, "PACKAGE", package)
@@ -75,8 +85,12 @@ def stands(checkout, monkeypatch):
     return asked
 
 
-@pytest.mark.parametrize("change", [_cell, _paper, _package, _evidence, _touched, _output, _note])
+@pytest.mark.parametrize(
+    "change", [_cell, _paper, _package, _room_of_runs, _evidence, _touched, _output, _note]
+)
 def test_each_thing_that_decides_brings_it_to_be_executed(checkout, stands, change):
+    (home.results_dir() / "batch").mkdir()
+    (home.results_dir() / "batch" / "failed.log").write_text("no evidence")
     assert stands() and not stands(seeds=[3])
     change(checkout)
     assert not stands()
